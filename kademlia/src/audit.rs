@@ -1,0 +1,105 @@
+//! Counters: every message that is discarded, by reason and plane, and the sizes of the collections.
+use crate::contact::ContactError;
+use std::collections::BTreeMap;
+
+/// Why something that came from outside was discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropReason {
+    /// The token of a STORE is not ours or too old.
+    BadToken,
+    /// A contact broke a rule.
+    Contact(ContactError),
+    /// A peer entry with a bad signature, or one that does not open under the infohash.
+    ForgedEntry,
+    /// A value that does not hash to the key that was asked for.
+    ForgedValue,
+    /// The answer's bytes are no answer.
+    MalformedAnswer,
+    /// The request's bytes are no request.
+    MalformedRequest,
+    /// A request, but there is no persona with a current contact to answer it.
+    NoPersona,
+    /// The body is longer than any may be.
+    Oversize,
+    /// A contact of ours came back to us.
+    OwnContact,
+    /// The store is full of records that matter more.
+    StoreFull,
+    /// More seeds than are taken from one answer.
+    TooManySeeds,
+    /// More contacts wait for their first PING than may.
+    TooManyUnverified,
+    /// An answer of another kind than its request asks for.
+    UnexpectedAnswer,
+    /// A ticket that is not, or no longer, in use.
+    UnknownTicket,
+}
+
+/// Discards counted by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drops(BTreeMap<DropReason, u64>);
+
+impl Drops {
+    pub(crate) fn count(&mut self, reason: DropReason) {
+        *self.0.entry(reason).or_default() += 1;
+    }
+
+    /// How often it happened.
+    #[must_use]
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0.get(&reason).copied().unwrap_or_default()
+    }
+
+    /// All reasons that happened, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        self.0.iter().map(|(reason, times)| (*reason, *times))
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// Sizes and counters of one plane; the planes share nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlaneAudit {
+    /// Contacts: in the users' cache, or in the persona's buckets.
+    pub contacts: usize,
+    /// Those that answered and are not expired.
+    pub live_contacts: usize,
+    /// RPCs under way.
+    pub calls: usize,
+    /// Lookups running.
+    pub lookups: usize,
+    /// Requests sent.
+    pub sent: u64,
+    /// Answers received that were accepted.
+    pub answered: u64,
+    /// Discards.
+    pub drops: Drops,
+}
+
+/// What [`crate::Kademlia::audit`] tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// The users' plane.
+    pub user: PlaneAudit,
+    /// The persona's plane, empty while there is none.
+    pub persona: PlaneAudit,
+    /// Discards while there was no persona.
+    pub without_persona: Drops,
+    /// Requests answered by the present persona.
+    pub requests_answered: u64,
+    /// Contacts in replacement caches.
+    pub replacements: usize,
+    /// Keys in the persona's store.
+    pub stored_keys: usize,
+    /// Records in the persona's store.
+    pub stored_records: usize,
+    /// Bytes in the persona's store, as counted against the cap.
+    pub stored_bytes: usize,
+    /// Records that this node publishes.
+    pub published: usize,
+}

@@ -1,0 +1,207 @@
+//! Every number that can be set, every cap and what happens at it.
+use crate::api::EndpointAddress;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const SECOND: u64 = 1_000_000;
+const MINUTE: u64 = 60 * SECOND;
+
+/// What a contact must satisfy in this network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactRules {
+    /// Leading zero bits of the proof of work.
+    pub work_bits: u32,
+    /// Longest time to the expiry, in seconds.
+    pub max_life_seconds: u64,
+    /// Whether loopback, private and link-local addresses and ports below 1,024 may be used (test networks).
+    pub allow_private: bool,
+}
+
+impl ContactRules {
+    /// Whether a contact may name this address.
+    #[must_use]
+    pub fn allows(&self, address: &EndpointAddress) -> bool {
+        if address.port == 0 || address.ip.is_unspecified() || address.ip.is_multicast() {
+            return false;
+        }
+        if self.allow_private {
+            return true;
+        }
+        address.port >= 1_024
+            && match address.ip {
+                IpAddr::V4(ip) => is_public_v4(ip),
+                IpAddr::V6(ip) => is_public_v6(ip),
+            }
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    let shared = a == 100 && b & 0xc0 == 64; // RFC 6598
+    !(a == 0 || a >= 224 || shared || ip.is_loopback() || ip.is_private() || ip.is_link_local())
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    !(ip.is_loopback()
+        || ip.is_unique_local()
+        || ip.is_unicast_link_local()
+        || ip.to_ipv4_mapped().is_some())
+}
+
+/// Settings of a [`crate::Kademlia`]. Times are in microseconds unless the name says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Rules for contacts.
+    pub contact: ContactRules,
+
+    /// How many of the closest nodes a lookup ends with, a record is stored at, an answer names (≤ 8).
+    pub width: usize,
+    /// RPCs of one lookup that may be under way and not slow.
+    pub parallel: usize,
+    /// RPCs of one lookup at most; then it ends with what it has.
+    pub max_rpcs: u32,
+    /// Duration of one lookup at most; then it ends with what it has.
+    pub max_lookup: u64,
+    /// How long a lookup that is done otherwise waits for a slow one among the closest.
+    pub slow_grace: u64,
+    /// Candidates of one lookup; beyond it the farthest that were not asked are forgotten.
+    pub max_candidates: usize,
+    /// Running queries of users; beyond it a new one is refused.
+    pub max_queries: usize,
+    /// Announced personas that one query resolves to contacts; further ones are reported without.
+    pub max_resolved: usize,
+    /// Different announcements that one query collects; beyond it further ones are ignored.
+    pub max_found: usize,
+
+    /// Contacts in the users' cache; beyond it the least recently answered is forgotten.
+    pub max_user_contacts: usize,
+    /// Below this many live contacts the users' plane asks for seeds from time to time.
+    pub low_user_contacts: usize,
+    /// Contacts taken from one answer with seeds, drawn at random; the others are ignored.
+    pub seeds_per_answer: usize,
+    /// Between two requests for seeds while there are no contacts.
+    pub seeds_interval: u64,
+    /// Between two requests for seeds while there are few contacts.
+    pub seeds_interval_low: u64,
+    /// Between two requests for seeds otherwise.
+    pub seeds_interval_enough: u64,
+
+    /// Contacts per bucket; a newcomer to a full one goes to the replacement cache.
+    pub bucket_size: usize,
+    /// Contacts per replacement cache; beyond it the least recently seen is forgotten.
+    pub replacements: usize,
+    /// PINGs of the persona under way; beyond it unverified contacts are ignored, re-asks wait.
+    pub max_checks: usize,
+    /// Contacts waiting to be asked for the first time; beyond it further ones are ignored.
+    pub max_unverified: usize,
+    /// Failures in a row, over at least two tunnels where known, that make a contact bad.
+    pub max_failures: u32,
+    /// After a failed PING the contact is asked again after this.
+    pub retry_check: u64,
+    /// A contact is re-asked at half its remaining life, but not sooner than this.
+    pub min_reask: u64,
+    /// How long an expired contact is kept to be found again.
+    pub stale_life: u64,
+    /// Between two maintenance lookups of the persona; one runs at a time.
+    pub maintenance_gap: u64,
+    /// Maintenance lookups waiting; beyond it further ones are left to the next refresh.
+    pub max_maintenance: usize,
+    /// A bucket that no lookup touched for this long (± 50 %) is refreshed.
+    pub refresh: u64,
+    /// The persona looks up its own id this often (± 50 %), and soon after its contact changed.
+    pub self_lookup: u64,
+
+    /// Bytes of stored records, counted with 128 for each; beyond it see [`crate::store`].
+    pub max_stored_bytes: usize,
+    /// Keys with stored records; beyond it see [`crate::store`].
+    pub max_stored_keys: usize,
+    /// Peer entries per key; beyond it the one that ends first makes room.
+    pub max_entries_per_key: usize,
+    /// Life of a stored value.
+    pub value_life: u64,
+    /// Life of a stored peer entry.
+    pub entry_life: u64,
+    /// A token secret is replaced after this; the one before stays valid as long again.
+    pub token_rotation: u64,
+
+    /// Records kept published; beyond it a new one is refused.
+    pub max_published: usize,
+    /// Re-announcing runs at most this often at once; others wait.
+    pub max_republishing: usize,
+    /// Values are announced again after a random time in this range.
+    pub value_republish: (u64, u64),
+    /// Peer entries are announced again after a random time in this range.
+    pub entry_republish: (u64, u64),
+    /// A record that is stored nowhere is announced again after a random time in this range.
+    pub publish_retry: (u64, u64),
+}
+
+impl Config {
+    /// The defaults of a public network.
+    #[must_use]
+    pub fn production() -> Self {
+        Self {
+            contact: ContactRules {
+                work_bits: 16,
+                max_life_seconds: 2 * 3_600,
+                allow_private: false,
+            },
+            width: 8,
+            parallel: 5,
+            max_rpcs: 64,
+            max_lookup: 10 * SECOND,
+            slow_grace: SECOND,
+            max_candidates: 128,
+            max_queries: 64,
+            max_resolved: 8,
+            max_found: 256,
+            max_user_contacts: 512,
+            low_user_contacts: 8,
+            seeds_per_answer: 2,
+            seeds_interval: SECOND,
+            seeds_interval_low: 10 * SECOND,
+            seeds_interval_enough: 10 * MINUTE,
+            bucket_size: 16,
+            replacements: 8,
+            max_checks: 8,
+            max_unverified: 64,
+            max_failures: 3,
+            retry_check: 5 * SECOND,
+            min_reask: 30 * SECOND,
+            stale_life: 60 * MINUTE,
+            maintenance_gap: SECOND / 5,
+            max_maintenance: 64,
+            refresh: 30 * MINUTE,
+            self_lookup: 5 * MINUTE,
+            max_stored_bytes: 32 << 20,
+            max_stored_keys: 4_096,
+            max_entries_per_key: 100,
+            value_life: 120 * MINUTE,
+            entry_life: 45 * MINUTE,
+            token_rotation: 5 * MINUTE,
+            max_published: 1_024,
+            max_republishing: 2,
+            value_republish: (50 * MINUTE, 60 * MINUTE),
+            entry_republish: (15 * MINUTE, 20 * MINUTE),
+            publish_retry: (5 * SECOND, 10 * SECOND),
+        }
+    }
+
+    /// The same for private test networks: no proof of work, private addresses allowed, every seed taken.
+    #[must_use]
+    pub fn test() -> Self {
+        let production = Self::production();
+        Self {
+            contact: ContactRules {
+                work_bits: 0,
+                allow_private: true,
+                ..production.contact
+            },
+            seeds_per_answer: 8,
+            seeds_interval_low: 2 * SECOND,
+            seeds_interval_enough: 10 * SECOND,
+            maintenance_gap: SECOND / 50,
+            publish_retry: (SECOND, 2 * SECOND),
+            ..production
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! A contact: what a persona signs so that others can reach it, at most 129 bytes.
+//!
+//! `persona key 32 | expiry 4 | nonce 4 | kinds 1 | addresses 6 to 24 | signature 64`, numbers big-endian.
+//! Layout and rules: `docs/protocol.md`, "Contact".
+use crate::{
+    api::{EndpointAddress, Unix},
+    config::ContactRules,
+    id::NodeId,
+    identity::{PersonaSecret, strong_key, work_bits},
+    labels,
+};
+use ed25519_dalek::Signature;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Clocks of two nodes may differ by this much, in seconds.
+pub const CLOCK_TOLERANCE: u64 = 120;
+
+const HEAD: usize = 32 + 4 + 4;
+const V4: usize = 4 + 2;
+const V6: usize = 16 + 2;
+const SIGNATURE: usize = 64;
+
+/// A contact whose layout, key, proof of work, times, addresses and signature were verified.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Contact {
+    raw: RawContact,
+    id: NodeId,
+}
+
+/// Why a contact was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum ContactError {
+    /// An address that may not be used in this network.
+    #[error("address not allowed")]
+    BadAddress,
+    /// The signature does not belong to key and content.
+    #[error("bad signature")]
+    BadSignature,
+    /// Its time is over.
+    #[error("expired")]
+    Expired,
+    /// Not one of the five sets of addresses, addresses out of order, a wrong length.
+    #[error("malformed")]
+    Malformed,
+    /// It claims to live longer than any contact does.
+    #[error("expiry too far ahead")]
+    TooLong,
+    /// The key is no point, of small order, or not canonically encoded.
+    #[error("weak key")]
+    WeakKey,
+    /// The proof of work is missing.
+    #[error("proof of work missing")]
+    WorkMissing,
+}
+
+impl Contact {
+    /// Bytes up to and including the kinds, which tell the length.
+    pub(crate) const HEAD_LEN: usize = HEAD + 1;
+    /// Shortest and longest encoding in bytes: one IPv4 address; one of each family.
+    pub const MIN_LEN: usize = HEAD + 1 + V4 + SIGNATURE;
+    /// See [`Self::MIN_LEN`].
+    pub const MAX_LEN: usize = HEAD + 1 + V4 + V6 + SIGNATURE;
+
+    /// Signs a contact. `addresses` must be one to three IPv4, or one IPv6, or one of each.
+    ///
+    /// # Errors
+    /// [`ContactError::Malformed`] if the addresses are no such set.
+    pub fn sign(
+        secret: &PersonaSecret,
+        nonce: u32,
+        expiry_minutes: u32,
+        addresses: &[EndpointAddress],
+    ) -> Result<Self, ContactError> {
+        let mut addresses = addresses.to_vec();
+        // A fixed order, so that the order in which tunnels were built does not show.
+        addresses.sort_unstable();
+        let mut bytes = Vec::with_capacity(Self::MAX_LEN);
+        bytes.extend_from_slice(&secret.public());
+        bytes.extend_from_slice(&expiry_minutes.to_be_bytes());
+        bytes.extend_from_slice(&nonce.to_be_bytes());
+        let v6 = addresses
+            .iter()
+            .filter(|address| address.ip.is_ipv6())
+            .count();
+        let v4 = addresses.len() - v6;
+        address_bytes(v4, v6).ok_or(ContactError::Malformed)?;
+        bytes.push(kinds(v4, v6));
+        for address in &addresses {
+            match address.ip {
+                IpAddr::V4(ip) => bytes.extend_from_slice(&ip.octets()),
+                IpAddr::V6(ip) => bytes.extend_from_slice(&ip.octets()),
+            }
+            bytes.extend_from_slice(&address.port.to_be_bytes());
+        }
+        let signature = secret.sign(&[labels::CONTACT_SIGNATURE, &bytes].concat());
+        bytes.extend_from_slice(&signature);
+        let raw = RawContact::parse_all(&bytes)?;
+        Ok(Self { id: raw.id(), raw })
+    }
+
+    /// Parses and verifies the bytes of exactly one contact.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn verify(bytes: &[u8], rules: &ContactRules, now: Unix) -> Result<Self, ContactError> {
+        RawContact::parse_all(bytes)?.verify(rules, now)
+    }
+
+    /// The node id: SHA-1 of the persona key.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The persona's Ed25519 public key.
+    #[must_use]
+    pub fn persona_key(&self) -> [u8; 32] {
+        self.raw.key()
+    }
+
+    /// When the first of its addresses ends, in whole minutes.
+    #[must_use]
+    pub fn expiry(&self) -> Unix {
+        self.raw.expiry()
+    }
+
+    /// One to three addresses, IPv4 first.
+    #[must_use]
+    pub fn addresses(&self) -> &[EndpointAddress] {
+        &self.raw.addresses
+    }
+
+    /// The encoding, [`Self::MIN_LEN`] to [`Self::MAX_LEN`] bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.raw.bytes
+    }
+
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_expired(&self, now: Unix) -> bool {
+        self.expiry() <= now
+    }
+
+    /// Whether this contact is a later one of the same persona.
+    pub(crate) fn replaces(&self, other: &Self) -> bool {
+        self.raw.key() == other.raw.key() && self.expiry() >= other.expiry()
+    }
+
+    pub(crate) fn to_raw(&self) -> RawContact {
+        self.raw.clone()
+    }
+}
+
+impl fmt::Debug for Contact {
+    /// Shows the id's beginning and no address: contacts end up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Contact({:?}, {} addresses)",
+            self.id,
+            self.raw.addresses.len()
+        )
+    }
+}
+
+/// A contact with the right layout and nothing verified yet.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct RawContact {
+    bytes: Vec<u8>,
+    addresses: Vec<EndpointAddress>,
+}
+
+impl RawContact {
+    /// The length of the contact at the beginning of `bytes`, once `bytes` holds its first 41 bytes.
+    pub(crate) fn length(head: &[u8]) -> Result<usize, ContactError> {
+        let kinds = *head.get(HEAD).ok_or(ContactError::Malformed)?;
+        let addresses = address_bytes(usize::from(kinds & 15), usize::from(kinds >> 4));
+        Ok(HEAD + 1 + addresses.ok_or(ContactError::Malformed)? + SIGNATURE)
+    }
+
+    /// Parses bytes that hold one contact and nothing else.
+    pub(crate) fn parse_all(bytes: &[u8]) -> Result<Self, ContactError> {
+        if Self::length(bytes)? != bytes.len() {
+            return Err(ContactError::Malformed);
+        }
+        let v4_count = bytes.get(HEAD).map_or(0, |kinds| usize::from(kinds & 15));
+        let packed = bytes
+            .get(HEAD + 1..bytes.len() - SIGNATURE)
+            .ok_or(ContactError::Malformed)?;
+        let (v4, v6) = packed
+            .split_at_checked(v4_count * V4)
+            .ok_or(ContactError::Malformed)?;
+        let mut addresses = Vec::with_capacity(3);
+        for packed in v4.as_chunks::<V4>().0 {
+            let [a, b, c, d, high, low] = *packed;
+            addresses.push(EndpointAddress {
+                ip: Ipv4Addr::new(a, b, c, d).into(),
+                port: u16::from_be_bytes([high, low]),
+            });
+        }
+        for packed in v6.as_chunks::<V6>().0 {
+            let (ip, port) = packed.split_at(16);
+            let ip: [u8; 16] = ip.try_into().map_err(|_| ContactError::Malformed)?;
+            let port: [u8; 2] = port.try_into().map_err(|_| ContactError::Malformed)?;
+            addresses.push(EndpointAddress {
+                ip: Ipv6Addr::from(ip).into(),
+                port: u16::from_be_bytes(port),
+            });
+        }
+        // One encoding per set: strictly ascending, so nothing twice either.
+        if !addresses.is_sorted_by(|a, b| a < b) {
+            return Err(ContactError::Malformed);
+        }
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            addresses,
+        })
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn array<const N: usize>(&self, from: usize) -> [u8; N] {
+        // The layout was checked by `parse_all`; zeros would fail the signature anyway.
+        self.bytes
+            .get(from..)
+            .and_then(|rest| rest.first_chunk())
+            .copied()
+            .unwrap_or([0; N])
+    }
+
+    pub(crate) fn key(&self) -> [u8; 32] {
+        self.array(0)
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId::hash_of(&self.key())
+    }
+
+    fn expiry(&self) -> Unix {
+        Unix(u64::from(u32::from_be_bytes(self.array(32))) * 60)
+    }
+
+    /// As [`Self::verify`], but a contact that is byte for byte a verified one needs only its expiry checked.
+    pub(crate) fn verify_unless(
+        self,
+        known: Option<&Contact>,
+        rules: &ContactRules,
+        now: Unix,
+    ) -> Result<Contact, ContactError> {
+        match known {
+            Some(known) if known.raw == self && !known.is_expired(now) => Ok(known.clone()),
+            _ => self.verify(rules, now),
+        }
+    }
+
+    /// Cheap rules first, the signature last.
+    pub(crate) fn verify(self, rules: &ContactRules, now: Unix) -> Result<Contact, ContactError> {
+        let expiry = self.expiry().0;
+        if expiry.saturating_add(CLOCK_TOLERANCE) <= now.0 {
+            return Err(ContactError::Expired);
+        }
+        if expiry
+            > now
+                .0
+                .saturating_add(rules.max_life_seconds + CLOCK_TOLERANCE)
+        {
+            return Err(ContactError::TooLong);
+        }
+        if !self.addresses.iter().all(|address| rules.allows(address)) {
+            return Err(ContactError::BadAddress);
+        }
+        let key = self.key();
+        if work_bits(&key, u32::from_be_bytes(self.array(36))) < rules.work_bits {
+            return Err(ContactError::WorkMissing);
+        }
+        let verifying = strong_key(&key).ok_or(ContactError::WeakKey)?;
+        let (signed, signature) = self
+            .bytes
+            .split_last_chunk::<SIGNATURE>()
+            .ok_or(ContactError::Malformed)?;
+        let message = [labels::CONTACT_SIGNATURE, signed].concat();
+        verifying
+            .verify_strict(&message, &Signature::from_bytes(signature))
+            .map_err(|_| ContactError::BadSignature)?;
+        Ok(Contact {
+            id: self.id(),
+            raw: self,
+        })
+    }
+}
+
+impl fmt::Debug for RawContact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawContact({:?})", self.id())
+    }
+}
+
+fn kinds(v4: usize, v6: usize) -> u8 {
+    (v4 & 15) as u8 | ((v6 & 15) as u8) << 4
+}
+
+/// Bytes of the addresses of a legal set, none for an illegal one.
+fn address_bytes(v4: usize, v6: usize) -> Option<usize> {
+    match (v4, v6) {
+        (1..=3, 0) | (0..=1, 1) => Some(v4 * V4 + v6 * V6),
+        _ => None,
+    }
+}
+
+const _: () = assert!(Contact::MAX_LEN == 129);
+
+#[cfg(test)]
+#[path = "contact_tests.rs"]
+mod tests;

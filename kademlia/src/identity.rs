@@ -1,0 +1,145 @@
+//! The persona's key pair.
+use crate::{id::NodeId, labels};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// The Ed25519 signing key of a persona, never on disk; wiped when dropped.
+pub struct PersonaSecret(SigningKey);
+
+impl PersonaSecret {
+    /// The key of a 32-byte seed (RFC 8032's private key).
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    /// The node id: SHA-1 of the public key.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        NodeId::hash_of(&self.public())
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+impl fmt::Debug for PersonaSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonaSecret(..)")
+    }
+}
+
+/// A public key fit for an identity: a canonical encoding of a point that is not of small order.
+pub(crate) fn strong_key(bytes: &[u8; 32]) -> Option<VerifyingKey> {
+    let key = VerifyingKey::from_bytes(bytes).ok()?;
+    // Several encodings of one key would give it several node ids.
+    let canonical = key.to_edwards().compress().to_bytes() == *bytes;
+    (canonical && !key.is_weak()).then_some(key)
+}
+
+/// Leading zero bits of SHA-256(label ‖ key ‖ nonce): the proof of work of `nonce`.
+pub(crate) fn work_bits(key: &[u8; 32], nonce: u32) -> u32 {
+    let hash = Sha256::new()
+        .chain_update(labels::CONTACT_WORK)
+        .chain_update(key)
+        .chain_update(nonce.to_be_bytes())
+        .finalize();
+    let [a, b, c, d, ..] = hash.0;
+    u32::from_be_bytes([a, b, c, d]).leading_zeros()
+}
+
+/// The search for a nonce, in slices, so that no call takes long.
+#[derive(Debug)]
+pub(crate) struct WorkSearch {
+    key: [u8; 32],
+    bits: u32,
+    next: u32,
+}
+
+impl WorkSearch {
+    /// Tries per slice: about 0.1 ms.
+    const SLICE: u32 = 512;
+
+    pub(crate) fn new(key: [u8; 32], bits: u32) -> Self {
+        Self { key, bits, next: 0 }
+    }
+
+    /// One slice; the smallest fitting nonce once it is found.
+    pub(crate) fn step(&mut self) -> Option<u32> {
+        let from = self.next;
+        self.next = from.wrapping_add(Self::SLICE);
+        (0..Self::SLICE)
+            .map(|offset| from.wrapping_add(offset))
+            .find(|nonce| work_bits(&self.key, *nonce) >= self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_8032_test_1_gives_the_published_public_key() {
+        let seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+        let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        assert_eq!(PersonaSecret::from_seed(&seed).public(), public);
+        assert!(strong_key(&public).is_some());
+    }
+
+    #[test]
+    fn weak_and_non_canonical_keys_are_refused() {
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let order_two = hex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
+        let order_eight = hex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05");
+        for weak in [identity, [0; 32], order_two, order_eight] {
+            assert!(
+                VerifyingKey::from_bytes(&weak).is_ok(),
+                "control: these decode as points"
+            );
+            assert!(strong_key(&weak).is_none());
+        }
+        // y = p + 3 is y = 3 written a second time; 3 itself is a point of large order.
+        let mut three = [0; 32];
+        three[0] = 3;
+        let three_again = hex("f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
+        assert!(strong_key(&three).is_some(), "control");
+        assert!(VerifyingKey::from_bytes(&three_again).is_ok(), "control");
+        assert!(strong_key(&three_again).is_none());
+    }
+
+    #[test]
+    fn the_search_finds_a_nonce_with_the_wanted_work() {
+        let mut search = WorkSearch::new([7; 32], 12);
+        let nonce = std::iter::repeat_with(|| search.step())
+            .flatten()
+            .next()
+            .expect("found");
+        assert!(work_bits(&[7; 32], nonce) >= 12);
+        assert!((0..nonce).all(|smaller| work_bits(&[7; 32], smaller) < 12));
+    }
+
+    #[test]
+    fn a_secret_prints_nothing() {
+        assert_eq!(
+            format!("{:?}", PersonaSecret::from_seed(&[1; 32])),
+            "PersonaSecret(..)"
+        );
+    }
+
+    fn hex(text: &str) -> [u8; 32] {
+        let bytes: Vec<u8> = (0..64)
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex"))
+            .collect();
+        bytes.try_into().expect("32 bytes")
+    }
+}

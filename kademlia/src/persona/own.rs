@@ -1,0 +1,221 @@
+//! The persona's own contact: its proof of work, its choice of addresses, its renewal.
+use crate::{
+    api::{EndpointAddress, Now, Unix},
+    config::ContactRules,
+    contact::Contact,
+    id::NodeId,
+    identity::{PersonaSecret, WorkSearch},
+};
+
+/// An address with less life than this, in seconds, is not advertised.
+const MIN_LIFE: u64 = 60;
+
+#[derive(Debug)]
+enum Work {
+    Found(u32),
+    Searching(WorkSearch),
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct OwnContact {
+    secret: PersonaSecret,
+    id: NodeId,
+    work: Work,
+    addresses: Vec<(EndpointAddress, Unix)>,
+    contact: Option<Contact>,
+}
+
+impl OwnContact {
+    pub(super) fn new(secret: PersonaSecret, rules: &ContactRules) -> Self {
+        let search = WorkSearch::new(secret.public(), rules.work_bits);
+        Self {
+            id: secret.id(),
+            secret,
+            work: Work::Searching(search),
+            addresses: Vec::new(),
+            contact: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(super) fn key(&self) -> [u8; 32] {
+        self.secret.public()
+    }
+
+    /// The contact, if there is one with life left.
+    pub(super) fn current(&self, now: &Now) -> Option<&Contact> {
+        self.contact
+            .as_ref()
+            .filter(|contact| !contact.is_expired(now.unix))
+    }
+
+    /// The addresses of now. At most `max` are kept, those that live longest.
+    pub(super) fn set_addresses(
+        &mut self,
+        mut addresses: Vec<(EndpointAddress, Unix)>,
+        rules: &ContactRules,
+    ) {
+        addresses.retain(|(address, _)| rules.allows(address));
+        addresses.sort_unstable_by_key(|(address, until)| (u64::MAX - until.0, *address));
+        addresses.dedup_by_key(|(address, _)| *address);
+        addresses.truncate(16);
+        self.addresses = addresses;
+    }
+
+    /// Whether a slice of the proof of work is to be done.
+    pub(super) fn is_searching(&self) -> bool {
+        matches!(self.work, Work::Searching(_))
+    }
+
+    /// Does a slice of the proof of work, or signs a new contact if the addresses ask for one.
+    /// True if the contact is a new one.
+    pub(super) fn renew(&mut self, rules: &ContactRules, now: &Now) -> bool {
+        let nonce = match &mut self.work {
+            Work::Found(nonce) => *nonce,
+            Work::Searching(search) => {
+                let Some(nonce) = search.step() else {
+                    return false;
+                };
+                self.work = Work::Found(nonce);
+                nonce
+            }
+        };
+        let (addresses, until) = self.chosen(rules, now);
+        // Whole minutes, downwards: a second would tell our clock, and an endpoint must not be asked late.
+        let minutes = u32::try_from(until.0 / 60).unwrap_or(u32::MAX);
+        let same = |contact: &Contact| {
+            contact.addresses() == addresses && contact.expiry().0 / 60 == u64::from(minutes)
+        };
+        if self.contact.as_ref().is_some_and(same) {
+            return false;
+        }
+        self.contact = Contact::sign(&self.secret, nonce, minutes, &addresses).ok();
+        self.contact.is_some()
+    }
+
+    /// One address of each family, or up to three IPv4, in order; and the first end among them.
+    fn chosen(&self, rules: &ContactRules, now: &Now) -> (Vec<EndpointAddress>, Unix) {
+        let most = now.unix.0.saturating_add(rules.max_life_seconds);
+        let fresh = || {
+            self.addresses
+                .iter()
+                .filter(|(_, until)| until.0 > now.unix.0 + MIN_LIFE)
+        };
+        let v4 = fresh().filter(|(address, _)| address.ip.is_ipv4());
+        let v6: Vec<_> = fresh()
+            .filter(|(address, _)| address.ip.is_ipv6())
+            .take(1)
+            .collect();
+        let chosen: Vec<_> = v4
+            .take(if v6.is_empty() { 3 } else { 1 })
+            .chain(v6)
+            .collect();
+        let until = chosen
+            .iter()
+            .map(|(_, until)| until.0)
+            .min()
+            .unwrap_or(0)
+            .min(most);
+        let mut addresses: Vec<_> = chosen.into_iter().map(|(address, _)| *address).collect();
+        addresses.sort_unstable();
+        (addresses, Unix(until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Config,
+        testing::{NOW, address, secret},
+    };
+
+    fn own(addresses: &[(&str, u64)]) -> (OwnContact, bool) {
+        let rules = Config::test().contact;
+        let mut own = OwnContact::new(secret(1), &rules);
+        let until = |life: &u64| Unix(NOW.unix.0 + life);
+        own.set_addresses(
+            addresses
+                .iter()
+                .map(|(text, life)| (address(text), until(life)))
+                .collect(),
+            &rules,
+        );
+        let new = own.renew(&rules, &NOW);
+        (own, new)
+    }
+
+    fn contact(addresses: &[(&str, u64)]) -> Contact {
+        own(addresses).0.current(&NOW).cloned().expect("a contact")
+    }
+
+    #[test]
+    fn the_three_longest_lived_are_chosen_and_the_first_end_counts_in_whole_minutes() {
+        let made = contact(&[
+            ("10.0.0.1:2000", 90),
+            ("10.0.0.4:2000", 600),
+            ("10.0.0.3:2000", 500),
+            ("10.0.0.2:2000", 400),
+        ]);
+        assert_eq!(
+            made.addresses(),
+            ["10.0.0.2:2000", "10.0.0.3:2000", "10.0.0.4:2000"].map(address)
+        );
+        let end = NOW.unix.0 + 400;
+        assert_eq!(made.expiry(), Unix(end - end % 60));
+    }
+
+    #[test]
+    fn both_families_are_served_where_both_exist() {
+        let made = contact(&[
+            ("10.0.0.1:2000", 600),
+            ("10.0.0.2:2000", 500),
+            ("[2001:db8::1]:2000", 400),
+        ]);
+        assert_eq!(
+            made.addresses(),
+            ["10.0.0.1:2000", "[2001:db8::1]:2000"].map(address)
+        );
+        assert_eq!(contact(&[("[2001:db8::1]:2000", 400)]).addresses().len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_signed_without_an_address_that_lives() {
+        for addresses in [&[][..], &[("10.0.0.1:2000", 60)], &[("0.0.0.0:2000", 600)]] {
+            let (own, new) = own(addresses);
+            assert!(!new && own.current(&NOW).is_none());
+        }
+    }
+
+    #[test]
+    fn the_same_addresses_are_not_signed_again_others_are() {
+        let (mut own, new) = own(&[("10.0.0.1:2000", 600), ("10.0.0.2:2000", 600)]);
+        let rules = Config::test().contact;
+        assert!(new && !own.renew(&rules, &NOW));
+        own.set_addresses(
+            vec![(address("10.0.0.1:2000"), Unix(NOW.unix.0 + 600))],
+            &rules,
+        );
+        assert!(own.renew(&rules, &NOW));
+        own.set_addresses(Vec::new(), &rules);
+        assert!(!own.renew(&rules, &NOW) && own.current(&NOW).is_none());
+    }
+
+    #[test]
+    fn what_is_signed_passes_verification_with_its_work() {
+        let rules = Config::production().contact;
+        let mut own = OwnContact::new(secret(1), &rules);
+        own.set_addresses(
+            vec![(address("198.51.100.1:2000"), Unix(NOW.unix.0 + 1_000_000))],
+            &rules,
+        );
+        let slices = (0..10_000).take_while(|_| !own.renew(&rules, &NOW)).count();
+        assert!(slices > 0, "control: the work takes more than a slice");
+        let bytes = own.current(&NOW).expect("signed").as_bytes().to_vec();
+        assert!(Contact::verify(&bytes, &rules, NOW.unix).is_ok());
+    }
+}

@@ -1,0 +1,127 @@
+//! The persona answers requests that came out of its tunnels.
+use super::PersonaPlane;
+use crate::{
+    api::{DhtOutput, IncomingTicket, MAX_REQUEST_BODY, Now},
+    audit::DropReason,
+    codec::{Bounded, BoundedBytes},
+    contact::{Contact, RawContact},
+    id::{Key, NodeId},
+    rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES, Record, RecordKind, Request, StoreResult, Token},
+};
+
+impl PersonaPlane {
+    /// Answers a request, or counts why not.
+    pub(crate) fn request(&mut self, ticket: IncomingTicket, body: &[u8], now: &Now) {
+        match self.answer(body, now) {
+            Err(reason) => self.counters.drops.count(reason),
+            Ok(answer) => {
+                self.requests_answered += 1;
+                self.out.push_back(DhtOutput::Answer {
+                    to: ticket,
+                    body: answer.to_body(),
+                });
+            }
+        }
+        // A request may have brought a contact to be asked.
+        if !self.unverified.is_empty() {
+            self.keep_up(now);
+        }
+    }
+
+    fn answer(&mut self, body: &[u8], now: &Now) -> Result<Answer, DropReason> {
+        if body.len() > MAX_REQUEST_BODY {
+            return Err(DropReason::Oversize);
+        }
+        let own = self.own.current(now).ok_or(DropReason::NoPersona)?.to_raw();
+        self.tokens.rotate(now.mono, &mut self.secrets);
+        match Request::from_body(body).map_err(|_| DropReason::MalformedRequest)? {
+            Request::Ping { sender } => {
+                self.sender(sender, now)?;
+                Ok(Answer::Pong { contact: own })
+            }
+            Request::FindNode { target, sender } => {
+                let sender = self.sender(sender, now)?;
+                Ok(self.nodes(&target, sender.as_ref(), now))
+            }
+            Request::FindValue { kind, key } => Ok(self.find_value(kind, &key, now)),
+            Request::Store { token, record } => {
+                Ok(Answer::Stored(self.store_record(&token, record, now)))
+            }
+        }
+    }
+
+    /// Verifies the contact that a request carries, and remembers it to be asked.
+    fn sender(
+        &mut self,
+        sender: Option<RawContact>,
+        now: &Now,
+    ) -> Result<Option<NodeId>, DropReason> {
+        let Some(raw) = sender else { return Ok(None) };
+        let contact = self.verify(raw, now).map_err(DropReason::Contact)?;
+        let id = contact.id();
+        if id == self.own.id() {
+            return Err(DropReason::OwnContact);
+        }
+        self.consider(contact, now);
+        Ok(Some(id))
+    }
+
+    fn nodes(&self, target: &NodeId, except: Option<&NodeId>, now: &Now) -> Answer {
+        let closest = self
+            .table
+            .closest(target, self.config.width.min(MAX_CONTACTS) + 1, now);
+        let others = closest
+            .into_iter()
+            .filter(|contact| Some(&contact.id()) != except);
+        let contacts = Bounded::first_of(others.take(self.config.width).map(Contact::to_raw));
+        Answer::Nodes {
+            token: self.tokens.issue(target),
+            contacts,
+        }
+    }
+
+    fn find_value(&mut self, kind: RecordKind, key: &Key, now: &Now) -> Answer {
+        let token = self.tokens.issue(key);
+        match kind {
+            RecordKind::Value => {
+                if let Some(value) = self
+                    .store
+                    .value(key, now.mono)
+                    .and_then(|v| BoundedBytes::new(v.to_vec()))
+                {
+                    return Answer::Value { token, value };
+                }
+            }
+            RecordKind::Peers => {
+                let entries = self
+                    .store
+                    .peers(key, MAX_ENTRIES, now.mono, &mut self.choices);
+                if !entries.is_empty() {
+                    return Answer::Peers {
+                        token,
+                        entries: Bounded::first_of(entries),
+                    };
+                }
+            }
+        }
+        self.nodes(key, None, now)
+    }
+
+    fn store_record(&mut self, token: &Token, record: Record, now: &Now) -> StoreResult {
+        if !self.tokens.accepts(&record.key(), token) {
+            self.counters.drops.count(DropReason::BadToken);
+            return StoreResult::BadToken;
+        }
+        if let Record::Peer { blinded, entry } = &record
+            && !entry.is_signed_by(blinded)
+        {
+            self.counters.drops.count(DropReason::ForgedEntry);
+            return StoreResult::BadRecord;
+        }
+        let result = self.store.put(record, now.mono);
+        if result == StoreResult::Full {
+            self.counters.drops.count(DropReason::StoreFull);
+        }
+        result
+    }
+}

@@ -1,0 +1,178 @@
+use super::*;
+use crate::{api::Announced, testing::secret};
+use rand::SeedableRng;
+
+const MINUTE: u64 = 60_000_000;
+
+struct Fixture {
+    published: Published,
+    config: Config,
+    random: StdRng,
+}
+
+fn fixture() -> Fixture {
+    let mut random = StdRng::from_seed([1; 32]);
+    Fixture {
+        published: Published::new(&mut random),
+        config: Config::production(),
+        random,
+    }
+}
+
+impl Fixture {
+    fn keep(&mut self, publication: Publication) -> PublishedId {
+        self.published
+            .keep(publication, &self.config)
+            .expect("kept")
+    }
+
+    fn announced(&mut self, id: PublishedId, at: usize, of: usize, now: u64) -> u64 {
+        self.published
+            .announced(id, (at, of), &self.config, Mono(now), &mut self.random);
+        self.published.next_due(&self.config).expect("due again").0 - now
+    }
+
+    fn opened(&mut self, id: PublishedId) -> (Announced, [u8; 8]) {
+        match self.published.record(id, &mut self.random) {
+            Some(Record::Peer { entry, .. }) => (
+                PeerSet::of(&[7; 20]).open(&entry).expect("opens"),
+                entry.writer,
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn persona(number: u64) -> Announced {
+    Announced::Persona(secret(number).public())
+}
+
+fn announcement(what: Announced) -> Publication {
+    Publication::Peer {
+        infohash: [7; 20],
+        what,
+    }
+}
+
+#[test]
+fn values_are_announced_again_after_50_to_60_minutes_and_entries_after_15_to_20() {
+    let mut f = fixture();
+    for _ in 0..50 {
+        let value = f.keep(Publication::Value(vec![1]));
+        assert!((50 * MINUTE..=60 * MINUTE).contains(&f.announced(value, 8, 8, 5)));
+        f.published.forget(value);
+        let entry = f.keep(announcement(persona(1)));
+        assert!((15 * MINUTE..=20 * MINUTE).contains(&f.announced(entry, 1, 8, 5)));
+        f.published.forget(entry);
+    }
+}
+
+#[test]
+fn what_is_stored_nowhere_or_at_few_nodes_is_announced_again_soon() {
+    let mut f = fixture();
+    let value = f.keep(Publication::Value(vec![1]));
+    assert!((5_000_000..=10_000_000).contains(&f.announced(value, 0, 0, 5)));
+    assert!((5_000_000..=10_000_000).contains(&f.announced(value, 0, 8, 5)));
+    assert!((30_000_000..=60_000_000).contains(&f.announced(value, 2, 2, 5)));
+}
+
+#[test]
+fn few_announcements_run_at_once_and_the_cap_refuses_new_ones() {
+    let mut f = fixture();
+    f.config.max_published = 5;
+    let ids: Vec<_> = (0..5)
+        .map(|number| f.keep(Publication::Value(vec![number])))
+        .collect();
+    assert_eq!(
+        f.published.keep(Publication::Value(vec![9]), &f.config),
+        Err(Refusal::TooManyPublished)
+    );
+    assert_eq!(
+        f.keep(Publication::Value(vec![3])),
+        ids[3],
+        "the same again is no new one"
+    );
+    ids.iter().for_each(|id| {
+        f.published
+            .announced(*id, (8, 8), &f.config, Mono(0), &mut f.random);
+    });
+    let late = Mono(61 * MINUTE);
+    let first = f.published.take_due(&f.config, late).expect("due");
+    assert!(f.published.take_due(&f.config, late).is_some());
+    assert_eq!(f.published.take_due(&f.config, late), None);
+    assert_eq!(
+        f.published.next_due(&f.config),
+        None,
+        "or the caller would turn in circles"
+    );
+    f.published
+        .announced(first, (8, 8), &f.config, late, &mut f.random);
+    assert!(f.published.take_due(&f.config, late).is_some());
+}
+
+#[test]
+fn announcements_of_our_own_persona_follow_it_under_the_same_tag() {
+    let mut f = fixture();
+    let Announced::Persona(first) = persona(1) else {
+        unreachable!()
+    };
+    let Announced::Persona(second) = persona(2) else {
+        unreachable!()
+    };
+    f.published.set_persona(Some(first), Mono(0), &mut f.random);
+    let own = f.keep(announcement(persona(1)));
+    let foreign = f.keep(announcement(persona(3)));
+    let before = f.opened(own);
+    f.announced(own, 8, 8, 0);
+    f.announced(foreign, 8, 8, 0);
+
+    f.published.set_persona(None, Mono(1), &mut f.random);
+    assert_eq!(
+        f.published.take_due(&f.config, Mono(30 * MINUTE)),
+        Some(foreign)
+    );
+    assert_eq!(
+        f.published.take_due(&f.config, Mono(30 * MINUTE)),
+        None,
+        "no persona, no announcement of it"
+    );
+
+    f.published
+        .set_persona(Some(second), Mono(40 * MINUTE), &mut f.random);
+    assert_eq!(
+        f.published.take_due(&f.config, Mono(41 * MINUTE)),
+        Some(own)
+    );
+    let after = f.opened(own);
+    assert_eq!((before.0, after.0), (persona(1), persona(2)));
+    assert_eq!(before.1, after.1);
+    assert_eq!(f.opened(foreign).0, persona(3));
+}
+
+#[test]
+fn tags_of_different_infohashes_nodes_and_addresses_differ() {
+    let (f, other) = (fixture(), Published::new(&mut StdRng::from_seed([2; 32])));
+    let address = |port| Announced::Address(([192, 0, 2, 1], port).into());
+    let tags = [
+        f.published.writer_tag(&[7; 20], &persona(1)),
+        f.published.writer_tag(&[8; 20], &persona(1)),
+        f.published.writer_tag(&[7; 20], &address(1)),
+        f.published.writer_tag(&[7; 20], &address(2)),
+        other.writer_tag(&[7; 20], &persona(1)),
+    ];
+    assert_eq!(
+        tags.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        5
+    );
+}
+
+#[test]
+fn a_record_is_sealed_afresh_each_time() {
+    let mut f = fixture();
+    let id = f.keep(announcement(persona(1)));
+    let records = [
+        f.published.record(id, &mut f.random),
+        f.published.record(id, &mut f.random),
+    ];
+    assert!(records[0].is_some() && records[0] != records[1]);
+}

@@ -1,0 +1,178 @@
+//! The records that a persona keeps for others.
+//!
+//! At the cap of keys or bytes, records that ended go first; then the key farthest from our own id
+//! makes room, if it is farther than the new one; else the new one is refused.
+use crate::{
+    api::Mono,
+    config::Config,
+    entry::PeerEntry,
+    id::{Distance, Key, NodeId},
+    rpc::{Record, StoreResult},
+};
+use rand::{rngs::StdRng, seq::SliceRandom};
+use std::collections::BTreeMap;
+
+/// Longest value in bytes.
+pub const MAX_VALUE: usize = 800;
+
+/// What a record costs besides its own bytes, roughly.
+const OVERHEAD: usize = 128;
+
+/// Everything under one key. Values and peers do not hide each other.
+#[derive(Debug, Default)]
+struct Slot {
+    value: Option<(Vec<u8>, Mono)>,
+    /// By writer tag.
+    peers: BTreeMap<[u8; 8], (PeerEntry, Mono)>,
+}
+
+impl Slot {
+    fn bytes(&self) -> usize {
+        let value = self
+            .value
+            .as_ref()
+            .map_or(0, |(value, _)| value.len() + OVERHEAD);
+        value + self.peers.len() * (PeerEntry::LEN + OVERHEAD)
+    }
+
+    fn purge(&mut self, now: Mono) {
+        self.value.take_if(|(_, until)| *until <= now);
+        self.peers.retain(|_, (_, until)| *until > now);
+    }
+}
+
+/// Records by distance from our own id, so that the farthest is the last.
+#[derive(Debug)]
+pub(crate) struct Store {
+    own: NodeId,
+    slots: BTreeMap<Distance, Slot>,
+    bytes: usize,
+    config: Config,
+}
+
+impl Store {
+    pub(crate) fn new(own: NodeId, config: &Config) -> Self {
+        Self {
+            own,
+            slots: BTreeMap::new(),
+            bytes: 0,
+            config: config.clone(),
+        }
+    }
+
+    /// Keeps a record whose signature was checked. A record that is there already lives on.
+    pub(crate) fn put(&mut self, record: Record, now: Mono) -> StoreResult {
+        let at = self.own.distance(&record.key());
+        if !self.make_room(&at, &record, now) {
+            return StoreResult::Full;
+        }
+        let slot = self.slots.entry(at).or_default();
+        let before = slot.bytes();
+        match record {
+            Record::Value(value) => {
+                slot.value = Some((value.into_vec(), now.plus(self.config.value_life)));
+            }
+            Record::Peer { entry, .. } => {
+                let full = slot.peers.len() >= self.config.max_entries_per_key;
+                if full && !slot.peers.contains_key(&entry.writer) {
+                    let first = slot
+                        .peers
+                        .iter()
+                        .min_by_key(|(_, (_, until))| *until)
+                        .map(|(writer, _)| *writer);
+                    first.map(|writer| slot.peers.remove(&writer));
+                }
+                slot.peers
+                    .insert(entry.writer, (entry, now.plus(self.config.entry_life)));
+            }
+        }
+        self.bytes = self.bytes + slot.bytes() - before;
+        StoreResult::Stored
+    }
+
+    pub(crate) fn value(&self, key: &Key, now: Mono) -> Option<&[u8]> {
+        let (value, until) = self.slots.get(&self.own.distance(key))?.value.as_ref()?;
+        (*until > now).then_some(value)
+    }
+
+    /// Up to `count` of the entries under a key, drawn at random.
+    pub(crate) fn peers(
+        &self,
+        key: &Key,
+        count: usize,
+        now: Mono,
+        random: &mut StdRng,
+    ) -> Vec<PeerEntry> {
+        let Some(slot) = self.slots.get(&self.own.distance(key)) else {
+            return Vec::new();
+        };
+        let live = slot.peers.values().filter(|(_, until)| *until > now);
+        let mut entries: Vec<PeerEntry> = live.map(|(entry, _)| *entry).collect();
+        entries.shuffle(random);
+        entries.truncate(count);
+        entries
+    }
+
+    /// Forgets what ended.
+    pub(crate) fn purge(&mut self, now: Mono) {
+        self.slots.values_mut().for_each(|slot| slot.purge(now));
+        self.slots.retain(|_, slot| slot.bytes() > 0);
+        self.bytes = self.slots.values().map(Slot::bytes).sum();
+    }
+
+    fn make_room(&mut self, at: &Distance, record: &Record, now: Mono) -> bool {
+        let cost = OVERHEAD
+            + match record {
+                Record::Value(value) => value.as_slice().len(),
+                Record::Peer { .. } => PeerEntry::LEN,
+            };
+        // What it replaces need not fit beside it.
+        let replaced = self.slots.get(at).map_or(0, |slot| match record {
+            Record::Value(_) => slot
+                .value
+                .as_ref()
+                .map_or(0, |(value, _)| value.len() + OVERHEAD),
+            Record::Peer { entry, .. } if slot.peers.contains_key(&entry.writer) => cost,
+            Record::Peer { .. } => 0,
+        });
+        let cost = cost.saturating_sub(replaced);
+        if self.fits(at, cost) {
+            return true;
+        }
+        self.purge(now);
+        while !self.fits(at, cost) {
+            match self.slots.last_key_value() {
+                Some((farthest, slot)) if farthest > at => {
+                    self.bytes -= slot.bytes();
+                    self.slots.pop_last();
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    fn fits(&self, at: &Distance, cost: usize) -> bool {
+        let keys = self.slots.len() + usize::from(!self.slots.contains_key(at));
+        keys <= self.config.max_stored_keys && self.bytes + cost <= self.config.max_stored_bytes
+    }
+
+    pub(crate) fn keys(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn records(&self) -> usize {
+        self.slots
+            .values()
+            .map(|slot| usize::from(slot.value.is_some()) + slot.peers.len())
+            .sum()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

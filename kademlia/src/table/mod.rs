@@ -1,0 +1,197 @@
+//! The persona's routing table: one bucket per number of leading bits shared with our own id.
+//!
+//! Only contacts that answered are in it; those seen longest stay; what finds no place waits in the
+//! bucket's replacement cache. Bad and expired contacts are not handed out, make room for newcomers,
+//! and are kept up to `stale_life` to be found again.
+mod bucket;
+
+use crate::{
+    api::{Mono, Now, TunnelTag},
+    config::Config,
+    contact::Contact,
+    hasher::KeyedState,
+    id::NodeId,
+};
+pub(crate) use bucket::Entry;
+use bucket::{Bucket, Placed};
+use std::collections::BTreeMap;
+
+/// See the module's text.
+pub(crate) struct RoutingTable {
+    own: NodeId,
+    buckets: BTreeMap<u32, Bucket>,
+    config: Config,
+    hasher: KeyedState,
+}
+
+impl RoutingTable {
+    pub(crate) fn new(own: NodeId, config: &Config, hasher: KeyedState) -> Self {
+        Self {
+            own,
+            buckets: BTreeMap::new(),
+            config: config.clone(),
+            hasher,
+        }
+    }
+
+    /// The bucket of an id: how many leading bits it shares with ours. None for our own.
+    pub(crate) fn index(&self, id: &NodeId) -> Option<u32> {
+        let shared = self.own.distance(id).shared_bits();
+        (shared < NodeId::BITS).then_some(shared)
+    }
+
+    /// A contact answered an RPC: enters, or is the most recently seen of its bucket.
+    pub(crate) fn answered(&mut self, contact: &Contact, now: &Now) {
+        let Some(index) = self.index(&contact.id()) else {
+            return;
+        };
+        let bucket = self
+            .buckets
+            .entry(index)
+            .or_insert_with(|| Bucket::new(&self.config, &self.hasher));
+        bucket.answered(contact, now, &self.config);
+    }
+
+    /// A contact was heard of. Whether it should be asked now, because there may be a place for it;
+    /// otherwise it is remembered as a replacement, or for the next time that its entry is asked.
+    pub(crate) fn heard(&mut self, contact: &Contact, now: &Now) -> bool {
+        let Some(index) = self.index(&contact.id()) else {
+            return false;
+        };
+        let bucket = self
+            .buckets
+            .entry(index)
+            .or_insert_with(|| Bucket::new(&self.config, &self.hasher));
+        match bucket.place(contact, now, &self.config) {
+            Placed::Known => false,
+            Placed::Room => true,
+            Placed::Full => {
+                bucket.remember(contact);
+                false
+            }
+        }
+    }
+
+    /// An RPC to a contact failed. Returns a replacement to be asked, if the contact is bad now.
+    pub(crate) fn failed(
+        &mut self,
+        id: &NodeId,
+        tunnel: Option<TunnelTag>,
+        now: &Now,
+    ) -> Option<Contact> {
+        let bucket = self.buckets.get_mut(&self.index(id)?)?;
+        bucket.failed(id, tunnel, now, &self.config)
+    }
+
+    /// The entry of an id.
+    pub(crate) fn find(&self, id: &NodeId) -> Option<&Entry> {
+        self.buckets.get(&self.index(id)?)?.find(id)
+    }
+
+    /// Up to `count` contacts that may be handed out, closest to `target` first.
+    pub(crate) fn closest(&self, target: &NodeId, count: usize, now: &Now) -> Vec<&Contact> {
+        let mut all: Vec<&Contact> = self
+            .entries()
+            .filter(|entry| entry.is_good(now, &self.config))
+            .map(|entry| &entry.contact)
+            .collect();
+        let distance = |contact: &&Contact| target.distance(&contact.id());
+        if all.len() > count && count > 0 {
+            all.select_nth_unstable_by_key(count - 1, distance);
+            all.truncate(count);
+        }
+        all.sort_unstable_by_key(distance);
+        all
+    }
+
+    /// Contacts to be asked whether they are still there, at most `count`; they count as being asked.
+    pub(crate) fn take_due(&mut self, count: usize, now: &Now) -> Vec<Contact> {
+        let mut due = Vec::new();
+        for entry in self.buckets.values_mut().flat_map(Bucket::entries_mut) {
+            if due.len() == count {
+                break;
+            }
+            if !entry.asked && entry.ask_at <= now.mono && !entry.to_ask().is_expired(now.unix) {
+                entry.asked = true;
+                due.push(entry.to_ask().clone());
+            }
+        }
+        due
+    }
+
+    /// An expired contact that should be looked up by its id now; asked for at most every `min_reask`
+    /// and, the older it is, the less often.
+    pub(crate) fn take_stale(&mut self, now: &Now) -> Option<NodeId> {
+        let config = &self.config;
+        let mut entries = self.buckets.values_mut().flat_map(Bucket::entries_mut);
+        let entry = entries
+            .find(|entry| entry.to_ask().is_expired(now.unix) && entry.search_at <= now.mono)?;
+        let age = now.mono.since(entry.last_answer);
+        entry.search_at = now.mono.plus(config.min_reask.max(age / 2));
+        Some(entry.contact.id())
+    }
+
+    /// Forgets contacts that are bad or expired since `stale_life`.
+    pub(crate) fn purge(&mut self, now: &Now) {
+        for bucket in self.buckets.values_mut() {
+            bucket.purge(now, &self.config);
+        }
+        self.buckets.retain(|_, bucket| !bucket.is_empty());
+    }
+
+    /// When [`Self::take_due`] has something next, if nothing else happens.
+    pub(crate) fn next_due(&self, now: &Now) -> Option<Mono> {
+        self.entries()
+            .filter(|entry| !entry.asked && !entry.to_ask().is_expired(now.unix))
+            .map(|entry| entry.ask_at)
+            .min()
+    }
+
+    /// The most leading bits that a contact in the table shares with our id.
+    pub(crate) fn depth(&self) -> u32 {
+        self.buckets
+            .iter()
+            .rev()
+            .find(|(_, bucket)| bucket.entries().next().is_some())
+            .map_or(0, |(index, _)| *index)
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.buckets.values().flat_map(Bucket::entries)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries().count()
+    }
+
+    pub(crate) fn good(&self, now: &Now) -> usize {
+        self.entries()
+            .filter(|entry| entry.is_good(now, &self.config))
+            .count()
+    }
+
+    pub(crate) fn replacements(&self) -> usize {
+        self.buckets.values().map(Bucket::replacements).sum()
+    }
+
+    /// Panics if the table is not what it should be; for tests.
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self) {
+        for (index, bucket) in &self.buckets {
+            let ids: Vec<NodeId> = bucket.entries().map(|entry| entry.contact.id()).collect();
+            assert!(ids.iter().all(|id| self.index(id) == Some(*index)));
+            assert!(
+                ids.len() <= self.config.bucket_size
+                    && bucket.replacements() <= self.config.replacements
+            );
+            let unique: std::collections::BTreeSet<_> =
+                ids.iter().chain(bucket.replacement_ids()).collect();
+            assert_eq!(unique.len(), ids.len() + bucket.replacements());
+            assert!(bucket.entries().is_sorted_by_key(|entry| entry.last_answer));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../table_tests.rs"]
+mod tests;

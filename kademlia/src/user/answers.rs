@@ -1,0 +1,266 @@
+//! What became of the RPCs of users.
+use super::{
+    Call, CallKind, UserPlane,
+    query::{Task, UserQuery},
+};
+use crate::{
+    api::{Announced, MAX_ANSWER_BODY, Now, Progress, RpcTicket},
+    audit::DropReason,
+    codec::Bounded,
+    contact::{Contact, RawContact},
+    entry::PeerEntry,
+    id::NodeId,
+    lookup::Lookup,
+    rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES, StoreResult, Token},
+};
+
+impl UserPlane {
+    /// An answer came.
+    pub(crate) fn response(&mut self, ticket: RpcTicket, body: &[u8], now: &Now) {
+        let Some(call) = self.calls.remove(&ticket) else {
+            return self.counters.drops.count(DropReason::UnknownTicket);
+        };
+        let Some(mut query) = self.queries.remove(&call.query) else {
+            return;
+        };
+        match self.accept(&mut query, &call, body, now) {
+            Ok(contacts) => {
+                self.counters.answered += 1;
+                query.counts.answered += 1;
+                self.cache.answered(&call.to);
+                self.progress(
+                    &query,
+                    Progress::Answered {
+                        node: call.to.id(),
+                        contacts,
+                    },
+                );
+            }
+            Err(reason) => {
+                self.counters.drops.count(reason);
+                self.lose(&mut query, &call);
+            }
+        }
+        self.queries.insert(call.query, query);
+        self.drive(call.query, now);
+    }
+
+    /// No answer came.
+    pub(crate) fn failed(&mut self, ticket: RpcTicket, now: &Now) {
+        let Some(call) = self.calls.remove(&ticket) else {
+            return self.counters.drops.count(DropReason::UnknownTicket);
+        };
+        if let Some(mut query) = self.queries.remove(&call.query) {
+            self.lose(&mut query, &call);
+            self.queries.insert(call.query, query);
+        }
+        self.drive(call.query, now);
+    }
+
+    /// No answer came yet.
+    pub(crate) fn slow(&mut self, ticket: RpcTicket, now: &Now) {
+        let Some(call) = self.calls.get(&ticket) else {
+            return self.counters.drops.count(DropReason::UnknownTicket);
+        };
+        let (number, node) = (call.query, call.to.id());
+        if let Some(query) = self.queries.get_mut(&number) {
+            match call.kind {
+                CallKind::Lookup => query.lookup.slow(&node, now.mono),
+                CallKind::Resolve(target) => {
+                    if let Some(lookup) = query.resolves.get_mut(&target) {
+                        lookup.slow(&node, now.mono);
+                    }
+                }
+                CallKind::Store => {
+                    if let Some(storing) = &mut query.storing {
+                        storing.slow(&node, now.mono);
+                    }
+                }
+            }
+        }
+        if let Some(query) = self.queries.remove(&number) {
+            self.progress(&query, Progress::Slow { node });
+            self.queries.insert(number, query);
+        }
+        self.drive(number, now);
+    }
+
+    fn lose(&mut self, query: &mut UserQuery, call: &Call) {
+        let node = call.to.id();
+        query.counts.failed += 1;
+        self.cache.failed(&node);
+        match call.kind {
+            CallKind::Lookup => query.lookup.failed(&node),
+            CallKind::Resolve(target) => {
+                if let Some(lookup) = query.resolves.get_mut(&target) {
+                    lookup.failed(&node);
+                }
+            }
+            CallKind::Store => {
+                if let Some(storing) = &mut query.storing {
+                    storing.ended(&node, false);
+                }
+            }
+        }
+        self.progress(query, Progress::Failed { node });
+    }
+
+    /// Uses an answer; how many contacts it brought.
+    fn accept(
+        &mut self,
+        query: &mut UserQuery,
+        call: &Call,
+        body: &[u8],
+        now: &Now,
+    ) -> Result<usize, DropReason> {
+        if body.len() > MAX_ANSWER_BODY {
+            return Err(DropReason::Oversize);
+        }
+        let answer = Answer::from_body(body).map_err(|_| DropReason::MalformedAnswer)?;
+        let node = call.to.id();
+        match (call.kind, answer) {
+            (CallKind::Lookup | CallKind::Resolve(_), Answer::Nodes { token, contacts }) => {
+                Ok(self.accept_nodes(query, call, token, contacts, now))
+            }
+            (CallKind::Lookup, Answer::Value { token, value }) => {
+                let Task::Value(key) = &query.task else {
+                    return Err(DropReason::UnexpectedAnswer);
+                };
+                if NodeId::hash_of(value.as_slice()) != *key {
+                    return Err(DropReason::ForgedValue);
+                }
+                query.lookup.answered(&node, token);
+                query.value = Some(value.into_vec());
+                Ok(0)
+            }
+            (CallKind::Lookup, Answer::Peers { token, entries }) => {
+                self.accept_peers(query, node, entries, now)?;
+                query.lookup.answered(&node, token);
+                Ok(0)
+            }
+            (CallKind::Store, Answer::Stored(result)) => {
+                let stored = result == StoreResult::Stored;
+                if let Some(storing) = &mut query.storing {
+                    storing.ended(&node, stored);
+                }
+                // A refusal is an answer too: the node is fine, another one takes its place.
+                self.progress(
+                    query,
+                    if stored {
+                        Progress::Stored { node }
+                    } else {
+                        Progress::Refused { node }
+                    },
+                );
+                Ok(0)
+            }
+            _ => Err(DropReason::UnexpectedAnswer),
+        }
+    }
+
+    fn accept_nodes(
+        &mut self,
+        query: &mut UserQuery,
+        call: &Call,
+        token: Token,
+        contacts: Bounded<RawContact, MAX_CONTACTS>,
+        now: &Now,
+    ) -> usize {
+        let node = call.to.id();
+        match call.kind {
+            CallKind::Resolve(target) => {
+                if let Some(lookup) = query.resolves.get_mut(&target) {
+                    lookup.answered(&node, token);
+                }
+            }
+            CallKind::Lookup | CallKind::Store => query.lookup.answered(&node, token),
+        }
+        let mut good = 0;
+        for raw in contacts.into_vec() {
+            let known = self.cache.find(&raw.id());
+            match raw.verify_unless(known, &self.config.contact, now.unix) {
+                Err(error) => self.counters.drops.count(DropReason::Contact(error)),
+                Ok(contact) => {
+                    good += 1;
+                    self.learn(query, call, contact, now);
+                }
+            }
+        }
+        good
+    }
+
+    fn learn(&mut self, query: &mut UserQuery, call: &Call, contact: Contact, now: &Now) {
+        self.cache.heard(&contact);
+        // One that is over, which our clock's tolerance let in, resolves nobody.
+        if !contact.is_expired(now.unix)
+            && let Some(progress) = query.resolve(&contact)
+        {
+            self.progress(query, progress);
+        }
+        match call.kind {
+            CallKind::Resolve(target) => {
+                if let Some(lookup) = query.resolves.get_mut(&target) {
+                    lookup.add(contact, Some(&call.to.id()));
+                }
+            }
+            CallKind::Lookup | CallKind::Store => query.lookup.add(contact, Some(&call.to.id())),
+        }
+    }
+
+    fn accept_peers(
+        &mut self,
+        query: &mut UserQuery,
+        node: NodeId,
+        entries: Bounded<PeerEntry, MAX_ENTRIES>,
+        now: &Now,
+    ) -> Result<(), DropReason> {
+        if !matches!(query.task, Task::Peers(_)) {
+            return Err(DropReason::UnexpectedAnswer);
+        }
+        let mut forged = true;
+        for entry in entries.into_vec() {
+            let Some(new) = query.entry(&entry, node, &self.config) else {
+                self.counters.drops.count(DropReason::ForgedEntry);
+                continue;
+            };
+            forged = false;
+            if let Some(found) = new {
+                let what = found.what;
+                self.progress(query, Progress::Found(found));
+                if let Announced::Persona(key) = what {
+                    self.search_persona(query, NodeId::hash_of(&key), now);
+                }
+            }
+        }
+        // A node that gives nothing but forgeries has not answered.
+        if forged {
+            Err(DropReason::ForgedEntry)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Looks for the contact of an announced persona, unless it is known.
+    fn search_persona(&mut self, query: &mut UserQuery, id: NodeId, now: &Now) {
+        if let Some(known) = self
+            .cache
+            .find(&id)
+            .filter(|contact| !contact.is_expired(now.unix))
+        {
+            let known = known.clone();
+            if let Some(progress) = query.resolve(&known) {
+                self.progress(query, progress);
+            }
+            return;
+        }
+        if query.resolved >= self.config.max_resolved {
+            return;
+        }
+        let mut lookup = Lookup::new(id, &self.config, now.mono);
+        for contact in self.cache.closest(&id, 2 * self.config.width, now.unix) {
+            lookup.add(contact, None);
+        }
+        query.resolves.insert(id, lookup);
+        query.resolved += 1;
+    }
+}

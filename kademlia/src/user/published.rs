@@ -1,0 +1,210 @@
+//! What this node publishes, and when to announce it again.
+use crate::{
+    api::{Announced, Mono, Refusal},
+    codec::BoundedBytes,
+    config::Config,
+    entry::PeerSet,
+    labels,
+    rpc::Record,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use rand::{Rng, RngExt, rngs::StdRng};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+use zeroize::Zeroizing;
+
+/// Names a published record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PublishedId(u64);
+
+/// What is published; the same twice is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Publication {
+    Peer { infohash: [u8; 20], what: Announced },
+    Value(Vec<u8>),
+}
+
+struct Kept {
+    publication: Publication,
+    /// It announces this node's own persona, so its key follows the persona's.
+    own_persona: bool,
+    /// When to announce it again; none while that runs, and while there is no persona to announce.
+    due: Option<Mono>,
+    running: bool,
+}
+
+/// All records that this node publishes, until it stops.
+pub(crate) struct Published {
+    kept: BTreeMap<PublishedId, Kept>,
+    next: u64,
+    persona: Option<[u8; 32]>,
+    writer_secret: Zeroizing<[u8; 32]>,
+}
+
+/// A change of persona is announced within this time, in microseconds: not everything at one instant.
+const PERSONA_SPREAD: u64 = 60_000_000;
+/// A record stored at fewer nodes than there should be is announced again within this range.
+const FEW_NODES: (u64, u64) = (30_000_000, 60_000_000);
+
+impl Published {
+    pub(crate) fn new(secrets: &mut StdRng) -> Self {
+        let mut writer_secret = Zeroizing::new([0; 32]);
+        secrets.fill_bytes(&mut *writer_secret);
+        Self {
+            kept: BTreeMap::new(),
+            next: 0,
+            persona: None,
+            writer_secret,
+        }
+    }
+
+    /// Keeps a record; the caller announces it now.
+    pub(crate) fn keep(
+        &mut self,
+        publication: Publication,
+        config: &Config,
+    ) -> Result<PublishedId, Refusal> {
+        let same = self
+            .kept
+            .iter_mut()
+            .find(|(_, kept)| kept.publication == publication);
+        if let Some((id, kept)) = same {
+            kept.running = true;
+            kept.due = None;
+            return Ok(*id);
+        }
+        if self.kept.len() >= config.max_published {
+            return Err(Refusal::TooManyPublished);
+        }
+        self.next += 1;
+        let id = PublishedId(self.next);
+        let own_persona = matches!(&publication, Publication::Peer { what: Announced::Persona(key), .. }
+            if Some(*key) == self.persona);
+        self.kept.insert(
+            id,
+            Kept {
+                publication,
+                own_persona,
+                due: None,
+                running: true,
+            },
+        );
+        Ok(id)
+    }
+
+    /// The record to store now, sealed afresh.
+    pub(crate) fn record(&self, id: PublishedId, secrets: &mut StdRng) -> Option<Record> {
+        match &self.kept.get(&id)?.publication {
+            Publication::Value(value) => BoundedBytes::new(value.clone()).map(Record::Value),
+            Publication::Peer { infohash, what } => {
+                let set = PeerSet::of(infohash);
+                let mut salt = [0; 16];
+                secrets.fill_bytes(&mut salt);
+                let entry = set.seal(self.writer_tag(infohash, what), salt, what);
+                Some(Record::Peer {
+                    blinded: set.blinded(),
+                    entry,
+                })
+            }
+        }
+    }
+
+    /// The next record whose time has come; it counts as running.
+    pub(crate) fn take_due(&mut self, config: &Config, now: Mono) -> Option<PublishedId> {
+        if self.next_due(config).is_none_or(|due| due > now) {
+            return None;
+        }
+        let due = self
+            .kept
+            .iter_mut()
+            .find(|(_, kept)| !kept.running && kept.due.is_some_and(|due| due <= now));
+        due.map(|(id, kept)| {
+            kept.running = true;
+            kept.due = None;
+            *id
+        })
+    }
+
+    /// Announcing ended: stored at `at` of `of` nodes.
+    pub(crate) fn announced(
+        &mut self,
+        id: PublishedId,
+        (at, of): (usize, usize),
+        config: &Config,
+        now: Mono,
+        choices: &mut StdRng,
+    ) {
+        let Some(kept) = self.kept.get_mut(&id) else {
+            return;
+        };
+        let usual = match kept.publication {
+            Publication::Peer { .. } => config.entry_republish,
+            Publication::Value(_) => config.value_republish,
+        };
+        let (from, to) = match (at, of) {
+            (0, _) => config.publish_retry,
+            (_, of) if of < config.width => FEW_NODES,
+            _ => usual,
+        };
+        kept.running = false;
+        // A persona may have gone while its announcement ran.
+        let suspended = kept.own_persona && self.persona.is_none();
+        kept.due = (!suspended).then(|| now.plus(choices.random_range(from..=to.max(from))));
+    }
+
+    /// The user took it back.
+    pub(crate) fn forget(&mut self, id: PublishedId) {
+        self.kept.remove(&id);
+    }
+
+    /// Announcements of this node's own persona follow it, and rest while there is none.
+    pub(crate) fn set_persona(
+        &mut self,
+        persona: Option<[u8; 32]>,
+        now: Mono,
+        choices: &mut StdRng,
+    ) {
+        self.persona = persona;
+        for kept in self.kept.values_mut().filter(|kept| kept.own_persona) {
+            kept.due = persona.map(|_| now.plus(choices.random_range(0..PERSONA_SPREAD)));
+            if let (Some(new), Publication::Peer { what, .. }) = (persona, &mut kept.publication) {
+                *what = Announced::Persona(new);
+            }
+        }
+    }
+
+    /// When [`Self::take_due`] has something next; while enough run, the end of one of them tells.
+    pub(crate) fn next_due(&self, config: &Config) -> Option<Mono> {
+        if self.kept.values().filter(|kept| kept.running).count() >= config.max_republishing {
+            return None;
+        }
+        self.kept
+            .values()
+            .filter(|kept| !kept.running)
+            .filter_map(|kept| kept.due)
+            .min()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// The same for each announcement of the same thing, so that a new entry replaces the old one, and
+    /// unrelated between infohashes. One for this node's persona, whichever it is; one per address.
+    fn writer_tag(&self, infohash: &[u8; 20], what: &Announced) -> [u8; 8] {
+        let mac = Hmac::<Sha256>::new_from_slice(&*self.writer_secret)
+            .expect("HMAC takes keys of any length")
+            .chain_update(labels::PEERS_WRITER_TAG)
+            .chain_update(infohash);
+        let mac = match what {
+            Announced::Persona(_) => mac,
+            Announced::Address(address) => mac.chain_update(address.to_string()),
+        };
+        let [a, b, c, d, e, f, g, h, ..] = mac.finalize().into_bytes().0;
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+#[cfg(test)]
+#[path = "../published_tests.rs"]
+mod tests;

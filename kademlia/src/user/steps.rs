@@ -1,0 +1,218 @@
+//! How queries proceed: what they send, and when they are over.
+use super::{
+    Call, CallKind, UserPlane,
+    query::{Storing, Task, UserQuery},
+};
+use crate::{
+    api::{DhtOutput, Mono, Now, OnBehalf, Progress, QueryOutcome, QueryResult},
+    contact::Contact,
+    lookup::Step,
+    rpc::Request,
+};
+
+impl UserPlane {
+    /// Lets a query do all it can now.
+    pub(super) fn drive(&mut self, number: u64, now: &Now) {
+        let Some(mut query) = self.queries.remove(&number) else {
+            return;
+        };
+        match self.step(number, &mut query, now) {
+            None => {
+                self.queries.insert(number, query);
+            }
+            Some(result) => self.end(number, query, result, now),
+        }
+    }
+
+    /// Sends what can be sent; the result, once there is one.
+    fn step(&mut self, number: u64, query: &mut UserQuery, now: &Now) -> Option<QueryResult> {
+        if let Some(value) = query.value.take() {
+            return Some(QueryResult::Value(value));
+        }
+        if query.storing.is_some() {
+            return self.step_storing(number, query, now);
+        }
+        query.wake = Mono(u64::MAX);
+        let mut looking = self.step_lookup(number, query, now);
+        looking |= self.step_resolves(number, query, now);
+        if looking {
+            return None;
+        }
+        match &query.task {
+            Task::Node(_) => {
+                let nodes: Vec<Contact> = query
+                    .lookup
+                    .answers()
+                    .take(self.config.width)
+                    .map(|(contact, _)| contact.clone())
+                    .collect();
+                Some(if nodes.is_empty() {
+                    QueryResult::NotFound
+                } else {
+                    QueryResult::Nodes(nodes)
+                })
+            }
+            Task::Peers(_) => {
+                let peers = query.peers();
+                Some(if peers.is_empty() {
+                    QueryResult::NotFound
+                } else {
+                    QueryResult::Peers(peers)
+                })
+            }
+            Task::Value(_) => Some(QueryResult::NotFound),
+            Task::Publish { .. } => {
+                query.storing = Some(Storing::new(&query.lookup, self.config.width));
+                self.step_storing(number, query, now)
+            }
+        }
+    }
+
+    /// Whether the query's own lookup still runs.
+    fn step_lookup(&mut self, number: u64, query: &mut UserQuery, now: &Now) -> bool {
+        loop {
+            match query.lookup.next(now.mono) {
+                Step::Ask(contact) => {
+                    let request = query.request();
+                    self.send(number, query, contact, CallKind::Lookup, &request);
+                }
+                Step::Wait(until) => {
+                    query.wake = query.wake.min(until);
+                    return true;
+                }
+                Step::Finished if query.lookup.is_stuck() && now.mono < query.lookup.deadline() => {
+                    query.wake = query.wake.min(query.lookup.deadline());
+                    if !query.told_waiting {
+                        query.told_waiting = true;
+                        self.progress(query, Progress::WaitingForContacts);
+                    }
+                    return true;
+                }
+                Step::Finished => return false,
+            }
+        }
+    }
+
+    /// Whether a lookup for an announced persona still runs.
+    fn step_resolves(&mut self, number: u64, query: &mut UserQuery, now: &Now) -> bool {
+        let mut resolves = std::mem::take(&mut query.resolves);
+        resolves.retain(|target, lookup| {
+            loop {
+                match lookup.next(now.mono) {
+                    Step::Ask(contact) => {
+                        let request = Request::FindNode {
+                            target: *target,
+                            sender: None,
+                        };
+                        self.send(number, query, contact, CallKind::Resolve(*target), &request);
+                    }
+                    Step::Wait(until) => {
+                        query.wake = query.wake.min(until);
+                        return true;
+                    }
+                    Step::Finished => return false,
+                }
+            }
+        });
+        query.resolves = resolves;
+        !query.resolves.is_empty()
+    }
+
+    fn step_storing(
+        &mut self,
+        number: u64,
+        query: &mut UserQuery,
+        now: &Now,
+    ) -> Option<QueryResult> {
+        let Task::Publish { record, .. } = &query.task else {
+            return Some(QueryResult::NotFound);
+        };
+        let (key, record) = (record.key(), record.clone());
+        let mut storing = query.storing.take()?;
+        while let Some((contact, token)) = storing.next() {
+            let request = Request::Store {
+                token,
+                record: record.clone(),
+            };
+            self.send(number, query, contact, CallKind::Store, &request);
+        }
+        let patience = query.started.plus(self.config.max_lookup.saturating_mul(2));
+        let over = storing
+            .over_at(self.config.slow_grace, patience)
+            .filter(|over| *over > now.mono);
+        let result = QueryResult::Stored {
+            key,
+            at: storing.stored,
+            of: storing.of,
+        };
+        query.storing = Some(storing);
+        query.wake = over.unwrap_or(now.mono);
+        over.is_none().then_some(result)
+    }
+
+    fn send(
+        &mut self,
+        number: u64,
+        query: &mut UserQuery,
+        to: Contact,
+        kind: CallKind,
+        request: &Request,
+    ) {
+        let ticket = self.tickets.rpc();
+        query.counts.sent += 1;
+        self.counters.sent += 1;
+        let target = match kind {
+            CallKind::Lookup | CallKind::Store => *query.lookup.target(),
+            CallKind::Resolve(target) => target,
+        };
+        let shared_bits = target.distance(&to.id()).shared_bits();
+        self.progress(
+            query,
+            Progress::Asked {
+                node: to.id(),
+                shared_bits,
+            },
+        );
+        self.out.push_back(DhtOutput::Send {
+            ticket,
+            group: query.group,
+            query: query.ticket,
+            to: to.clone(),
+            body: request.to_body(),
+            on_behalf: OnBehalf::User,
+        });
+        self.calls.insert(
+            ticket,
+            Call {
+                query: number,
+                to,
+                kind,
+            },
+        );
+    }
+
+    pub(super) fn progress(&mut self, query: &UserQuery, progress: Progress) {
+        if let Some(ticket) = query.ticket {
+            self.out.push_back(DhtOutput::Progress(ticket, progress));
+        }
+    }
+
+    /// Tells the outcome and forgets the query with its calls.
+    pub(super) fn end(&mut self, number: u64, query: UserQuery, result: QueryResult, now: &Now) {
+        self.calls.retain(|_, call| call.query != number);
+        if let (Task::Publish { id, .. }, QueryResult::Stored { at, of, .. }) =
+            (&query.task, &result)
+        {
+            self.published
+                .announced(*id, (*at, *of), &self.config, now.mono, &mut self.choices);
+        }
+        if let Some(ticket) = query.ticket {
+            let stats = query.stats(now.mono);
+            self.out
+                .push_back(DhtOutput::Done(ticket, QueryOutcome { result, stats }));
+        }
+        if query.counts.sent > 0 {
+            self.out.push_back(DhtOutput::GroupEnded(query.group));
+        }
+    }
+}

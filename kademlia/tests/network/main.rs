@@ -1,0 +1,6 @@
+//! Whole networks of in-memory nodes.
+mod lookups;
+mod model;
+mod planes;
+mod records;
+mod small;

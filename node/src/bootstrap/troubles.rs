@@ -1,0 +1,77 @@
+//! What is wrong with the peers of the file, for people who wait for a node to become ready.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::handle::BootstrapTrouble;
+
+/// Shared by resolver, driver and handles. Holds no more entries than the file has peers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Troubles(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the text in the file.
+    troubles: BTreeMap<String, BootstrapTrouble>,
+    written: BTreeMap<SocketAddr, String>,
+}
+
+impl Troubles {
+    /// All of them, by the text in the file.
+    pub(crate) fn list(&self) -> Vec<BootstrapTrouble> {
+        self.state().troubles.values().cloned().collect()
+    }
+
+    /// A name is not known.
+    pub(crate) fn unresolved(&self, written: &str, why: &str) {
+        self.state().set(
+            written,
+            None,
+            format!("the name cannot be resolved ({why})"),
+        );
+    }
+
+    /// None of its addresses may be used.
+    pub(crate) fn unusable(&self, written: &str, address: SocketAddr, why: &str) {
+        self.state().set(written, Some(address), why.to_owned());
+    }
+
+    /// A name is known now.
+    pub(crate) fn resolved(&self, written: &str, addresses: &[SocketAddr]) {
+        let mut state = self.state();
+        state.troubles.remove(written);
+        for &address in addresses {
+            state.written.insert(address, written.to_owned());
+        }
+    }
+
+    /// The transport cannot use it.
+    pub(crate) fn refused(&self, address: SocketAddr, why: &str) {
+        let mut state = self.state();
+        if let Some(written) = state.written.get(&address).cloned() {
+            state.set(&written, Some(address), why.to_owned());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics, and the state is whole after every step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn set(&mut self, written: &str, address: Option<SocketAddr>, trouble: String) {
+        let written = written.to_owned();
+        self.troubles.insert(
+            written.clone(),
+            BootstrapTrouble {
+                written,
+                address,
+                trouble,
+            },
+        );
+    }
+}

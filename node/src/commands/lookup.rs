@@ -1,0 +1,247 @@
+//! `get`, `put`, `announce`: with the daemon where one runs, else (where that is possible) with a short-lived node.
+
+use std::{
+    fs::File,
+    io::{Read, stdin},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use deut::{BootstrapFile, Node, NodeConfig, PeerEntry};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{Signals, paths};
+use crate::{
+    cli,
+    control::{
+        client::Daemon,
+        protocol::Request,
+        report::{Got, Stored, hex},
+        target::{Target, magnet},
+        work::Work,
+    },
+    exit::{Exit, Failure},
+    output::{Out, steps::Steps, text},
+};
+
+/// A node that does one lookup or a few needs no 28 tunnels; this is enough for other tunnels at the second one.
+const TUNNELS: usize = 12;
+
+/// A client closes its tunnels politely, but nobody waits longer for it.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// `deut get`.
+pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> {
+    let target = Target::parse(&arguments.target)?;
+    let (lookup, steps) = (&arguments.lookup, out.steps(arguments.lookup.verbose));
+    let got: Got = match daemon(arguments.bootstrap.as_deref(), lookup).await? {
+        Some(daemon) => {
+            let request = Request::Get {
+                target: arguments.target.clone(),
+                timeout_ms: milliseconds(lookup),
+            };
+            ask(daemon, &request, steps).await?
+        }
+        None => {
+            short_lived(
+                arguments.bootstrap.as_deref(),
+                lookup,
+                steps,
+                async |work| work.get(&target).await,
+            )
+            .await?
+        }
+    };
+    match &got {
+        Got::Peers { .. } => out.result(&got, || text::peers(&got)),
+        Got::Value { value_hex, .. } => out.value(&got, value_hex),
+    }
+    out.note(&text::effort(&got));
+    Ok(())
+}
+
+/// `deut put`.
+pub(crate) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> {
+    let value = read_value(arguments)?;
+    let lookup = &arguments.lookup;
+    let daemon = Daemon::connect(&lookup.reach.control()?)
+        .await
+        .map_err(|failure| needs_daemon(failure, "put"))?;
+    let request = Request::Put {
+        value_hex: hex(&value),
+        timeout_ms: milliseconds(lookup),
+    };
+    let stored: Stored = ask(daemon, &request, out.steps(lookup.verbose)).await?;
+    out.result(&stored, || text::stored(&stored));
+    Ok(())
+}
+
+/// `deut announce`.
+pub(crate) async fn announce(arguments: &cli::Announce, out: &Out) -> Result<(), Failure> {
+    let magnet = magnet(&arguments.magnet)?;
+    let (lookup, steps, address) = (
+        &arguments.lookup,
+        out.steps(arguments.lookup.verbose),
+        arguments.address,
+    );
+    if let Some(address) = address {
+        out.warning(&format!(
+            "{address} becomes public: whoever knows the magnet link can read it"
+        ));
+    }
+    let daemon = daemon(arguments.bootstrap.as_deref(), lookup).await?;
+    let stored: Stored = match (daemon, address) {
+        (Some(daemon), _) => {
+            let request = Request::Announce {
+                magnet: arguments.magnet.clone(),
+                address,
+                timeout_ms: milliseconds(lookup),
+            };
+            ask(daemon, &request, steps).await?
+        }
+        (None, Some(address)) => {
+            let bootstrap = arguments.bootstrap.as_deref();
+            let work = async |work: &Work| work.announce(&magnet, Some(address)).await;
+            Stored {
+                kept: false,
+                ..short_lived(bootstrap, lookup, steps, work).await?
+            }
+        }
+        (None, None) => {
+            let failure = Daemon::connect(&lookup.reach.control()?).await.err();
+            let failure =
+                failure.unwrap_or_else(|| Failure::new(Exit::NoDaemon, "no daemon answers"));
+            return Err(needs_daemon(failure, "announce"));
+        }
+    };
+    out.result(&stored, || text::stored(&stored));
+    Ok(())
+}
+
+/// The daemon, where one runs and no other network was named.
+async fn daemon(bootstrap: Option<&Path>, lookup: &cli::Lookup) -> Result<Option<Daemon>, Failure> {
+    if bootstrap.is_some() {
+        return Ok(None);
+    }
+    // Without a home directory there is no daemon to be found in it.
+    let Ok(path) = lookup.reach.control() else {
+        return Ok(None);
+    };
+    match Daemon::connect(&path).await {
+        Ok(daemon) => Ok(Some(daemon)),
+        // Who names a socket means it.
+        Err(failure) if failure.kind == Exit::NoDaemon && lookup.reach.control.is_none() => {
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn needs_daemon(failure: Failure, command: &str) -> Failure {
+    if failure.kind != Exit::NoDaemon {
+        return failure;
+    }
+    let (why, alternative) = match command {
+        "put" => ("`put` needs a daemon, which keeps the value published", ""),
+        _ => (
+            "`announce` without --address needs a daemon with a persona, which stays reachable",
+            ", or give --address ip:port, which becomes public",
+        ),
+    };
+    Failure::new(Exit::NoDaemon, format!("{}; {why}", failure.message))
+        .hint(format!("start one with `deut run`{alternative}"))
+}
+
+async fn ask<T: serde::de::DeserializeOwned>(
+    daemon: Daemon,
+    request: &Request,
+    mut steps: Steps,
+) -> Result<T, Failure> {
+    let end = daemon.ask(request, |step| steps.show(&step)).await;
+    steps.end();
+    end
+}
+
+/// Joins as a client that carries neither persona nor records, does the work and leaves.
+async fn short_lived<T>(
+    bootstrap: Option<&Path>,
+    lookup: &cli::Lookup,
+    mut steps: Steps,
+    work: impl AsyncFnOnce(&Work) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let file = paths::read_bootstrap_with_peers(bootstrap)?;
+    let listen = SocketAddr::new(any_address(&file), 0);
+    let mut config = NodeConfig::client(file, listen);
+    config.lookup_tunnels = TUNNELS;
+    config.limits.keys_in_store = 0;
+    let mut signals = Signals::new()?;
+    let node = Node::start(config).await?;
+    let (sender, mut told) = mpsc::channel(256);
+    let worker = Work::new(node.clone(), lookup.within(), sender);
+    let end = {
+        let mut work = std::pin::pin!(work(&worker));
+        loop {
+            tokio::select! {
+                biased;
+                Some(step) = told.recv() => steps.show(&step),
+                end = &mut work => break end,
+                name = signals.next() => break Err(Failure::new(Exit::Interrupted, format!("interrupted by {name}"))),
+            }
+        }
+    };
+    steps.end();
+    let _ = timeout(GOODBYE, node.shutdown()).await;
+    end
+}
+
+/// The address to bind: of IPv6 where every peer is written as an IPv6 address, else of IPv4.
+fn any_address(file: &BootstrapFile) -> IpAddr {
+    let is_v6 = |peer: &PeerEntry| {
+        peer.address
+            .parse::<SocketAddr>()
+            .is_ok_and(|address| address.is_ipv6())
+    };
+    if file.peers.iter().all(is_v6) {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    }
+}
+
+fn milliseconds(lookup: &cli::Lookup) -> u64 {
+    u64::try_from(lookup.within().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The value of `put`, with its size checked before anybody is asked.
+fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
+    let value = match (&arguments.value, &arguments.file) {
+        (_, Some(path)) => {
+            let unreadable =
+                |why| Failure::bad_input(format!("{}: cannot be read ({why})", path.display()));
+            at_most_the_largest(File::open(path).map_err(unreadable)?, unreadable)?
+        }
+        (Some(dash), None) if dash == "-" => at_most_the_largest(stdin().lock(), |why| {
+            Failure::bad_input(format!("standard input cannot be read ({why})"))
+        })?,
+        (Some(text), None) => text.clone().into_bytes(),
+        (None, None) => Vec::new(),
+    };
+    match value.len() {
+        0 => Err(Failure::bad_input("the value is empty")),
+        bytes if bytes > deut_kademlia::store::MAX_VALUE => Err(Failure::value_too_large(bytes)),
+        _ => Ok(value),
+    }
+}
+
+/// Reads all of it, but not without end: what is far too large is refused by its first mebibyte.
+fn at_most_the_largest(
+    source: impl Read,
+    unreadable: impl FnOnce(std::io::Error) -> Failure,
+) -> Result<Vec<u8>, Failure> {
+    let mut value = Vec::new();
+    match source.take(1 << 20).read_to_end(&mut value) {
+        Ok(_) => Ok(value),
+        Err(why) => Err(unreadable(why)),
+    }
+}

@@ -1,0 +1,201 @@
+//! `deut run`: the daemon.
+
+use std::{path::Path, time::Duration};
+
+use deut::{BootstrapTrouble, Node, NodeConfig, PortRange, Profile, handle::ReadinessStatus};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::{
+    net::UnixStream,
+    time::{interval, timeout},
+};
+
+use super::{Signals, paths, raise_open_file_limit};
+use crate::{
+    cli,
+    control::{daemon::Daemon, server::Server},
+    exit::{Exit, Failure},
+    output::{Out, text},
+};
+
+/// Closing all tunnels politely takes so long at most.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// How often the troubles of bootstrap peers are looked at.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// What the daemon tells on standard output: text, or with `--json` one object per line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum News {
+    /// The sockets are bound.
+    Started {
+        version: &'static str,
+        network: String,
+        profile: &'static str,
+        address: std::net::SocketAddr,
+        control: String,
+        /// The `[[peer]]` block for others; none for a client.
+        bootstrap_line: Option<String>,
+    },
+    /// Readiness or its reasons changed.
+    Readiness(ReadinessStatus),
+    /// A bootstrap peer cannot be used; it is tried again.
+    Trouble { peer: String, trouble: String },
+    /// A signal came.
+    Stopping { signal: &'static str },
+}
+
+/// Runs a node until a signal comes.
+///
+/// # Errors
+/// It does not start.
+pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    raise_open_file_limit();
+    let config = config(arguments)?;
+    let control = arguments.reach.control()?;
+    refuse_a_second_daemon(&control).await?;
+    let (network, profile) = (
+        config.bootstrap.network.clone(),
+        profile_name(config.bootstrap.profile),
+    );
+    let node = Node::start(config).await?;
+    let server = match Server::bind(&control).await {
+        Ok(server) => server,
+        Err(failure) => {
+            let _ = timeout(GOODBYE, node.shutdown()).await;
+            return Err(failure);
+        }
+    };
+    let started = News::Started {
+        version: env!("CARGO_PKG_VERSION"),
+        network,
+        profile,
+        address: node.local_address(),
+        control: control.display().to_string(),
+        bootstrap_line: node.bootstrap_line(),
+    };
+    out.news(&started, || text::news(&started));
+    let end = tokio::select! {
+        () = server.serve(Daemon::new(node.clone())) => Ok(()),
+        end = watch(&node, out) => end,
+        signal = signals.next() => {
+            let news = News::Stopping { signal };
+            out.news(&news, || text::news(&news));
+            Ok(())
+        }
+    };
+    tokio::select! {
+        _ = timeout(GOODBYE, node.shutdown()) => {}
+        _ = signals.next() => {}
+    }
+    end
+}
+
+fn config(arguments: &cli::Run) -> Result<NodeConfig, Failure> {
+    let file = paths::read_bootstrap(arguments.bootstrap.as_deref())?;
+    let seed = match (arguments.seed, file.profile) {
+        (Some(_), Profile::Production) => {
+            return Err(Failure::new(
+                Exit::BadConfig,
+                "--seed makes every key predictable: it is refused outside the test profile",
+            ));
+        }
+        (seed, _) => seed.map(|number| seed_of("run", number)),
+    };
+    let mut config = NodeConfig::new(file, arguments.listen);
+    config.external = arguments.external;
+    config.reachable = arguments.reachable;
+    config.endpoint_ports = arguments
+        .endpoint_ports
+        .map(|(first, last)| PortRange { first, last });
+    config.data_dir = Some(arguments.reach.data_dir()?);
+    config.persona = !arguments.no_persona;
+    config.lookup_tunnels = usize::from(arguments.tunnels);
+    config.ready_at = config.ready_at.min(config.lookup_tunnels);
+    config.seed = seed;
+    Ok(config)
+}
+
+/// 32 bytes from a number, different for each purpose.
+pub(crate) fn seed_of(purpose: &str, number: u64) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(b"deut seed ")
+        .chain_update(purpose)
+        .chain_update(number.to_be_bytes())
+        .finalize()
+        .into()
+}
+
+pub(crate) const fn profile_name(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Production => "production",
+        Profile::Test => "test",
+    }
+}
+
+/// Two daemons with one data directory would share one identity; the socket is bound only after the node has made the directory.
+async fn refuse_a_second_daemon(control: &Path) -> Result<(), Failure> {
+    match UnixStream::connect(control).await {
+        Ok(_) => Err(Failure::new(
+            Exit::DataDir,
+            format!("another daemon serves {}", control.display()),
+        )
+        .hint("stop it, or give this one its own --data-dir")),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Tells readiness and troubles until the node stops by itself.
+async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
+    let mut readiness = node.watch_readiness();
+    let mut ticks = interval(WATCH);
+    let mut last: Option<ReadinessStatus> = None;
+    let mut told: Vec<BootstrapTrouble> = Vec::new();
+    loop {
+        let now = ReadinessStatus::from(&*readiness.borrow_and_update());
+        if last
+            .as_ref()
+            .is_none_or(|last| (last.ready, &last.reasons) != (now.ready, &now.reasons))
+        {
+            let news = News::Readiness(now.clone());
+            out.news(&news, || text::news(&news));
+            last = Some(now);
+        }
+        for trouble in node.bootstrap_troubles() {
+            if !told.contains(&trouble) {
+                let news = News::Trouble {
+                    peer: trouble.written.clone(),
+                    trouble: trouble.trouble.clone(),
+                };
+                out.news(&news, || text::news(&news));
+                told.push(trouble);
+            }
+        }
+        tokio::select! {
+            changed = readiness.changed() => changed.map_err(|_stopped| Failure::from(deut::Stopped))?,
+            _ = ticks.tick() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_differ_by_purpose_and_number() {
+        assert_ne!(seed_of("run", 1), seed_of("run", 2));
+        assert_ne!(seed_of("run", 1), seed_of("testnet", 1));
+        assert_eq!(seed_of("run", 1), seed_of("run", 1));
+    }
+
+    #[test]
+    fn news_are_tagged_objects() {
+        let news = News::Stopping { signal: "SIGTERM" };
+        assert_eq!(
+            serde_json::to_string(&news).expect("serialises"),
+            r#"{"event":"stopping","signal":"SIGTERM"}"#
+        );
+    }
+}

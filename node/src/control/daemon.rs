@@ -1,0 +1,89 @@
+//! What the daemon does with requests: the handler behind the control socket.
+
+use std::time::Duration;
+
+use deut::Node;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::{
+    protocol::{MAX_TIMEOUT_MS, Request, Step},
+    report::{BootstrapLine, Echoes, unhex},
+    server::Handler,
+    target::{Target, magnet},
+    work::Work,
+};
+use crate::exit::{Exit, Failure};
+
+/// The node of this process, for others.
+#[derive(Clone)]
+pub(crate) struct Daemon {
+    node: Node,
+}
+
+impl Daemon {
+    /// Serves this node.
+    pub(crate) const fn new(node: Node) -> Self {
+        Self { node }
+    }
+
+    fn work(&self, timeout_ms: u64, steps: mpsc::Sender<Step>) -> Work {
+        Work::new(
+            self.node.clone(),
+            Duration::from_millis(timeout_ms.min(MAX_TIMEOUT_MS)),
+            steps,
+        )
+    }
+}
+
+impl Handler for Daemon {
+    async fn handle(
+        &self,
+        request: Request,
+        steps: mpsc::Sender<Step>,
+    ) -> Result<serde_json::Value, Failure> {
+        match request {
+            Request::Announce {
+                magnet: link,
+                address,
+                timeout_ms,
+            } => {
+                let magnet = magnet(&link)?;
+                json(
+                    &self
+                        .work(timeout_ms, steps)
+                        .announce(&magnet, address)
+                        .await?,
+                )
+            }
+            Request::BootstrapLine => {
+                let block = self.node.bootstrap_line().ok_or_else(|| {
+                    Failure::new(
+                        Exit::BadConfig,
+                        "the daemon is a client: nobody can join through it",
+                    )
+                    .hint("run it with --reachable, at an address that others reach")
+                })?;
+                json(&BootstrapLine { block })
+            }
+            Request::Get { target, timeout_ms } => {
+                let target = Target::parse(&target)?;
+                json(&self.work(timeout_ms, steps).get(&target).await?)
+            }
+            Request::Ping => json(&Echoes::new(&self.node.echo_all().await?)),
+            Request::Put {
+                value_hex,
+                timeout_ms,
+            } => {
+                let value = unhex(&value_hex)
+                    .ok_or_else(|| Failure::bad_input("value_hex is not hexadecimal"))?;
+                json(&self.work(timeout_ms, steps).put(value).await?)
+            }
+            Request::Status => json(&self.node.status().await?),
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value).map_err(|why| Failure::new(Exit::Internal, why.to_string()))
+}

@@ -1,0 +1,196 @@
+//! Why nothing came of it: not joined in time, or nobody knows it.
+
+use deut::{BootstrapTrouble, NotReady, handle::ReadinessStatus};
+use tokio::time::Duration;
+
+use super::report::Effort;
+use crate::{
+    exit::{Exit, Failure},
+    output::text::plural,
+};
+
+/// Nodes that keep a record: the lookup's width.
+const CLOSEST: u32 = 8;
+
+/// After so many lookups in which all of the eight closest answered and none knew it, there is nothing more to learn.
+const CERTAIN: u32 = 3;
+
+/// Lookups that found nothing.
+#[derive(Debug, Default)]
+pub(super) struct Misses {
+    lookups: u32,
+    certain: u32,
+    best: Effort,
+}
+
+impl Misses {
+    /// One more.
+    pub(super) fn count(&mut self, effort: Effort) {
+        self.lookups += 1;
+        if effort.closest_answered >= CLOSEST {
+            self.certain += 1;
+        }
+        if effort.answered >= self.best.answered {
+            self.best = effort;
+        }
+    }
+
+    /// Whether another lookup would bring nothing new.
+    pub(super) const fn are_certain(&self) -> bool {
+        self.certain >= CERTAIN
+    }
+
+    /// What to tell the user.
+    pub(super) fn failure(&self, within: Duration) -> Failure {
+        let seconds = within.as_secs();
+        if self.best.answered == 0 {
+            let text = format!(
+                "no node of the DHT answered within {seconds} s ({} RPCs sent in {} lookups)",
+                self.best.rpcs, self.lookups
+            );
+            return Failure::new(Exit::NotJoined, text)
+                .hint("the network may have no nodes with a persona yet; `deut ping` tests the own tunnels");
+        }
+        let network = self.best.network_estimate.map_or_else(
+            || "the size of the network is unknown".into(),
+            |nodes| format!("the network has about {nodes} node{}", plural(nodes)),
+        );
+        let text = format!(
+            "nothing found: asked the {} closest, none knows it; {network} ({} lookup{})",
+            self.best.closest_answered,
+            self.lookups,
+            plural(u64::from(self.lookups)),
+        );
+        Failure::new(Exit::NotFound, text)
+            .hint("nobody announced it in this network, or the entries expired; check the link")
+    }
+}
+
+/// Why there were no tunnels in time: the bootstrap peers' troubles if nobody answered, else the node's reasons.
+pub(crate) fn not_ready(
+    why: &NotReady,
+    troubles: &[BootstrapTrouble],
+    within: Duration,
+) -> Failure {
+    let NotReady::TimedOut(readiness) = why else {
+        return Failure::new(Exit::Internal, "the node has stopped");
+    };
+    let seconds = within.as_secs();
+    let readiness = ReadinessStatus::from(readiness);
+    if readiness.relays == 0 && !troubles.is_empty() {
+        let list: Vec<String> = troubles
+            .iter()
+            .map(|trouble| format!("{} ({})", trouble.written, trouble.trouble))
+            .collect();
+        let other_network = troubles.iter().all(is_other_network);
+        let kind = if other_network {
+            Exit::OtherNetwork
+        } else {
+            Exit::NotJoined
+        };
+        let text = format!(
+            "no bootstrap peer can be used: tried {} for {seconds} s",
+            list.join(", ")
+        );
+        return Failure::new(kind, text).hint(if other_network {
+            "`network` and `profile` in bootstrap.toml must be those of the peers, and both sides need the same protocol version"
+        } else {
+            "check the addresses in bootstrap.toml; a longer --timeout goes on trying, and `deut run` tries for ever"
+        });
+    }
+    let reasons = if readiness.reasons.is_empty() {
+        "tunnels are being built".into()
+    } else {
+        readiness.reasons.join("; ")
+    };
+    let (up, at, relays) = (readiness.tunnels_up, readiness.ready_at, readiness.relays);
+    Failure::new(Exit::NotJoined, format!("not ready within {seconds} s: {up} of {at} tunnels stand, {relays} relays known; {reasons}"))
+        .hint("a longer --timeout goes on trying")
+}
+
+fn is_other_network(trouble: &BootstrapTrouble) -> bool {
+    trouble.trouble == deut_transport::api::BootstrapTrouble::OtherNetwork.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use deut::{Readiness, Reason};
+
+    use super::*;
+
+    fn trouble(written: &str, trouble: deut_transport::api::BootstrapTrouble) -> BootstrapTrouble {
+        BootstrapTrouble {
+            written: written.into(),
+            address: None,
+            trouble: trouble.to_string(),
+        }
+    }
+
+    fn timed_out(relays: usize) -> NotReady {
+        let reasons = vec![Reason::Building];
+        NotReady::TimedOut(Readiness {
+            relays,
+            ready_at: 4,
+            reasons,
+            ..Readiness::default()
+        })
+    }
+
+    #[test]
+    fn every_peer_that_was_tried_is_named_with_its_trouble() {
+        use deut_transport::api::BootstrapTrouble::{OtherNetwork, Silent};
+        let silent = [trouble("a:1", Silent), trouble("b:2", OtherNetwork)];
+        let failure = not_ready(&timed_out(0), &silent, Duration::from_secs(30));
+        assert_eq!(failure.kind, Exit::NotJoined);
+        for part in [
+            "a:1 (no answer)",
+            "b:2 (it belongs to another network",
+            "for 30 s",
+        ] {
+            assert!(failure.message.contains(part), "{failure:?}");
+        }
+        let other = [trouble("a:1", OtherNetwork), trouble("b:2", OtherNetwork)];
+        let failure = not_ready(&timed_out(0), &other, Duration::from_secs(30));
+        assert_eq!(failure.kind, Exit::OtherNetwork);
+    }
+
+    #[test]
+    fn with_relays_known_the_reasons_count() {
+        let troubles = [trouble(
+            "a:1",
+            deut_transport::api::BootstrapTrouble::Silent,
+        )];
+        let failure = not_ready(&timed_out(3), &troubles, Duration::from_secs(9));
+        assert_eq!(failure.kind, Exit::NotJoined);
+        assert!(
+            failure
+                .message
+                .contains("0 of 4 tunnels stand, 3 relays known; tunnels are being built"),
+            "{failure:?}"
+        );
+    }
+
+    #[test]
+    fn a_miss_says_how_many_were_asked_and_how_large_the_network_is() {
+        let mut misses = Misses::default();
+        let within = Duration::from_secs(30);
+        assert_eq!(misses.failure(within).kind, Exit::NotJoined);
+        let effort = Effort {
+            answered: 9,
+            closest_answered: 8,
+            network_estimate: Some(16),
+            ..Effort::default()
+        };
+        for _ in 0..CERTAIN {
+            assert!(!misses.are_certain());
+            misses.count(effort);
+        }
+        assert!(misses.are_certain());
+        let failure = misses.failure(within);
+        assert_eq!(failure.kind, Exit::NotFound);
+        assert_eq!(
+            failure.message,
+            "nothing found: asked the 8 closest, none knows it; the network has about 16 nodes (3 lookups)"
+        );
+    }
+}

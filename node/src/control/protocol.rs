@@ -1,0 +1,219 @@
+//! What goes over the control socket.
+
+use std::net::SocketAddr;
+
+use deut::{NodeId, Progress, handle::ReadinessStatus};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+/// Longest request line in bytes, its end included.
+pub(crate) const MAX_REQUEST: usize = 64 * 1024;
+
+/// Longest time a client may ask the daemon to try, in milliseconds.
+pub(crate) const MAX_TIMEOUT_MS: u64 = 600_000;
+
+/// What a client may ask of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Announce on a magnet link, and keep it announced.
+    Announce {
+        /// The link.
+        magnet: String,
+        /// A plain address; without one the persona's key.
+        #[serde(default)]
+        address: Option<SocketAddr>,
+        /// How long to try.
+        timeout_ms: u64,
+    },
+    /// The daemon's `[[peer]]` block.
+    BootstrapLine,
+    /// Who announced on a magnet link, or the value of a key.
+    Get {
+        /// The link, or 40 hex digits.
+        target: String,
+        /// How long to try.
+        timeout_ms: u64,
+    },
+    /// An echo through each own tunnel.
+    Ping,
+    /// Store a value, and keep it published.
+    Put {
+        /// The value in hex digits.
+        value_hex: String,
+        /// How long to try.
+        timeout_ms: u64,
+    },
+    /// Everything about the daemon, tunnels and relays included.
+    Status,
+}
+
+/// One line of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    /// It worked; what came out depends on the request. The last line.
+    Done(serde_json::Value),
+    /// It failed. The last line.
+    Error(Failure),
+    /// Something happened on the way.
+    Step(Step),
+}
+
+/// One step of a longer request, for people who watch. Nodes are named by the first 8 hex digits of their ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Step {
+    /// A node answered.
+    Answered {
+        /// Which.
+        node: String,
+        /// Contacts in its answer.
+        contacts: usize,
+    },
+    /// A node was asked.
+    Asked {
+        /// Which.
+        node: String,
+        /// Leading bits that it shares with the target.
+        shared_bits: u32,
+    },
+    /// A node gave no answer, or one that was refused.
+    Failed {
+        /// Which.
+        node: String,
+    },
+    /// An announcement was found.
+    Found {
+        /// How many nodes gave it so far.
+        given_by: usize,
+    },
+    /// A lookup starts, with tunnels of its own.
+    Lookup {
+        /// From 1.
+        number: u32,
+    },
+    /// Not ready yet.
+    NotReady(ReadinessStatus),
+    /// Ready: enough tunnels stand.
+    Ready(ReadinessStatus),
+    /// A node answered that it does not take the record.
+    Refused {
+        /// Which.
+        node: String,
+    },
+    /// A node takes its time; another one is asked besides.
+    Slow {
+        /// Which.
+        node: String,
+    },
+    /// A node took the record.
+    Stored {
+        /// Which.
+        node: String,
+    },
+    /// A bootstrap peer cannot be used.
+    Trouble {
+        /// As written in `bootstrap.toml`.
+        peer: String,
+        /// What is wrong.
+        trouble: String,
+    },
+    /// No contact is known yet; endpoints were asked for some.
+    WaitingForContacts,
+}
+
+impl From<Progress> for Step {
+    fn from(progress: Progress) -> Self {
+        let short = |node: NodeId| node.to_string().chars().take(8).collect();
+        match progress {
+            Progress::Asked { node, shared_bits } => Self::Asked {
+                node: short(node),
+                shared_bits,
+            },
+            Progress::Answered { node, contacts } => Self::Answered {
+                node: short(node),
+                contacts,
+            },
+            Progress::Failed { node } => Self::Failed { node: short(node) },
+            Progress::Found(peer) => Self::Found {
+                given_by: peer.given_by,
+            },
+            Progress::Refused { node } => Self::Refused { node: short(node) },
+            Progress::Slow { node } => Self::Slow { node: short(node) },
+            Progress::Stored { node } => Self::Stored { node: short(node) },
+            Progress::WaitingForContacts => Self::WaitingForContacts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_plain_json() {
+        for (request, json) in [
+            (Request::Status, r#"{"do":"status"}"#),
+            (Request::BootstrapLine, r#"{"do":"bootstrap-line"}"#),
+            (
+                Request::Get {
+                    target: "x".into(),
+                    timeout_ms: 1,
+                },
+                r#"{"do":"get","target":"x","timeout_ms":1}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&request).expect("serialises"), json);
+            assert_eq!(
+                serde_json::from_str::<Request>(json).expect("parses"),
+                request
+            );
+        }
+        let announce: Request =
+            serde_json::from_str(r#"{"do":"announce","magnet":"m","timeout_ms":5}"#)
+                .expect("parses");
+        assert_eq!(
+            announce,
+            Request::Announce {
+                magnet: "m".into(),
+                address: None,
+                timeout_ms: 5
+            }
+        );
+    }
+
+    #[test]
+    fn unknown_requests_and_fields_are_refused() {
+        for json in [
+            r#"{"do":"dance"}"#,
+            r#"{"do":"get","target":"x","timeout_ms":1,"more":2}"#,
+            r#"{"do":"get"}"#,
+            "[]",
+            "1",
+        ] {
+            assert!(serde_json::from_str::<Request>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn answers_survive_the_socket() {
+        let step = Answer::Step(Step::Asked {
+            node: "0123abcd".into(),
+            shared_bits: 3,
+        });
+        let json = serde_json::to_string(&step).expect("serialises");
+        assert_eq!(
+            json,
+            r#"{"step":{"kind":"asked","node":"0123abcd","shared_bits":3}}"#
+        );
+        assert_eq!(serde_json::from_str::<Answer>(&json).expect("parses"), step);
+        let ready = Answer::Step(Step::Ready(ReadinessStatus::default()));
+        let json = serde_json::to_string(&ready).expect("serialises");
+        assert_eq!(
+            serde_json::from_str::<Answer>(&json).expect("parses"),
+            ready
+        );
+    }
+}

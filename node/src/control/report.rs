@@ -1,0 +1,279 @@
+//! What the commands report: the JSON shapes of `docs/operations.md`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use deut::{Announced, FoundPeer, PoolId, QueryStats, TunnelEcho};
+use serde::{Deserialize, Serialize};
+
+/// Bytes as hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            text.extend(
+                [byte >> 4, byte & 15]
+                    .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('?')),
+            );
+            text
+        })
+}
+
+/// Bytes from hex digits; none if there is anything else or an odd number.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect();
+    if rest.is_empty() { bytes } else { None }
+}
+
+/// What `get` found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "found", rename_all = "kebab-case")]
+pub(crate) enum Got {
+    /// For a magnet link.
+    Peers {
+        /// 40 hex digits.
+        infohash: String,
+        /// Who announced.
+        peers: Vec<Peer>,
+        #[serde(flatten)]
+        effort: Effort,
+    },
+    /// For a key.
+    Value {
+        /// 40 hex digits.
+        key: String,
+        /// The value in hex digits.
+        value_hex: String,
+        /// The value, where it is text.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value_text: Option<String>,
+        #[serde(flatten)]
+        effort: Effort,
+    },
+}
+
+/// Somebody who announced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Peer {
+    /// A node behind tunnels.
+    Persona {
+        /// Its persona's key, 64 hex digits.
+        key: String,
+        /// Its endpoint addresses, those of other people's machines; empty if its current contact was not found.
+        addresses: Vec<SocketAddr>,
+        /// How many nodes gave this entry.
+        given_by: usize,
+    },
+    /// An address that nobody verified.
+    Unverified {
+        /// As its announcer claims it.
+        address: SocketAddr,
+        /// How many nodes gave this entry.
+        given_by: usize,
+    },
+}
+
+impl From<&FoundPeer> for Peer {
+    fn from(peer: &FoundPeer) -> Self {
+        let given_by = peer.given_by;
+        match peer.what {
+            Announced::Address(address) => Self::Unverified { address, given_by },
+            Announced::Persona(key) => {
+                let contact = peer.contact.iter().flat_map(|contact| contact.addresses());
+                let addresses = contact.map(|at| SocketAddr::new(at.ip, at.port)).collect();
+                Self::Persona {
+                    key: hex(&key),
+                    addresses,
+                    given_by,
+                }
+            }
+        }
+    }
+}
+
+/// What it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Effort {
+    /// Lookups started.
+    pub(crate) lookups: u32,
+    /// Milliseconds of the last lookup.
+    pub(crate) lookup_ms: f64,
+    /// RPCs sent by the last lookup.
+    pub(crate) rpcs: u32,
+    /// RPCs answered in the last lookup.
+    pub(crate) answered: u32,
+    /// RPCs that failed in the last lookup.
+    pub(crate) failed: u32,
+    /// Longest chain of answers in the last lookup.
+    pub(crate) rounds: u32,
+    /// Nodes among the eight closest to the target that answered.
+    pub(crate) closest_answered: u32,
+    /// About how many nodes the network has.
+    pub(crate) network_estimate: Option<u64>,
+}
+
+impl Effort {
+    /// The effort of the `lookups`-th lookup, and how long the asker waited for it.
+    pub(crate) fn new(lookups: u32, took: Duration, stats: &QueryStats) -> Self {
+        Self {
+            lookups,
+            lookup_ms: milliseconds(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+            rpcs: stats.sent,
+            answered: stats.answered,
+            failed: stats.failed,
+            rounds: stats.rounds,
+            closest_answered: stats.closest_answered,
+            network_estimate: stats.network_estimate,
+        }
+    }
+}
+
+/// Microseconds as milliseconds with three decimals.
+pub(crate) fn milliseconds(micros: u64) -> f64 {
+    // Exact up to 2^53 µs, 285 years.
+    #[allow(clippy::cast_precision_loss)]
+    let micros = micros as f64;
+    micros / 1_000.0
+}
+
+/// What `put` and `announce` did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// For `put` the key of the value, 40 hex digits; for `announce` the infohash.
+    pub(crate) key: String,
+    /// What was announced: `persona` and its key, or an address; none for `put`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) announced: Option<String>,
+    /// How many nodes took it.
+    pub(crate) stored_at: usize,
+    /// How many were asked to.
+    pub(crate) of: usize,
+    /// Whether somebody keeps it published: a daemon does, a short-lived client does not.
+    pub(crate) kept: bool,
+    #[serde(flatten)]
+    pub(crate) effort: Effort,
+}
+
+/// What `ping` measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Echoes {
+    /// Each tunnel with its echo.
+    pub(crate) tunnels: Vec<Echo>,
+    /// Tunnels that answered.
+    pub(crate) answered: usize,
+    /// Tunnels that did not within 3 s.
+    pub(crate) lost: usize,
+    /// Smallest, median and largest round trip in milliseconds; none if nothing answered.
+    pub(crate) round_trip_ms: Option<[f64; 3]>,
+}
+
+/// One tunnel with its echo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Echo {
+    /// Number of the tunnel.
+    pub(crate) handle: u64,
+    /// `lookup` or `persona`.
+    pub(crate) pool: String,
+    /// Relays in it, the endpoint included.
+    pub(crate) hops: usize,
+    /// From here to its endpoint and back, in milliseconds; none if lost.
+    pub(crate) round_trip_ms: Option<f64>,
+}
+
+impl Echoes {
+    /// Counts and sorts.
+    pub(crate) fn new(echoes: &[TunnelEcho]) -> Self {
+        let tunnels: Vec<Echo> = echoes.iter().map(Echo::from).collect();
+        let mut times: Vec<f64> = tunnels
+            .iter()
+            .filter_map(|echo| echo.round_trip_ms)
+            .collect();
+        times.sort_by(f64::total_cmp);
+        let median = times.get(times.len() / 2);
+        let round_trip_ms = match (times.first(), median, times.last()) {
+            (Some(first), Some(median), Some(last)) => Some([*first, *median, *last]),
+            _ => None,
+        };
+        Self {
+            answered: times.len(),
+            lost: tunnels.len() - times.len(),
+            tunnels,
+            round_trip_ms,
+        }
+    }
+}
+
+impl From<&TunnelEcho> for Echo {
+    fn from(echo: &TunnelEcho) -> Self {
+        Self {
+            handle: echo.view.handle.0,
+            pool: pool_name(echo.view.pool).into(),
+            hops: echo.view.hops,
+            round_trip_ms: echo.round_trip_us.map(milliseconds),
+        }
+    }
+}
+
+/// As in [`deut::handle::TunnelStatus`].
+const fn pool_name(pool: PoolId) -> &'static str {
+    match pool {
+        PoolId::Lookup => "lookup",
+        PoolId::Persona => "persona",
+    }
+}
+
+/// What `bootstrap-line` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BootstrapLine {
+    /// A `[[peer]]` block.
+    pub(crate) block: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_read_back_and_nothing_else_is_read() {
+        assert_eq!(hex(&[0, 15, 255]), "000fff");
+        assert_eq!(unhex("000fff"), Some(vec![0, 15, 255]));
+        assert_eq!(unhex("0F"), Some(vec![15]));
+        for bad in ["0", "zz", "+1", "é"] {
+            assert_eq!(unhex(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn found_peers_have_the_documented_shape() {
+        let effort = Effort {
+            lookups: 1,
+            lookup_ms: 1.5,
+            rpcs: 2,
+            ..Effort::default()
+        };
+        let address = "203.0.113.7:6881".parse().expect("an address");
+        let got = Got::Peers {
+            infohash: "ab".into(),
+            peers: vec![Peer::Unverified {
+                address,
+                given_by: 3,
+            }],
+            effort,
+        };
+        let json = serde_json::to_value(&got).expect("serialises");
+        assert_eq!(json["found"], "peers");
+        assert_eq!(json["peers"][0]["kind"], "unverified");
+        assert_eq!(json["peers"][0]["address"], "203.0.113.7:6881");
+        assert_eq!(json["lookup_ms"], 1.5);
+        assert_eq!(serde_json::from_value::<Got>(json).expect("parses"), got);
+    }
+}

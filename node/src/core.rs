@@ -1,0 +1,253 @@
+//! Transport and Kademlia glued together: still pure, without sockets, clocks and tokio. The driver and the virtual networks
+//! of the tests run this very type.
+//!
+//! ```text
+//! datagrams, ports, jobs, time -> Transport --events--> glue --inputs--> Kademlia
+//!                                 Transport <-commands- glue <-outputs-- Kademlia
+//! ```
+//!
+//! After every `handle_*` drain [`Core::poll_output`] until it answers [`CoreOutput::Wait`].
+
+mod api;
+mod calls;
+mod echoes;
+mod glue;
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use deut_kademlia::{DhtInput, DhtOutput, Kademlia};
+use deut_transport::{
+    Handled, Restored, Transport,
+    api::{Input, Mono, Now, Output, Port, RelayView},
+    drop_reason::DropCounts,
+    packet::Packet,
+    rsa::RsaSuite,
+    status::{Counters, Readiness, TunnelView},
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+pub use api::{CoreAudit, CoreCommand, CoreConfig, CoreEvent, CoreInput, CoreOutput};
+
+use self::{calls::Calls, echoes::Echoes, glue::dht_now};
+use crate::persona::PersonaClock;
+
+/// A whole node without its sockets.
+pub struct Core {
+    transport: Transport,
+    kademlia: Kademlia,
+    persona: PersonaClock,
+    persona_key: Option<[u8; 32]>,
+    echoes: Echoes,
+    calls: Calls,
+    /// News that no core has to hear any more; drained first.
+    events: VecDeque<CoreEvent>,
+    transport_wait: Option<Mono>,
+    kademlia_wait: Option<Mono>,
+}
+
+impl Core {
+    /// A node that does nothing yet: the first `poll_output` starts it. Everything random comes from `seed`; each plane and
+    /// the persona's keys have a stream of their own.
+    #[must_use]
+    pub fn new(
+        config: CoreConfig,
+        suite: Arc<dyn RsaSuite>,
+        restored: Restored,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Self {
+        let mut streams = StdRng::from_seed(seed);
+        let (transport_seed, kademlia_seed, persona_seed) =
+            (streams.random(), streams.random(), streams.random());
+        let profile = config.transport.policy.profile;
+        let transport = Transport::new(config.transport, suite, &restored, transport_seed, now);
+        Self {
+            transport,
+            kademlia: Kademlia::new(config.kademlia, kademlia_seed, &dht_now(now)),
+            persona: PersonaClock::new(config.persona, profile, persona_seed, now.mono),
+            persona_key: None,
+            echoes: Echoes::default(),
+            calls: Calls::default(),
+            events: VecDeque::new(),
+            transport_wait: None,
+            kademlia_wait: None,
+        }
+    }
+
+    /// A datagram arrived on one of our ports.
+    pub fn handle_datagram(
+        &mut self,
+        now: Now,
+        at: Port,
+        from: SocketAddr,
+        packet: Packet,
+    ) -> Handled {
+        self.transport.handle_datagram(now, at, from, packet)
+    }
+
+    /// Anything else happened.
+    pub fn handle_input(&mut self, now: Now, input: CoreInput) {
+        match input {
+            CoreInput::Command(command) => self.command(now, command),
+            CoreInput::JobDone { ticket, result } => {
+                self.transport
+                    .handle_input(now, Input::JobDone { ticket, result });
+            }
+            CoreInput::PortOpened { token, result } => {
+                self.transport
+                    .handle_input(now, Input::PortOpened { token, result });
+            }
+            CoreInput::Timeout => self.timeout(now),
+        }
+    }
+
+    /// What to do next; until `Wait`.
+    pub fn poll_output(&mut self, now: Now) -> CoreOutput {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return CoreOutput::Event(event);
+            }
+            let (transport_until, transport_why) = match self.transport.poll_output(now) {
+                Output::Wait { until, why } => (until, why),
+                Output::Event(event) => {
+                    self.transport_event(now, event);
+                    continue;
+                }
+                Output::Transmit { from, to, packet } => {
+                    return CoreOutput::Transmit { from, to, packet };
+                }
+                Output::OpenPort { token, port } => return CoreOutput::OpenPort { token, port },
+                Output::ClosePort(token) => return CoreOutput::ClosePort(token),
+                Output::Job {
+                    ticket,
+                    priority,
+                    work,
+                } => {
+                    return CoreOutput::Job {
+                        ticket,
+                        priority,
+                        work,
+                    };
+                }
+                Output::Persist(persist) => return CoreOutput::Persist(persist),
+            };
+            let (kademlia_until, kademlia_why) = match self.kademlia.poll_output(&dht_now(now)) {
+                DhtOutput::Wait { until, why } => (until.map(|until| Mono(until.0)), why),
+                output => {
+                    self.dht_output(now, output);
+                    continue;
+                }
+            };
+            // Both are drained: nothing of an old persona is on its way when a new one begins.
+            if self.change_persona(now) || self.finish_echoes(now) {
+                continue;
+            }
+            (self.transport_wait, self.kademlia_wait) = (transport_until, kademlia_until);
+            return soonest([
+                (transport_until, transport_why),
+                (kademlia_until, kademlia_why),
+                (self.persona.due(), "a new persona"),
+                (self.echoes.due(), "echoes that do not come"),
+            ]);
+        }
+    }
+
+    fn timeout(&mut self, now: Now) {
+        let due = |until: Option<Mono>| until.is_some_and(|until| until <= now.mono);
+        if due(self.transport_wait) {
+            self.transport.handle_input(now, Input::Timeout);
+        }
+        if due(self.kademlia_wait) {
+            self.dht_input(now, DhtInput::Timeout);
+        }
+    }
+
+    fn dht_input(&mut self, now: Now, input: DhtInput) {
+        self.kademlia.handle_input(&dht_now(now), input);
+    }
+}
+
+#[cfg(feature = "probe")]
+impl Core {
+    /// Reports what each role can read; for the tests crate.
+    pub fn set_probe(&mut self, probe: deut_transport::probe::Probe) {
+        self.transport.set_probe(probe);
+    }
+}
+
+/// Getters.
+impl Core {
+    /// Whether lookups can start.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.transport.readiness()
+    }
+
+    /// Own tunnels.
+    #[must_use]
+    pub fn tunnels(&self, now: Now) -> Vec<TunnelView> {
+        self.transport.tunnels(now)
+    }
+
+    /// Verified relays.
+    #[must_use]
+    pub fn relays(&self) -> Vec<RelayView> {
+        self.transport.relays()
+    }
+
+    /// Tunnels carried for others: relayed, ending here.
+    #[must_use]
+    pub fn transit(&self) -> (usize, usize) {
+        self.transport.transit()
+    }
+
+    /// Counters of the transport.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.transport.counters()
+    }
+
+    /// Drops of the transport by reason.
+    #[must_use]
+    pub fn drops(&self) -> &DropCounts {
+        self.transport.drops()
+    }
+
+    /// Sizes against caps, and the DHT's counters.
+    #[must_use]
+    pub fn audit(&self, now: Now) -> CoreAudit {
+        CoreAudit {
+            transport: self.transport.audit(),
+            kademlia: self.kademlia.audit(&dht_now(now)),
+        }
+    }
+
+    /// Our own descriptor; none for a client.
+    #[must_use]
+    pub fn own_descriptor(&self) -> Option<[u8; 196]> {
+        self.transport.own_descriptor()
+    }
+
+    /// The persona's public key; none while it is off.
+    #[must_use]
+    pub fn persona_key(&self) -> Option<[u8; 32]> {
+        self.persona_key
+    }
+}
+
+fn soonest(waits: [(Option<Mono>, &'static str); 4]) -> CoreOutput {
+    let first = waits
+        .into_iter()
+        .filter_map(|(until, why)| Some((until?, why)))
+        .min_by_key(|wait| wait.0);
+    match first {
+        Some((until, why)) => CoreOutput::Wait {
+            until: Some(until),
+            why,
+        },
+        None => CoreOutput::Wait {
+            until: None,
+            why: "nothing to do",
+        },
+    }
+}

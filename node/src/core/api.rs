@@ -1,0 +1,196 @@
+//! The boundary of the whole node: like the transport's, with the DHT behind it.
+
+use std::net::SocketAddr;
+
+use deut_kademlia::{Progress, Query, QueryOutcome, QueryTicket};
+use deut_transport::{
+    api::{
+        BootstrapPeer, BootstrapTrouble, CallError, Destination, JobTicket, Mono, Persist, PoolId,
+        Port, PortError, PortToken, Priority, ReplyToken, Service, TunnelChange, TunnelHandle,
+    },
+    packet::Packet,
+    rsa::{Job, JobResult},
+    status::{Audit, Readiness, TunnelView},
+};
+
+/// Settings of both cores.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// Of the transport.
+    pub transport: deut_transport::config::Config,
+    /// Of the DHT.
+    pub kademlia: deut_kademlia::Config,
+    /// Whether this node ever carries a persona.
+    pub persona: bool,
+}
+
+/// What happens in the world, but for datagrams.
+#[derive(Debug)]
+pub enum CoreInput {
+    /// Something the application wants.
+    Command(CoreCommand),
+    /// The answer to [`CoreOutput::Job`].
+    JobDone {
+        /// As in the output.
+        ticket: JobTicket,
+        /// What came of it.
+        result: JobResult,
+    },
+    /// The answer to [`CoreOutput::OpenPort`].
+    PortOpened {
+        /// As in the output.
+        token: PortToken,
+        /// Whether the named port is open now.
+        result: Result<(), PortError>,
+    },
+    /// The instant that `Wait` named has come (early or late does no harm).
+    Timeout,
+}
+
+/// What the application wants. Tickets are chosen by the caller; no two open ones of a kind may be equal.
+#[derive(Debug)]
+pub enum CoreCommand {
+    /// Join through these peers (replaces the list).
+    Bootstrap(Vec<BootstrapPeer>),
+    /// An application's own RPC; ends in exactly one `Response` or `CallFailed`.
+    Call {
+        /// Comes back.
+        ticket: u64,
+        /// From 256 on.
+        service: Service,
+        /// Whom to ask.
+        to: Destination,
+        /// At most 1,016 bytes.
+        body: Vec<u8>,
+    },
+    /// Ends a query; its outcome is still told.
+    Cancel(QueryTicket),
+    /// Echo through every own tunnel; ends in one `Echoes`.
+    EchoAll(u64),
+    /// Starts a query; ends in exactly one `Done`.
+    Query(QueryTicket, Query),
+    /// Answer an application's request.
+    Reply {
+        /// From [`CoreEvent::Request`].
+        to: ReplyToken,
+        /// At most 1,046 bytes.
+        body: Vec<u8>,
+    },
+    /// Close all tunnels politely and send nothing more.
+    Shutdown,
+}
+
+/// What the core wants done, in order, until `Wait`.
+#[derive(Debug)]
+pub enum CoreOutput {
+    /// Close a port; datagrams in its buffer are lost.
+    ClosePort(PortToken),
+    /// Something the application may care about.
+    Event(CoreEvent),
+    /// Public-key work for the worker.
+    Job {
+        /// Comes back with the result.
+        ticket: JobTicket,
+        /// Which first.
+        priority: Priority,
+        /// What.
+        work: Job,
+    },
+    /// Bind this UDP port on the relay's address, then answer with `PortOpened`.
+    OpenPort {
+        /// Names it from now on.
+        token: PortToken,
+        /// The number.
+        port: u16,
+    },
+    /// Something worth saving.
+    Persist(Persist),
+    /// Send a datagram.
+    Transmit {
+        /// From which socket.
+        from: Port,
+        /// Whereto.
+        to: SocketAddr,
+        /// What.
+        packet: Packet,
+    },
+    /// Nothing more to do until then (`None`: until an input).
+    Wait {
+        /// When to call with [`CoreInput::Timeout`].
+        until: Option<Mono>,
+        /// What is due then, for people who debug.
+        why: &'static str,
+    },
+}
+
+/// News for the application.
+#[derive(Clone, Debug)]
+pub enum CoreEvent {
+    /// A bootstrap peer cannot be used.
+    Bootstrap {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        trouble: BootstrapTrouble,
+    },
+    /// An application's call is over without an answer.
+    CallFailed {
+        /// Which call.
+        ticket: u64,
+        /// Why.
+        why: CallError,
+    },
+    /// The outcome of a query.
+    Done(QueryTicket, QueryOutcome),
+    /// All echoes are back or lost.
+    Echoes {
+        /// Of which command.
+        ticket: u64,
+        /// One for each tunnel that was up: its view then, and its round-trip time in µs.
+        echoes: Vec<(TunnelView, Option<u64>)>,
+    },
+    /// A new persona is on.
+    Persona {
+        /// Its public key.
+        key: [u8; 32],
+    },
+    /// One step of a query.
+    Progress(QueryTicket, Progress),
+    /// Readiness changed.
+    Ready(Readiness),
+    /// A request for an application came to the persona.
+    Request {
+        /// For the answer; valid for 10 s.
+        reply: ReplyToken,
+        /// From 256 on.
+        service: Service,
+        /// At most 1,016 bytes.
+        body: Vec<u8>,
+    },
+    /// An application's call was answered.
+    Response {
+        /// Which call.
+        ticket: u64,
+        /// The answer.
+        body: Vec<u8>,
+    },
+    /// One of our tunnels changed.
+    Tunnel {
+        /// Which.
+        handle: TunnelHandle,
+        /// How.
+        change: TunnelChange,
+    },
+}
+
+/// What [`super::Core::audit`] tells.
+#[derive(Clone, Debug, Default)]
+pub struct CoreAudit {
+    /// Sizes of the transport's collections against their caps.
+    pub transport: Audit,
+    /// Sizes and counters of the DHT.
+    pub kademlia: deut_kademlia::Audit,
+}
+
+/// The pool that carries application calls: they are the user's own, like lookups.
+pub(super) const APPLICATION_POOL: PoolId = PoolId::Lookup;

@@ -1,0 +1,240 @@
+//! The data directory: the relay's key seed, the verified relays, and nothing that could tell what a user did.
+//!
+//! No file is overwritten but by its own next version, and that atomically. A file that cannot be understood stops the
+//! start with one line; it is left as it is.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// The 32-byte seed of a relay's keys: the only secret on disk.
+pub const RELAY_KEY: &str = "relay.key";
+/// Descriptors of relays that were verified at the last run.
+pub const RELAYS: &str = "relays.bin";
+/// Where the daemon listens for commands.
+pub const CONTROL_SOCKET: &str = "control.sock";
+/// Held by the daemon while it runs.
+pub const LOCK: &str = "lock";
+/// Every file that a data directory may hold.
+pub const FILES: [&str; 4] = [CONTROL_SOCKET, LOCK, RELAY_KEY, RELAYS];
+
+/// Most descriptors that are kept.
+const MAX_RELAYS: usize = 256;
+const DESCRIPTOR: usize = 196;
+/// First bytes of `relays.bin`; the digest of the rest follows.
+const MAGIC: &[u8; 8] = b"deutrel1";
+const DIGEST: usize = 32;
+
+/// An opened and locked data directory.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {what}; {remedy}", path.display())]
+pub struct DataDirError {
+    /// Which file or directory.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl DataDir {
+    /// Opens a data directory, and makes it where it is missing. One process at a time can have it.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
+        let other = "choose a directory that you own with --data-dir";
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| wrong(path, format!("cannot be made ({error})"), other))?;
+        let lock_path = path.join(LOCK);
+        let lock = open_private(
+            &lock_path,
+            OpenOptions::new().write(true).create(true).truncate(false),
+        );
+        let lock =
+            lock.map_err(|error| wrong(&lock_path, format!("cannot be opened ({error})"), other))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(wrong(
+                path,
+                "another deut uses this data directory",
+                "stop it, or choose another with --data-dir",
+            )),
+            Err(TryLockError::Error(error)) => Err(wrong(
+                &lock_path,
+                format!("cannot be locked ({error})"),
+                "put the data directory on a local disk",
+            )),
+        }
+    }
+
+    /// The seed of the relay's keys; `fresh` is saved where there is none yet.
+    pub(crate) fn key_seed(&self, fresh: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, DataDirError> {
+        let path = self.path.join(RELAY_KEY);
+        let mut bytes = Zeroizing::new(Vec::new());
+        match File::open(&path) {
+            Ok(file) => {
+                warn_if_open_to_others(&path, &file);
+                let read = file.take(33).read_to_end(&mut bytes);
+                read.map_err(|error| {
+                    wrong(
+                        &path,
+                        format!("cannot be read ({error})"),
+                        "correct its permissions",
+                    )
+                })?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let saved = write_atomically(&path, fresh);
+                saved.map_err(|error| {
+                    wrong(
+                        &path,
+                        format!("cannot be written ({error})"),
+                        "make room or correct the directory's permissions",
+                    )
+                })?;
+                return Ok(Zeroizing::new(*fresh));
+            }
+            Err(error) => {
+                return Err(wrong(
+                    &path,
+                    format!("cannot be read ({error})"),
+                    "correct its permissions",
+                ));
+            }
+        }
+        let seed = bytes.as_slice().try_into().map_err(|_| {
+            let length = if bytes.len() > 32 {
+                "more than 32".to_owned()
+            } else {
+                bytes.len().to_string()
+            };
+            wrong(
+                &path,
+                format!("has {length} bytes, but a relay key has 32"),
+                "restore it from a copy, or move it away for a new identity",
+            )
+        })?;
+        Ok(Zeroizing::new(seed))
+    }
+
+    /// The relays of the last run; none where nothing is saved.
+    pub(crate) fn relays(&self) -> Result<Vec<[u8; DESCRIPTOR]>, DataDirError> {
+        let path = self.path.join(RELAYS);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(wrong(
+                    &path,
+                    format!("cannot be read ({error})"),
+                    "correct its permissions",
+                ));
+            }
+        };
+        let longest = MAGIC.len() + DIGEST + MAX_RELAYS * DESCRIPTOR;
+        let mut bytes = Vec::new();
+        let read = file.take(longest as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| {
+            wrong(
+                &path,
+                format!("cannot be read ({error})"),
+                "correct its permissions",
+            )
+        })?;
+        decode(&bytes).ok_or_else(|| {
+            wrong(
+                &path,
+                "is damaged",
+                "delete it: it is only a cache of known relays",
+            )
+        })
+    }
+
+    /// Where the relays are saved: the driver writes them outside its own thread.
+    pub(crate) fn relays_path(&self) -> PathBuf {
+        self.path.join(RELAYS)
+    }
+}
+
+/// Saves relays; more than are kept are cut.
+pub(crate) fn save_relays(path: &Path, relays: &[[u8; DESCRIPTOR]]) -> io::Result<()> {
+    let kept = relays
+        .get(relays.len().saturating_sub(MAX_RELAYS)..)
+        .unwrap_or(relays);
+    let body = kept.concat();
+    write_atomically(path, &[&MAGIC[..], &Sha256::digest(&body), &body].concat())
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<[u8; DESCRIPTOR]>> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (digest, body) = rest.split_first_chunk::<DIGEST>()?;
+    let (relays, remainder) = body.as_chunks::<DESCRIPTOR>();
+    let whole = remainder.is_empty()
+        && relays.len() <= MAX_RELAYS
+        && Sha256::digest(body).as_slice() == digest;
+    whole.then(|| relays.to_vec())
+}
+
+/// Writes a file that others cannot read, so that at every moment the old or the new version stands there whole.
+fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    // What is left of a crash; it is ours and was never used.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written =
+        open_private(&new, OpenOptions::new().write(true).create_new(true)).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+    let renamed = written.and_then(|()| fs::rename(&new, path));
+    if renamed.is_err() {
+        // The disk may be full: leave nothing behind.
+        let _ = fs::remove_file(&new);
+    }
+    renamed?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.mode(0o600).open(path)
+}
+
+fn warn_if_open_to_others(path: &Path, file: &File) {
+    if let Ok(metadata) = file.metadata()
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        tracing::warn!(file = %path.display(), "others can read the relay's key; run chmod 600 on it");
+    }
+}
+
+fn wrong(path: &Path, what: impl Into<String>, remedy: &str) -> DataDirError {
+    DataDirError {
+        path: path.to_owned(),
+        what: what.into(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+use std::{
+    os::unix::fs::MetadataExt,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use super::*;
+
+#[test]
+fn the_key_is_made_once_with_mode_600_and_then_kept() {
+    let scratch = Scratch::new();
+    let seed = DataDir::open(&scratch.0)
+        .unwrap()
+        .key_seed(&[7; 32])
+        .unwrap();
+    assert_eq!(*seed, [7; 32]);
+    let metadata = fs::metadata(scratch.0.join(RELAY_KEY)).unwrap();
+    assert_eq!((metadata.mode() & 0o777, metadata.len()), (0o600, 32));
+    assert_eq!(fs::metadata(&scratch.0).unwrap().mode() & 0o777, 0o700);
+    let again = DataDir::open(&scratch.0)
+        .unwrap()
+        .key_seed(&[8; 32])
+        .unwrap();
+    assert_eq!(*again, [7; 32]);
+}
+
+#[test]
+fn relays_come_back_and_the_newest_256_are_kept() {
+    let scratch = Scratch::new();
+    let dir = DataDir::open(&scratch.0).unwrap();
+    assert_eq!(dir.relays().unwrap().len(), 0);
+    let relays: Vec<_> = (0..300u32).map(|n| [n as u8; DESCRIPTOR]).collect();
+    save_relays(&dir.relays_path(), &relays[..3]).unwrap();
+    assert_eq!(dir.relays().unwrap(), relays[..3]);
+    save_relays(&dir.relays_path(), &relays).unwrap();
+    assert_eq!(dir.relays().unwrap(), relays[44..]);
+    save_relays(&dir.relays_path(), &[]).unwrap();
+    assert_eq!(dir.relays().unwrap().len(), 0);
+}
+
+#[test]
+fn the_directory_holds_only_known_files() {
+    let scratch = Scratch::new();
+    let dir = DataDir::open(&scratch.0).unwrap();
+    dir.key_seed(&[1; 32]).unwrap();
+    save_relays(&dir.relays_path(), &[[1; DESCRIPTOR]]).unwrap();
+    fs::write(scratch.0.join("relays.bin.new"), "left by a crash").unwrap();
+    save_relays(&dir.relays_path(), &[[2; DESCRIPTOR]]).unwrap();
+    for entry in fs::read_dir(&scratch.0).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(FILES.contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn broken_files_stop_the_start_with_one_line_and_stay_as_they_are() {
+    let scratch = Scratch::new();
+    let dir = DataDir::open(&scratch.0).unwrap();
+    save_relays(&dir.relays_path(), &[[1; DESCRIPTOR]]).unwrap();
+    let good = fs::read(dir.relays_path()).unwrap();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(dir.relays_path(), &bad).unwrap();
+        assert!(dir.relays().is_err(), "byte {at}");
+        fs::write(dir.relays_path(), &good[..at]).unwrap();
+        assert!(dir.relays().is_err(), "cut at {at}");
+        assert_eq!(fs::read(dir.relays_path()).unwrap(), good[..at]);
+    }
+    let line = dir.relays().unwrap_err().to_string();
+    assert!(
+        line.ends_with("relays.bin: is damaged; delete it: it is only a cache of known relays"),
+        "{line}"
+    );
+
+    for (bytes, length) in [(&[1; 31][..], "31"), (&[1; 33], "more than 32"), (&[], "0")] {
+        fs::write(scratch.0.join(RELAY_KEY), bytes).unwrap();
+        let line = dir.key_seed(&[9; 32]).unwrap_err().to_string();
+        assert!(
+            line.contains(&format!("relay.key: has {length} bytes, but"))
+                && line.contains("; restore it"),
+            "{line}"
+        );
+        assert_eq!(fs::read(scratch.0.join(RELAY_KEY)).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_directory_that_is_in_use_or_no_directory_is_refused() {
+    let scratch = Scratch::new();
+    let first = DataDir::open(&scratch.0).unwrap();
+    let line = DataDir::open(&scratch.0).unwrap_err().to_string();
+    assert!(
+        line.contains("another deut uses this data directory; stop it"),
+        "{line}"
+    );
+    drop(first);
+    DataDir::open(&scratch.0).expect("free again");
+
+    fs::write(scratch.0.join("file"), "").unwrap();
+    let line = DataDir::open(&scratch.0.join("file"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        line.contains("cannot be made") && line.contains("--data-dir"),
+        "{line}"
+    );
+}
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self(std::env::temp_dir().join(format!("deut-data-{}-{number}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,235 @@
+//! The one task of a node: it owns the core, the sockets and one timer.
+//!
+//! Each turn: requests of handles, finished jobs and other local work first, then one bounded round over the sockets that
+//! have something, then the timer; after every input the core is drained. Then the runtime has its turn. Clocks are read
+//! once per turn.
+
+mod open;
+mod queries;
+mod report;
+mod saver;
+mod start;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use deut_transport::{
+    Handled,
+    api::{BootstrapPeer, Mono, Now, Persist},
+    status::Readiness,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Sleep,
+};
+
+use self::{open::Open, saver::Saver};
+use crate::{
+    bootstrap::troubles::Troubles,
+    clock::Clock,
+    core::{Core, CoreCommand, CoreInput, CoreOutput},
+    handle::request::Request,
+    jobs::Jobs,
+    udp::{Received, Sockets},
+};
+pub(crate) use start::start;
+
+/// Requests of handles taken in one turn.
+const REQUESTS_PER_TURN: usize = 16;
+/// Datagrams taken in one turn.
+const DATAGRAMS_PER_TURN: usize = 256;
+/// The core is not called for its timer more often than this.
+const SHORTEST_WAIT_US: u64 = 500;
+
+/// See the module.
+struct Driver {
+    core: Core,
+    clock: Clock,
+    sockets: Sockets,
+    jobs: Jobs,
+    requests: mpsc::Receiver<Request>,
+    /// For requests that come to the persona: their answers come back this way.
+    to_self: mpsc::WeakSender<Request>,
+    peers: mpsc::Receiver<Vec<BootstrapPeer>>,
+    peers_done: bool,
+    troubles: Troubles,
+    readiness: watch::Sender<Readiness>,
+    ready_after_ms: Option<u64>,
+    open: Open,
+    saver: Option<Saver>,
+    timer: Pin<Box<Sleep>>,
+    /// What the timer is set to.
+    until: Option<Mono>,
+    about: report::About,
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Something; there may be more.
+    Worked,
+    /// The node is to stop.
+    Stop,
+}
+
+impl Driver {
+    async fn run(mut self, peers: Vec<BootstrapPeer>) {
+        let now = self.clock.now();
+        self.feed(now, CoreInput::Command(CoreCommand::Bootstrap(peers)));
+        while poll_fn(|cx| self.poll_turn(cx)).await == Turn::Worked {
+            // Others in this runtime, its reactor among them, have their turn.
+            tokio::task::yield_now().await;
+        }
+        let now = self.clock.now();
+        self.feed(now, CoreInput::Command(CoreCommand::Shutdown));
+        if let Some(saver) = self.saver.take() {
+            saver.finish().await;
+        }
+        tracing::info!("stopped");
+    }
+
+    /// Pending: there is nothing to do, and everything that could bring work wakes this task.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let now = self.clock.now();
+        let mut worked = false;
+        for _ in 0..REQUESTS_PER_TURN {
+            match self.requests.poll_recv(cx) {
+                Poll::Ready(Some(Request::Shutdown) | None) => return Poll::Ready(Turn::Stop),
+                Poll::Ready(Some(request)) => {
+                    worked = true;
+                    self.request(now, request);
+                }
+                Poll::Pending => break,
+            }
+        }
+        while let Poll::Ready((ticket, result)) = self.jobs.poll_done(cx) {
+            worked = true;
+            self.feed(now, CoreInput::JobDone { ticket, result });
+        }
+        worked |= self.poll_peers(cx, now);
+        if let Some(saver) = &mut self.saver {
+            saver.poll(cx);
+        }
+        // What has arrived comes before what is overdue: a process that was held up for a second must not believe that its
+        // neighbours were silent.
+        if self.sockets.poll_ready(cx).is_ready() {
+            worked = true;
+            self.receive();
+        }
+        worked |= self.poll_timer(cx, now);
+        if worked {
+            Poll::Ready(Turn::Worked)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn poll_peers(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
+        if self.peers_done {
+            return false;
+        }
+        match self.peers.poll_recv(cx) {
+            Poll::Ready(Some(peers)) => {
+                self.feed(now, CoreInput::Command(CoreCommand::Bootstrap(peers)));
+                true
+            }
+            Poll::Ready(None) => {
+                self.peers_done = true;
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
+        let Some(until) = self.until else {
+            return false;
+        };
+        if until > now.mono && self.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.until = None;
+        self.cancel_abandoned(now);
+        self.feed(now, CoreInput::Timeout);
+        true
+    }
+
+    /// One round over the sockets.
+    fn receive(&mut self) {
+        // Local work may have taken its time.
+        let now = self.clock.now();
+        self.sockets.begin_round();
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let Some(Received { at, from, packet }) = self.sockets.receive() else {
+                break;
+            };
+            match self.core.handle_datagram(now, at, from, packet) {
+                Handled::Consumed => self.drain(now),
+                // The way of a relayed datagram: nothing waits for it, the drain below is for what waits besides.
+                Handled::Forward { from, to, packet } => self.sockets.send(from, to, packet),
+                Handled::Dropped(reason, packet) => {
+                    tracing::trace!(reason = reason.name(), "a datagram is dropped");
+                    self.sockets.recycle(packet);
+                }
+            }
+        }
+        self.drain(now);
+    }
+
+    fn feed(&mut self, now: Now, input: CoreInput) {
+        self.core.handle_input(now, input);
+        self.drain(now);
+    }
+
+    /// Does what the core wants, until it wants to wait.
+    fn drain(&mut self, now: Now) {
+        loop {
+            match self.core.poll_output(now) {
+                CoreOutput::Transmit { from, to, packet } => self.sockets.send(from, to, packet),
+                CoreOutput::OpenPort { token, port } => {
+                    let result = self.sockets.open(token, port);
+                    self.core
+                        .handle_input(now, CoreInput::PortOpened { token, result });
+                }
+                CoreOutput::ClosePort(token) => self.sockets.close(token),
+                CoreOutput::Job {
+                    ticket,
+                    priority,
+                    work,
+                } => {
+                    if let Some(ticket) = self.jobs.submit(ticket, priority, work) {
+                        let result = deut_transport::rsa::JobResult::Refused;
+                        self.core
+                            .handle_input(now, CoreInput::JobDone { ticket, result });
+                    }
+                }
+                CoreOutput::Persist(Persist::Relays(relays)) => {
+                    if let Some(saver) = &mut self.saver {
+                        saver.save(relays);
+                    }
+                }
+                CoreOutput::Event(event) => self.event(event),
+                CoreOutput::Wait { until, why: _ } => return self.set_timer(now, until),
+            }
+        }
+    }
+
+    fn set_timer(&mut self, now: Now, until: Option<Mono>) {
+        // A core that asked for a time that is over would keep this task busy for nothing.
+        let until = until.map(|until| until.max(now.mono.plus_us(SHORTEST_WAIT_US)));
+        let earlier = match (self.until, until) {
+            (Some(set), Some(until)) => set.0.abs_diff(until.0) >= SHORTEST_WAIT_US,
+            (None, None) => false,
+            _ => true,
+        };
+        if earlier {
+            self.until = until;
+            if let Some(until) = until {
+                self.timer.as_mut().reset(self.clock.instant(until));
+            }
+        }
+    }
+}

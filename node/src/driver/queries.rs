@@ -1,0 +1,185 @@
+//! From the requests of handles to the core, and from its events back.
+
+use deut_kademlia::QueryTicket;
+use deut_transport::{
+    api::{Now, ReplyToken, Service, TunnelChange},
+    status::Readiness,
+};
+
+use super::{Driver, open::OpenQuery};
+use crate::{
+    core::{CoreCommand, CoreEvent, CoreInput},
+    handle::{IncomingRequest, TunnelEcho, request::Request},
+};
+
+/// Services that one node serves at most; beyond it a new one gets no requests.
+const MAX_SERVICES: usize = 64;
+
+impl Driver {
+    pub(super) fn request(&mut self, now: Now, request: Request) {
+        // A handle that does not wait any more has dropped its end: then there is nobody to tell.
+        match request {
+            Request::Call {
+                service,
+                to,
+                body,
+                answer,
+            } => {
+                let ticket = self.open.ticket();
+                self.open.calls.insert(ticket, answer);
+                self.command(
+                    now,
+                    CoreCommand::Call {
+                        ticket,
+                        service,
+                        to,
+                        body,
+                    },
+                );
+            }
+            Request::Descriptor(answer) => {
+                let _ = answer.send(self.core.own_descriptor());
+            }
+            Request::EchoAll(answer) => {
+                let ticket = self.open.ticket();
+                self.open.echoes.insert(ticket, answer);
+                self.command(now, CoreCommand::EchoAll(ticket));
+            }
+            Request::PersonaKey(answer) => {
+                let _ = answer.send(self.core.persona_key());
+            }
+            Request::Query {
+                query,
+                progress,
+                answer,
+            } => {
+                let ticket = self.open.ticket();
+                self.open
+                    .queries
+                    .insert(ticket, OpenQuery { answer, progress });
+                self.command(now, CoreCommand::Query(QueryTicket(ticket), query));
+            }
+            Request::Reply { to, body } => self.command(now, CoreCommand::Reply { to, body }),
+            Request::Serve { service, requests } => {
+                self.open
+                    .services
+                    .retain(|_, requests| !requests.is_closed());
+                if self.open.services.len() < MAX_SERVICES {
+                    self.open.services.insert(service, requests);
+                }
+            }
+            Request::Shutdown => {}
+            Request::Status(answer) => {
+                let _ = answer.send(self.status(now));
+            }
+            Request::Tunnels(answer) => {
+                let _ = answer.send(self.core.tunnels(now));
+            }
+        }
+    }
+
+    pub(super) fn event(&mut self, event: CoreEvent) {
+        match event {
+            CoreEvent::Bootstrap { address, trouble } => {
+                tracing::debug!(%address, %trouble, "a bootstrap peer cannot be used");
+                self.troubles.refused(address, &trouble.to_string());
+            }
+            CoreEvent::CallFailed { ticket, why } => {
+                if let Some(answer) = self.open.calls.remove(&ticket) {
+                    let _ = answer.send(Err(why));
+                }
+            }
+            CoreEvent::Done(ticket, outcome) => {
+                if let Some(estimate) = outcome.stats.network_estimate {
+                    self.open.network_estimate = Some(estimate);
+                }
+                if let Some(query) = self.open.queries.remove(&ticket.0) {
+                    let _ = query.answer.send(outcome);
+                }
+            }
+            CoreEvent::Echoes { ticket, echoes } => {
+                let echoes = echoes.into_iter();
+                let echoes = echoes.map(|(view, round_trip_us)| TunnelEcho {
+                    view,
+                    round_trip_us,
+                });
+                if let Some(answer) = self.open.echoes.remove(&ticket) {
+                    let _ = answer.send(echoes.collect());
+                }
+            }
+            CoreEvent::Persona { .. } => tracing::info!("a new persona is on"),
+            CoreEvent::Progress(ticket, progress) => {
+                let query = self.open.queries.get(&ticket.0);
+                if let Some(sender) = query.and_then(|query| query.progress.as_ref()) {
+                    // Whoever watches too slowly misses steps.
+                    let _ = sender.try_send(progress);
+                }
+            }
+            CoreEvent::Ready(readiness) => self.ready(readiness),
+            CoreEvent::Request {
+                reply,
+                service,
+                body,
+            } => self.incoming(reply, service, body),
+            CoreEvent::Response { ticket, body } => {
+                if let Some(answer) = self.open.calls.remove(&ticket) {
+                    let _ = answer.send(Ok(body));
+                }
+            }
+            CoreEvent::Tunnel { handle, change } => match change {
+                TunnelChange::Up { pool } => {
+                    tracing::debug!(tunnel = handle.0, ?pool, "a tunnel is up");
+                }
+                TunnelChange::Down { pool, why } => {
+                    tracing::debug!(tunnel = handle.0, ?pool, ?why, "a tunnel is gone");
+                }
+            },
+        }
+    }
+
+    /// Queries whose handles are gone end; looked at whenever the timer fires.
+    pub(super) fn cancel_abandoned(&mut self, now: Now) {
+        let abandoned = self
+            .open
+            .queries
+            .iter()
+            .filter(|(_, query)| query.answer.is_closed());
+        let abandoned: Vec<u64> = abandoned.map(|(&ticket, _)| ticket).collect();
+        for ticket in abandoned {
+            self.open.queries.remove(&ticket);
+            self.command(now, CoreCommand::Cancel(QueryTicket(ticket)));
+        }
+    }
+
+    fn incoming(&mut self, token: ReplyToken, service: Service, body: Vec<u8>) {
+        if let Some(requests) = self.open.services.get(&service) {
+            let node = self.to_self.clone();
+            // An application that is too slow does not answer.
+            let _ = requests.try_send(IncomingRequest { token, body, node });
+        }
+    }
+
+    fn ready(&mut self, readiness: Readiness) {
+        if readiness.ready && self.ready_after_ms.is_none() {
+            let after_ms = self.clock.now().mono.0 / 1_000;
+            self.ready_after_ms = Some(after_ms);
+            tracing::info!(
+                after_ms,
+                tunnels = readiness.tunnels_up,
+                "ready: lookups can start"
+            );
+        }
+        let reason = readiness.reasons.first().map(ToString::to_string);
+        tracing::debug!(
+            ready = readiness.ready,
+            tunnels = readiness.tunnels_up,
+            ?reason,
+            "readiness"
+        );
+        self.readiness.send_replace(readiness);
+    }
+
+    fn command(&mut self, now: Now, command: CoreCommand) {
+        self.feed(now, CoreInput::Command(command));
+    }
+}

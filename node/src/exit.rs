@@ -1,0 +1,233 @@
+//! How commands fail: one line, a hint where there is something to do, and a documented exit code.
+
+use std::fmt;
+
+use deut::{BootstrapError, Refusal, StartError, Stopped};
+use serde::{Deserialize, Serialize};
+
+/// The exit codes of `deut`, as in `docs/operations.md`. 2 is clap's, for wrong usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Something that should not happen, or the node stopped meanwhile.
+    Internal = 1,
+    /// A magnet link, key, value or address that cannot be used.
+    BadInput = 3,
+    /// `bootstrap.toml` or the settings cannot be used.
+    BadConfig = 4,
+    /// The port is in use or the address cannot be bound.
+    CannotListen = 5,
+    /// No daemon answers, and the command needs one.
+    NoDaemon = 6,
+    /// No bootstrap peer answered, or there were no tunnels in time.
+    NotJoined = 7,
+    /// The network was asked and nobody knows it.
+    NotFound = 8,
+    /// The bootstrap peers belong to another network or speak another version.
+    OtherNetwork = 9,
+    /// The list of bootstrap peers is empty.
+    NoNetwork = 10,
+    /// The daemon has no persona to announce.
+    NoPersona = 11,
+    /// No node took the record.
+    NotStored = 12,
+    /// The data directory or the control socket cannot be used.
+    DataDir = 13,
+    /// The daemon has too much to do at the moment.
+    Busy = 14,
+    /// Ended by the user.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The number that the process ends with.
+    pub(crate) const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a command failed. Goes over the control socket as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// The kind, and so the exit code.
+    pub(crate) kind: Exit,
+    /// One line.
+    pub(crate) message: String,
+    /// What the user can do about it, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    pub(crate) fn new(kind: Exit, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: one_line(&message.into()),
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(one_line(&hint.into()));
+        self
+    }
+
+    /// Something that cannot be used as it was typed.
+    pub(crate) fn bad_input(why: impl fmt::Display) -> Self {
+        Self::new(Exit::BadInput, why.to_string())
+    }
+
+    /// A value of this many bytes is too long.
+    pub(crate) fn value_too_large(bytes: usize) -> Self {
+        Self::bad_input(Refusal::ValueTooLarge(bytes))
+            .hint("split it, or put it somewhere else and store a reference to it")
+    }
+}
+
+/// Texts of the system and of other crates may hold line ends.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl From<BootstrapError> for Failure {
+    fn from(error: BootstrapError) -> Self {
+        Self::new(Exit::BadConfig, error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let kind = match &error {
+            StartError::PortInUse { .. } | StartError::CannotListen { .. } => Exit::CannotListen,
+            StartError::Config(_) => Exit::BadConfig,
+            StartError::BadDataDir { .. } => Exit::DataDir,
+            _ => Exit::Internal,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(error: Stopped) -> Self {
+        Self::new(Exit::Internal, error.to_string())
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::ValueTooLarge(bytes) => Self::value_too_large(bytes),
+            Refusal::BadAddress => Self::bad_input(refusal),
+            Refusal::TooManyPublished | Refusal::TooManyQueries => {
+                Self::new(Exit::Busy, refusal.to_string()).hint("try again later")
+            }
+            Refusal::TicketInUse => Self::new(Exit::Internal, refusal.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_documented_code() {
+        let address = "127.0.0.1:15000".parse().expect("an address");
+        let path = PathBuf::from("x");
+        let cases: [(Failure, u8); 9] = [
+            (StartError::PortInUse { address }.into(), 5),
+            (
+                StartError::CannotListen {
+                    address,
+                    why: "no".into(),
+                }
+                .into(),
+                5,
+            ),
+            (
+                StartError::BadDataDir {
+                    path: path.clone(),
+                    what: "a".into(),
+                    remedy: "b".into(),
+                }
+                .into(),
+                13,
+            ),
+            (StartError::NoEntropy("no".into()).into(), 1),
+            (
+                BootstrapError::Unreadable {
+                    file: path,
+                    why: "no".into(),
+                }
+                .into(),
+                4,
+            ),
+            (Stopped.into(), 1),
+            (Refusal::ValueTooLarge(801).into(), 3),
+            (Refusal::TooManyQueries.into(), 14),
+            (Refusal::BadAddress.into(), 3),
+        ];
+        for (failure, code) in cases {
+            assert_eq!(failure.kind.code(), code, "{failure:?}");
+            assert!(
+                !failure.message.contains('\n') && !failure.message.is_empty(),
+                "{failure:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn messages_and_hints_are_one_line() {
+        let failure = Failure::new(Exit::Internal, "a\n  b").hint("c\r\nd");
+        assert_eq!(
+            (failure.message.as_str(), failure.hint.as_deref()),
+            ("a b", Some("c d"))
+        );
+    }
+
+    #[test]
+    fn a_failure_survives_the_control_socket() {
+        let failure = Failure::new(Exit::NotFound, "nobody").hint("wait");
+        let json = serde_json::to_string(&failure).expect("serialises");
+        assert_eq!(
+            json,
+            r#"{"kind":"not-found","message":"nobody","hint":"wait"}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<Failure>(&json).expect("parses"),
+            failure
+        );
+    }
+
+    #[test]
+    fn the_table_of_exit_codes_in_the_manual_is_complete() {
+        let manual = include_str!("../../docs/operations.md");
+        for kind in [
+            Exit::Internal,
+            Exit::BadInput,
+            Exit::BadConfig,
+            Exit::CannotListen,
+            Exit::NoDaemon,
+            Exit::NotJoined,
+            Exit::NotFound,
+            Exit::OtherNetwork,
+            Exit::NoNetwork,
+            Exit::NoPersona,
+            Exit::NotStored,
+            Exit::DataDir,
+            Exit::Busy,
+            Exit::Interrupted,
+        ] {
+            let name = serde_json::to_string(&kind)
+                .expect("serialises")
+                .replace('"', "`");
+            let row = format!("| {} | {name} |", kind.code());
+            assert!(manual.contains(&row), "docs/operations.md has no row {row}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Progress on standard error: on a terminal one line that changes, in a pipe plain lines for what matters, with `--verbose` each
+//! step on a line of its own.
+
+use std::io::{Write, stderr};
+
+use deut::handle::ReadinessStatus;
+
+use crate::control::protocol::Step;
+
+/// Shows steps as they come.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    live: bool,
+    verbose: bool,
+    count: Count,
+    shown: bool,
+}
+
+/// What happened in the current lookup.
+#[derive(Debug, Default)]
+struct Count {
+    lookup: u32,
+    asked: u32,
+    answered: u32,
+    failed: u32,
+    found: u32,
+    stored: u32,
+}
+
+impl Steps {
+    /// For a terminal, or for a pipe.
+    pub(crate) fn new(terminal: bool, verbose: bool) -> Self {
+        Self {
+            live: terminal && !verbose,
+            verbose,
+            count: Count::default(),
+            shown: false,
+        }
+    }
+
+    /// Shows one step.
+    pub(crate) fn show(&mut self, step: &Step) {
+        self.count.add(step);
+        if self.live {
+            self.shown = true;
+            let text: String = self.live_line(step).chars().take(100).collect();
+            rewrite_line(&text);
+        } else if self.verbose || matters(step) {
+            write(&format!("{}\n", describe(step)));
+        }
+    }
+
+    /// Leaves the line empty for what comes next.
+    pub(crate) fn end(&mut self) {
+        if self.shown {
+            rewrite_line("");
+            self.shown = false;
+        }
+    }
+
+    fn live_line(&self, step: &Step) -> String {
+        match step {
+            Step::NotReady(_)
+            | Step::Ready(_)
+            | Step::Trouble { .. }
+            | Step::WaitingForContacts => describe(step),
+            _ => self.count.line(),
+        }
+    }
+}
+
+impl Count {
+    fn add(&mut self, step: &Step) {
+        match step {
+            Step::Lookup { number } => {
+                *self = Self {
+                    lookup: *number,
+                    ..Self::default()
+                }
+            }
+            Step::Asked { .. } => self.asked += 1,
+            Step::Answered { .. } => self.answered += 1,
+            Step::Failed { .. } => self.failed += 1,
+            Step::Found { .. } => self.found += 1,
+            Step::Stored { .. } => self.stored += 1,
+            Step::NotReady(_)
+            | Step::Ready(_)
+            | Step::Refused { .. }
+            | Step::Slow { .. }
+            | Step::Trouble { .. }
+            | Step::WaitingForContacts => {}
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut text = format!(
+            "lookup {}: {} asked, {} answered",
+            self.lookup, self.asked, self.answered
+        );
+        for (number, what) in [
+            (self.failed, "failed"),
+            (self.found, "found"),
+            (self.stored, "stored"),
+        ] {
+            if number > 0 {
+                text.push_str(&format!(", {number} {what}"));
+            }
+        }
+        text
+    }
+}
+
+/// Whether a pipe wants to hear of it.
+const fn matters(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::NotReady(_)
+            | Step::Ready(_)
+            | Step::Trouble { .. }
+            | Step::WaitingForContacts
+            | Step::Lookup { .. }
+    )
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::Answered { node, contacts } => format!("{node} answered with {contacts} contacts"),
+        Step::Asked { node, shared_bits } => {
+            format!("{node} asked, {shared_bits} bits in common with the target")
+        }
+        Step::Failed { node } => format!("{node} failed"),
+        Step::Found { given_by } => format!("found an announcement (given by {given_by})"),
+        Step::Lookup { number } => format!("lookup {number}"),
+        Step::NotReady(now) => format!("joining: {}", readiness(now)),
+        Step::Ready(now) => format!("ready: {}", readiness(now)),
+        Step::Refused { node } => format!("{node} does not take the record"),
+        Step::Slow { node } => format!("{node} takes its time"),
+        Step::Stored { node } => format!("{node} took the record"),
+        Step::Trouble { peer, trouble } => {
+            format!("bootstrap peer {peer}: {trouble}; trying again")
+        }
+        Step::WaitingForContacts => {
+            "no contacts are known yet: asking the tunnels' endpoints for some".into()
+        }
+    }
+}
+
+/// Tunnels, relays and reasons in one line.
+pub(crate) fn readiness(now: &ReadinessStatus) -> String {
+    let ReadinessStatus {
+        tunnels_up,
+        tunnels_wanted,
+        ready_at,
+        relays,
+        reasons,
+        ..
+    } = now;
+    let wanted = match tunnels_wanted {
+        // As long as no relay is known, none can be wanted.
+        0 => String::new(),
+        wanted => format!(" of {wanted}"),
+    };
+    let mut text =
+        format!("{tunnels_up}{wanted} tunnels (ready at {ready_at}), {relays} relays known");
+    for reason in reasons {
+        text.push_str("; ");
+        text.push_str(reason);
+    }
+    text
+}
+
+/// Back to the beginning of the line, erase it, and write it anew.
+pub(super) fn rewrite_line(text: &str) {
+    write(&format!("\r\x1b[2K{text}"));
+}
+
+fn write(text: &str) {
+    let mut stderr = stderr().lock();
+    let _ = stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node() -> String {
+        "0123abcd".into()
+    }
+
+    #[test]
+    fn a_pipe_hears_what_matters_and_verbose_hears_all() {
+        assert!(matters(&Step::Lookup { number: 1 }) && matters(&Step::WaitingForContacts));
+        assert!(!matters(&Step::Asked {
+            node: node(),
+            shared_bits: 1
+        }));
+        assert_eq!(
+            describe(&Step::Asked {
+                node: node(),
+                shared_bits: 3
+            }),
+            "0123abcd asked, 3 bits in common with the target"
+        );
+    }
+
+    #[test]
+    fn the_count_begins_anew_with_each_lookup() {
+        let mut count = Count::default();
+        for step in [
+            Step::Lookup { number: 1 },
+            Step::Asked {
+                node: node(),
+                shared_bits: 0,
+            },
+            Step::Failed { node: node() },
+        ] {
+            count.add(&step);
+        }
+        assert_eq!(count.line(), "lookup 1: 1 asked, 0 answered, 1 failed");
+        count.add(&Step::Lookup { number: 2 });
+        assert_eq!(count.line(), "lookup 2: 0 asked, 0 answered");
+    }
+
+    #[test]
+    fn readiness_is_one_line_with_its_reasons() {
+        let now = ReadinessStatus {
+            tunnels_up: 1,
+            tunnels_wanted: 28,
+            ready_at: 4,
+            relays: 3,
+            reasons: vec!["a".into(), "b".into()],
+            ready: false,
+        };
+        assert_eq!(
+            readiness(&now),
+            "1 of 28 tunnels (ready at 4), 3 relays known; a; b"
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! Results as text.
+
+use std::fmt::Write;
+
+use deut::handle::{RelayStatus, TunnelStatus};
+
+use super::steps::readiness;
+use crate::{
+    commands::run::News,
+    control::report::{Echoes, Effort, Got, Peer, Stored},
+    exit::Failure,
+};
+
+/// The one or two lines of a failure.
+pub(crate) fn failure(failure: &Failure) -> String {
+    let hint = failure.hint.iter().map(|hint| format!("\nhint: {hint}"));
+    format!("error: {}{}", failure.message, hint.collect::<String>())
+}
+
+/// The same as an object.
+pub(crate) fn failure_object(failure: &Failure) -> serde_json::Value {
+    serde_json::json!({
+        "error": { "code": failure.kind.code(), "kind": failure.kind, "message": failure.message, "hint": failure.hint }
+    })
+}
+
+/// The peers that were found, one per line: `persona KEY ADDRESS ...` or `unverified ADDRESS`.
+pub(crate) fn peers(got: &Got) -> String {
+    let Got::Peers { peers, .. } = got else {
+        return String::new();
+    };
+    let line = |peer: &Peer| match peer {
+        Peer::Persona { key, addresses, .. } if addresses.is_empty() => {
+            format!("persona {key} (no current address found)")
+        }
+        Peer::Persona { key, addresses, .. } => format!("persona {key} {}", joined(addresses, " ")),
+        Peer::Unverified { address, .. } => format!("unverified {address}"),
+    };
+    joined(peers.iter().map(line), "\n")
+}
+
+/// What it took, one line.
+pub(crate) fn effort(got: &Got) -> String {
+    let (what, effort) = match got {
+        Got::Peers { peers, effort, .. } => (
+            format!("{} peer{}", peers.len(), plural(peers.len() as u64)),
+            effort,
+        ),
+        Got::Value {
+            value_hex, effort, ..
+        } => (format!("{} bytes", value_hex.len() / 2), effort),
+    };
+    format!("{what}; {}", effort_line(effort))
+}
+
+/// Of so few answers no size of a network can be told.
+const ENOUGH_FOR_AN_ESTIMATE: u32 = 4;
+
+fn effort_line(effort: &Effort) -> String {
+    let mut text = format!(
+        "{}, {:.1} ms",
+        rpcs(effort.rpcs, effort.rounds),
+        effort.lookup_ms
+    );
+    if effort.lookups > 1 {
+        let _ = write!(text, ", lookup number {}", effort.lookups);
+    }
+    if let Some(nodes) = effort.network_estimate
+        && effort.closest_answered >= ENOUGH_FOR_AN_ESTIMATE
+    {
+        let _ = write!(text, ", network of about {nodes} nodes");
+    }
+    text
+}
+
+/// `11 RPCs in 2 rounds`.
+pub(crate) fn rpcs(rpcs: u32, rounds: u32) -> String {
+    let (more, again) = (plural(u64::from(rpcs)), plural(u64::from(rounds)));
+    format!("{rpcs} RPC{more} in {rounds} round{again}")
+}
+
+/// What `put` and `announce` did.
+pub(crate) fn stored(stored: &Stored) -> String {
+    let Stored {
+        key,
+        announced,
+        stored_at,
+        of,
+        kept,
+        effort,
+    } = stored;
+    let (first, kind) = match announced {
+        None => (format!("key {key}"), "value"),
+        Some(what) => (format!("announced {what} on {key}"), "entry"),
+    };
+    let life = match (kept, kind) {
+        (true, _) => "the daemon keeps it published".to_owned(),
+        (false, _) => "nobody keeps it published: it expires after 45 minutes".to_owned(),
+    };
+    format!(
+        "{first}\nstored at {stored_at} of {of} nodes; {}; {life}",
+        effort_line(effort)
+    )
+}
+
+/// `tunnels`: a table.
+pub(crate) fn tunnels(tunnels: &[TunnelStatus]) -> String {
+    if tunnels.is_empty() {
+        return "no tunnels yet; `deut status` says what is missing".into();
+    }
+    let mut text = format!(
+        "{:>6}  {:<7}  {:<4}  {:>4}  {:<8}  {:<8}  {:<21}  {:>6}  {:>6}  {:>5}  {:>8}",
+        "tunnel",
+        "pool",
+        "path",
+        "hops",
+        "first",
+        "endpoint",
+        "address",
+        "age s",
+        "left s",
+        "sent",
+        "received"
+    );
+    for tunnel in tunnels {
+        let TunnelStatus {
+            handle,
+            pool,
+            path,
+            hops,
+            address,
+            age_s,
+            left_s,
+            sent,
+            received,
+            ..
+        } = tunnel;
+        let (first, endpoint) = (short(&tunnel.first_hop), short(&tunnel.endpoint));
+        let closing = if tunnel.up { "" } else { "  (not up)" };
+        let address = address.to_string();
+        let _ = write!(
+            text,
+            "\n{handle:>6}  {pool:<7}  {path:<4}  {hops:>4}  {first:<8}  {endpoint:<8}  {address:<21}  {age_s:>6}  {left_s:>6}  {sent:>5}  {received:>8}{closing}"
+        );
+    }
+    text
+}
+
+/// `peers`: one relay per line.
+pub(crate) fn relays(relays: &[RelayStatus]) -> String {
+    if relays.is_empty() {
+        return "no relay is verified yet; `deut status` says what is missing".into();
+    }
+    let line = |relay: &RelayStatus| {
+        format!(
+            "{} {}{}",
+            relay.id,
+            relay.address,
+            if relay.linked { " linked" } else { "" }
+        )
+    };
+    joined(relays.iter().map(line), "\n")
+}
+
+/// `ping`: one tunnel per line and a summary.
+pub(crate) fn echoes(echoes: &Echoes) -> String {
+    let mut text = String::new();
+    for echo in &echoes.tunnels {
+        let time = echo
+            .round_trip_ms
+            .map_or_else(|| "no echo within 3 s".into(), |ms| format!("{ms:.2} ms"));
+        let _ = writeln!(
+            text,
+            "tunnel {} ({}, {} hop{}): {time}",
+            echo.handle,
+            echo.pool,
+            echo.hops,
+            plural(echo.hops as u64)
+        );
+    }
+    let count = echoes.tunnels.len();
+    let _ = write!(
+        text,
+        "{count} tunnel{}: {} answered, {} lost",
+        plural(count as u64),
+        echoes.answered,
+        echoes.lost
+    );
+    if let Some([least, median, most]) = echoes.round_trip_ms {
+        let _ = write!(
+            text,
+            "; round trip {least:.2} / {median:.2} / {most:.2} ms (least / median / most)"
+        );
+    }
+    text
+}
+
+/// What the daemon tells.
+pub(crate) fn news(news: &News) -> String {
+    match news {
+        News::Started {
+            version,
+            network,
+            profile,
+            address,
+            control,
+            bootstrap_line,
+        } => {
+            let mut text = format!(
+                "deut {version} listens on {address}, network {network:?} ({profile} profile), control socket {control}"
+            );
+            if let Some(block) = bootstrap_line {
+                let _ = write!(
+                    text,
+                    "\nothers join through this node with these lines in their bootstrap.toml:"
+                );
+                for line in block.trim().lines() {
+                    let _ = write!(text, "\n  {line}");
+                }
+            }
+            text
+        }
+        News::Readiness(now) => format!(
+            "{}: {}",
+            if now.ready { "ready" } else { "not ready" },
+            readiness(now)
+        ),
+        News::Trouble { peer, trouble } => {
+            format!(
+                "bootstrap peer {peer} cannot be used: {trouble}; it is tried again for ever, every 1 to 30 s"
+            )
+        }
+        News::Stopping { signal } => format!("{signal}: closing the tunnels"),
+    }
+}
+
+fn short(name: &str) -> &str {
+    name.get(..8).unwrap_or(name)
+}
+
+/// The ending of a noun after this number.
+pub(crate) const fn plural(number: u64) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}
+
+/// Everything with something between.
+pub(crate) fn joined<T: ToString>(items: impl IntoIterator<Item = T>, between: &str) -> String {
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(between)
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

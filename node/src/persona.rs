@@ -1,0 +1,98 @@
+//! When the persona is on, and which key it has.
+//!
+//! It appears some time after the start and is replaced about once a day, independent of restarts, so that start, stop and
+//! clock of a machine do not tell which persona lives on it (DESIGN §3). Its key is never on disk.
+
+use deut_transport::{api::Mono, policy::Profile};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use zeroize::Zeroizing;
+
+const MINUTE: u64 = 60_000_000;
+const DAY: u64 = 24 * 60 * MINUTE;
+
+/// Draws the persona's keys, from a generator that serves nothing else.
+pub(crate) struct PersonaClock {
+    rng: StdRng,
+    /// When the next key begins; `None`: no persona, now and later.
+    next: Option<Mono>,
+}
+
+impl PersonaClock {
+    /// A persona that begins in 5 to 60 minutes; at once in the test profile.
+    pub(crate) fn new(wanted: bool, profile: Profile, seed: [u8; 32], now: Mono) -> Self {
+        let mut rng = StdRng::from_seed(seed);
+        let delay = match profile {
+            Profile::Production => rng.random_range(5 * MINUTE..=60 * MINUTE),
+            Profile::Test => 0,
+        };
+        Self {
+            rng,
+            next: wanted.then(|| now.plus_us(delay)),
+        }
+    }
+
+    /// When `poll` has something.
+    pub(crate) fn due(&self) -> Option<Mono> {
+        self.next
+    }
+
+    /// The seed of a new key that replaces the one before, when its time has come.
+    pub(crate) fn poll(&mut self, now: Mono) -> Option<Zeroizing<[u8; 32]>> {
+        if self.next.is_none_or(|next| next > now) {
+            return None;
+        }
+        self.next = Some(now.plus_us(self.rng.random_range(DAY / 2..=DAY + DAY / 2)));
+        Some(Zeroizing::new(self.rng.random()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_production_persona_appears_after_5_to_60_minutes() {
+        let delays: Vec<u64> = (0..200u8)
+            .map(|seed| {
+                PersonaClock::new(true, Profile::Production, [seed; 32], Mono(7))
+                    .due()
+                    .unwrap()
+                    .0
+                    - 7
+            })
+            .collect();
+        assert!(
+            delays
+                .iter()
+                .all(|delay| (5 * MINUTE..=60 * MINUTE).contains(delay))
+        );
+        assert!(
+            delays.iter().any(|delay| *delay < 15 * MINUTE)
+                && delays.iter().any(|delay| *delay > 50 * MINUTE)
+        );
+    }
+
+    #[test]
+    fn a_test_persona_appears_at_once_and_is_replaced_after_12_to_36_hours() {
+        let mut clock = PersonaClock::new(true, Profile::Test, [1; 32], Mono(0));
+        let mut now = Mono(0);
+        let mut keys = Vec::new();
+        for _ in 0..50 {
+            keys.push(*clock.poll(now).expect("due"));
+            assert!(clock.poll(now).is_none(), "only once");
+            let next = clock.due().unwrap();
+            assert!((DAY / 2..=3 * DAY / 2).contains(&(next.0 - now.0)));
+            assert!(clock.poll(Mono(next.0 - 1)).is_none());
+            now = next;
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), 50);
+    }
+
+    #[test]
+    fn a_client_never_has_one() {
+        let mut clock = PersonaClock::new(false, Profile::Test, [1; 32], Mono(0));
+        assert!(clock.due().is_none() && clock.poll(Mono(u64::MAX)).is_none());
+    }
+}

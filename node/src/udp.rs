@@ -1,0 +1,250 @@
+//! The sockets of one node: the relay port and one port per tunnel that ends here.
+//!
+//! No task and no queue per socket: a socket that becomes readable puts its slot on the [`ready::ReadyList`] and wakes the
+//! driver, which reads a bounded batch from each listed socket in turn. Sending never waits: what the system's buffer does
+//! not take is lost and counted, as on any wire.
+
+mod ready;
+mod socket;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use deut_transport::{
+    api::{Port, PortError, PortToken},
+    packet::Packet,
+};
+use tokio::net::UdpSocket;
+
+use self::ready::ReadyList;
+use crate::handle::UdpStatus;
+
+/// Datagrams taken from the relay port before the next socket has its turn.
+const RELAY_BATCH: usize = 32;
+/// Datagrams taken from an endpoint port before the next socket has its turn.
+const ENDPOINT_BATCH: usize = 8;
+/// Endpoint ports at most; the transport's own cap is lower. Beyond it opening is refused.
+const MAX_ENDPOINT_PORTS: usize = 2_048;
+/// Buffers kept for reuse; beyond it they are freed.
+const MAX_SPARE: usize = 64;
+/// Receive and send buffer asked of the system for the relay port, in bytes. It may give less.
+const RELAY_BUFFER: usize = 4 << 20;
+/// The same for an endpoint port.
+const ENDPOINT_BUFFER: usize = 256 << 10;
+
+/// A datagram that arrived.
+pub(crate) struct Received {
+    pub(crate) at: Port,
+    pub(crate) from: SocketAddr,
+    pub(crate) packet: Packet,
+}
+
+/// See the module.
+pub(crate) struct Sockets {
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    endpoints: BTreeMap<PortToken, usize>,
+    ready: Arc<ReadyList>,
+    /// Slots whose turn comes in this round.
+    turns: usize,
+    /// The slot whose turn it is, and how many datagrams it may still give.
+    turn: Option<(usize, usize)>,
+    spare: Vec<Packet>,
+    local: SocketAddr,
+    counters: UdpStatus,
+}
+
+struct Slot {
+    port: Port,
+    socket: UdpSocket,
+    waker: Waker,
+}
+
+/// The relay port's slot.
+const RELAY: usize = 0;
+
+impl Sockets {
+    /// Binds the relay port.
+    pub(crate) fn bind(relay: SocketAddr) -> io::Result<Self> {
+        let socket = socket::bind(relay, RELAY_BUFFER)?;
+        let local = socket.local_addr()?;
+        let mut sockets = Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            endpoints: BTreeMap::new(),
+            ready: Arc::default(),
+            turns: 0,
+            turn: None,
+            spare: Vec::new(),
+            local,
+            counters: UdpStatus::default(),
+        };
+        sockets.insert(Port::Relay, socket);
+        Ok(sockets)
+    }
+
+    /// Where the relay port is bound.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Binds an endpoint port on the address of the relay port.
+    pub(crate) fn open(&mut self, token: PortToken, port: u16) -> Result<(), PortError> {
+        if self.endpoints.len() >= MAX_ENDPOINT_PORTS || self.endpoints.contains_key(&token) {
+            return Err(PortError::Refused);
+        }
+        let ip: IpAddr = self.local.ip();
+        match socket::bind(SocketAddr::new(ip, port), ENDPOINT_BUFFER) {
+            Ok(socket) => {
+                let slot = self.insert(Port::Endpoint(token), socket);
+                self.endpoints.insert(token, slot);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(PortError::InUse),
+            Err(error) => {
+                tracing::debug!(port, %error, "cannot open an endpoint port");
+                Err(PortError::Refused)
+            }
+        }
+    }
+
+    /// Closes an endpoint port.
+    pub(crate) fn close(&mut self, token: PortToken) {
+        if let Some(index) = self.endpoints.remove(&token)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            *slot = None;
+            self.free.push(index);
+        }
+    }
+
+    /// Sends a datagram now or never.
+    pub(crate) fn send(&mut self, from: Port, to: SocketAddr, packet: Packet) {
+        let index = match from {
+            Port::Relay => Some(RELAY),
+            Port::Endpoint(token) => self.endpoints.get(&token).copied(),
+        };
+        match index.and_then(|index| self.slots.get(index)) {
+            Some(Some(slot)) => match socket::send(&slot.socket, packet.bytes(), to) {
+                Ok(()) => self.counters.sent += 1,
+                Err(error) if socket::is_full(&error) => self.counters.send_buffer_full += 1,
+                Err(error) => {
+                    self.counters.send_refused += 1;
+                    tracing::trace!(%error, "a datagram is refused");
+                }
+            },
+            _ => self.counters.port_closed += 1,
+        }
+        self.recycle(packet);
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn recycle(&mut self, packet: Packet) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(packet);
+        }
+    }
+
+    /// Whether a socket may have something; otherwise the driver is woken when one has.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ready.poll(cx)
+    }
+
+    /// Every socket that is ready now gets one turn.
+    pub(crate) fn begin_round(&mut self) {
+        self.turns = self.ready.len();
+    }
+
+    /// The next datagram of this round. Longer ones than any we know arrive cut, but still too long to be accepted.
+    pub(crate) fn receive(&mut self) -> Option<Received> {
+        loop {
+            let (index, left) = match self.turn.take() {
+                Some(turn) => turn,
+                None => self.next_turn()?,
+            };
+            // The slot may have been closed since it became ready.
+            let Some(Some(slot)) = self.slots.get(index) else {
+                continue;
+            };
+            if left == 0 {
+                self.ready.push(index);
+                continue;
+            }
+            let mut packet = self.spare.pop().unwrap_or_else(|| Packet::zeroed(0));
+            match slot.socket.try_recv_from(packet.buffer_mut()) {
+                Ok((length, from)) => {
+                    packet.set_len(length);
+                    self.turn = Some((index, left - 1));
+                    self.counters.received += 1;
+                    return Some(Received {
+                        at: slot.port,
+                        from,
+                        packet,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Empty: the slot's waker puts it on the list again.
+                    if slot
+                        .socket
+                        .poll_recv_ready(&mut Context::from_waker(&slot.waker))
+                        .is_ready()
+                    {
+                        self.turn = Some((index, left - 1));
+                    }
+                }
+                Err(_) => {
+                    self.turn = Some((index, left - 1));
+                    self.counters.receive_errors += 1;
+                }
+            }
+            self.recycle(packet);
+        }
+    }
+
+    /// Counters and the number of open endpoint ports.
+    pub(crate) fn status(&self) -> UdpStatus {
+        UdpStatus {
+            endpoint_ports: self.endpoints.len(),
+            ..self.counters
+        }
+    }
+
+    fn next_turn(&mut self) -> Option<(usize, usize)> {
+        self.turns = self.turns.checked_sub(1)?;
+        let index = self.ready.pop()?;
+        Some((
+            index,
+            if index == RELAY {
+                RELAY_BATCH
+            } else {
+                ENDPOINT_BATCH
+            },
+        ))
+    }
+
+    fn insert(&mut self, port: Port, socket: UdpSocket) -> usize {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let waker = self.ready.waker(index);
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = Some(Slot {
+                port,
+                socket,
+                waker,
+            });
+        }
+        // Its first turn registers it with the reactor.
+        self.ready.push(index);
+        index
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The built binary as a daemon that is the first of its network: what works without anybody else, and what cannot stop it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, UdpSocket},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A daemon with a directory of its own; killed and removed when dropped.
+struct Daemon {
+    child: Child,
+    directory: PathBuf,
+    port: u16,
+}
+
+impl Daemon {
+    /// Starts it and waits until it listens.
+    fn start(name: &str) -> Self {
+        let directory =
+            std::env::temp_dir().join(format!("deut-daemon-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(
+            directory.join("bootstrap.toml"),
+            "network = \"alone\"\nprofile = \"test\"\n",
+        )
+        .expect("writes");
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        let child = command(
+            &directory,
+            &["run", "--json", "--listen", &listen, "--data-dir", "data"],
+        )
+        .spawn()
+        .expect("runs");
+        let mut daemon = Self {
+            child,
+            directory,
+            port,
+        };
+        let first = daemon.line();
+        assert_eq!(
+            (&first["event"], &first["address"]),
+            (&"started".into(), &listen.into()),
+            "{first}"
+        );
+        daemon
+    }
+
+    fn line(&mut self) -> serde_json::Value {
+        let mut line = Vec::new();
+        let stdout = self.child.stdout.as_mut().expect("piped");
+        // Byte by byte, so that nothing of the next line is lost in a buffer.
+        let mut byte = [0];
+        while stdout.read(&mut byte).expect("reads") == 1 && byte != *b"\n" {
+            line.extend(byte);
+        }
+        serde_json::from_slice(&line).expect("an object per line")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let all = [arguments, &["--data-dir", "data"]].concat();
+        command(&self.directory, &all).output().expect("runs")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("data/control.sock")
+    }
+
+    /// Asks it to stop and waits for the end.
+    fn stop(&mut self, signal: Signal) -> Option<i32> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("signalled");
+        let end = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not stop");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn command(directory: &PathBuf, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_deut"));
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("HOME", directory);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A port whose next 128 are most likely free too; another one at every call, as tests run side by side.
+fn free_port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let process = u16::try_from(std::process::id() % 20).expect("small");
+    loop {
+        let block = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = 24_000 + process * 390 + block * 130;
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).expect("one object")
+}
+
+#[test]
+fn it_tells_about_itself_and_ends_with_0_on_both_signals() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut daemon = Daemon::start(&format!("signal-{}", signal.as_raw()));
+        let status = json(&daemon.run(&["status", "--json"]));
+        assert_eq!(
+            (&status["network"], &status["profile"], &status["role"]),
+            (&"alone".into(), &"test".into(), &"relay".into())
+        );
+        assert_eq!(status["readiness"]["ready"], false);
+        let text = String::from_utf8(daemon.run(&["status"]).stdout).expect("UTF-8");
+        assert!(
+            text.contains("not ready: 0 tunnels (ready at 4)")
+                && text.contains("first of its network"),
+            "{text}"
+        );
+        let block = String::from_utf8(daemon.run(&["bootstrap-line"]).stdout).expect("UTF-8");
+        assert!(
+            block.starts_with("[[peer]]\n")
+                && block.contains(&format!("\"127.0.0.1:{}\"", daemon.port)),
+            "{block}"
+        );
+        assert_eq!(
+            fs::metadata(daemon.socket())
+                .expect("there")
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
+        assert_eq!(daemon.stop(signal), Some(0));
+        assert!(!daemon.socket().exists());
+        let none = daemon.run(&["status"]);
+        assert_eq!(none.status.code(), Some(6));
+    }
+}
+
+#[test]
+fn without_others_lookups_say_what_is_missing() {
+    let daemon = Daemon::start("missing");
+    let magnet = "magnet:?xt=urn:btih:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
+    for arguments in [
+        vec!["get", magnet],
+        vec!["put", "value"],
+        vec!["announce", magnet],
+    ] {
+        let output = daemon.run(&[arguments.as_slice(), &["--timeout", "1"]].concat());
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(7), "{arguments:?}: {text}");
+        assert!(
+            text.contains("error: not ready within 1 s: 0 of 4 tunnels"),
+            "{arguments:?}: {text}"
+        );
+    }
+    let ping = daemon.run(&["ping"]);
+    assert_eq!(ping.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&ping.stderr).contains("no tunnels yet"));
+}
+
+#[test]
+fn a_second_daemon_with_the_same_directory_is_refused() {
+    let daemon = Daemon::start("second");
+    let listen = format!("127.0.0.1:{}", daemon.port + 129);
+    let second = daemon.run(&["run", "--listen", &listen]);
+    assert_eq!(second.status.code(), Some(13));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("error: another daemon serves"));
+    assert!(daemon.run(&["status"]).status.success());
+}
+
+#[test]
+fn a_thousand_malformed_requests_do_not_stop_it() {
+    let mut daemon = Daemon::start("malformed");
+    let mut answered = 0;
+    for number in 0..1_000_u32 {
+        let mut stream = UnixStream::connect(daemon.socket()).expect("connects");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("set");
+        // It may answer and close before all is written.
+        let _ = stream
+            .write_all(&malformed(number))
+            .and_then(|()| stream.shutdown(Shutdown::Write));
+        let mut line = String::new();
+        match BufReader::new(stream).read_line(&mut line) {
+            Ok(0) | Err(_) => {}
+            Ok(_) => {
+                assert!(line.starts_with("{\"error\":"), "{number}: {line}");
+                answered += 1;
+            }
+        }
+    }
+    assert!(answered > 900, "only {answered} were answered");
+    assert!(daemon.run(&["status"]).status.success());
+    assert_eq!(daemon.stop(Signal::TERM), Some(0));
+}
+
+/// Random bytes, cut or trailing requests, wrong fields, deep nesting, endless lines: the same ones at every run.
+fn malformed(number: u32) -> Vec<u8> {
+    let valid = b"{\"do\":\"get\",\"target\":\"magnet:?xt=urn:btih:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d\",\"timeout_ms\":1}";
+    let length = usize::try_from(number).expect("small");
+    match number % 6 {
+        0 => (0..number)
+            .map(|index| {
+                (number
+                    .wrapping_mul(2_654_435_761)
+                    .wrapping_add(index * 40_503)
+                    >> 8) as u8
+            })
+            .collect(),
+        1 => valid[..length % valid.len()].to_vec(),
+        2 => [valid.as_slice(), b" more\n"].concat(),
+        3 => format!(
+            "{{\"do\":\"put\",\"value_hex\":\"{}\",\"timeout_ms\":1}}\n",
+            "zz".repeat(length)
+        )
+        .into_bytes(),
+        4 => "[".repeat(length * 10).into_bytes(),
+        _ => vec![b'x'; length * 200],
+    }
+}

@@ -1,0 +1,303 @@
+//! The built binary: whatever is wrong is told in one line, with the documented exit code. Nothing here needs a network.
+
+use std::{
+    fs,
+    io::Write,
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+const HASH: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
+
+/// A directory that is data directory, configuration and current directory at once, so that nothing of the user's is touched.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("deut-cli-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("writes");
+        path.display().to_string()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deut"));
+        command
+            .args(arguments)
+            .current_dir(&self.0)
+            .env_clear()
+            .env("HOME", &self.0)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// Fails with this code, and says this.
+    fn fails(&self, arguments: &[&str], code: i32, says: &[&str]) {
+        check(&self.run(arguments), arguments, code, says);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One line `error: ...`, at most one line `hint: ...` (after warnings), nothing on standard output.
+fn check(output: &Output, arguments: &[&str], code: i32, says: &[&str]) {
+    let text = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{text}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    let errors = text
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .count();
+    let hints = text
+        .lines()
+        .filter(|line| line.starts_with("hint: "))
+        .count();
+    assert!(errors == 1 && hints <= 1, "{arguments:?}\n{text}");
+    let (first, _) = text.split_once("error: ").expect("an error");
+    assert!(
+        first
+            .lines()
+            .all(|line| line.starts_with("warning: ") || !line.contains("panick")),
+        "{arguments:?}\n{text}"
+    );
+    for part in says {
+        assert!(
+            text.contains(part),
+            "{arguments:?}: {part:?} is missing in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn malformed_magnets_and_keys_are_named() {
+    let place = Place::new("magnets");
+    let magnet = |hash: &str| format!("magnet:?xt=urn:btih:{hash}");
+    for (target, says) in [
+        ("magnet:?dn=nothing", "names no torrent"),
+        ("http://example.org/x", "must begin with magnet:?"),
+        (magnet("abc").as_str(), "has 3 characters"),
+        (
+            magnet(&HASH.replace('a', "g")).as_str(),
+            "digits 0-9 and a-f",
+        ),
+        (
+            "magnet:?xs=urn:btpk:8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e",
+            "not supported yet",
+        ),
+    ] {
+        place.fails(&["get", target], 3, &[says]);
+        place.fails(&["announce", target], 3, &[says]);
+    }
+    place.fails(&["get", &HASH[1..]], 3, &["39 characters, expected 40"]);
+    place.fails(
+        &["get", &HASH.replace('f', "x")],
+        3,
+        &["digits 0-9 and a-f"],
+    );
+    place.fails(&["get", ""], 3, &["0 characters"]);
+}
+
+#[test]
+fn values_of_a_wrong_size_are_refused_before_anybody_is_asked() {
+    let place = Place::new("values");
+    place.fails(&["put", &"x".repeat(801)], 3, &["801 bytes"]);
+    place.fails(&["put", ""], 3, &["empty"]);
+    let file = place.file("large", &"x".repeat(5_000));
+    place.fails(&["put", "--file", &file], 3, &["5000 bytes"]);
+    place.fails(
+        &["put", "--file", "missing"],
+        3,
+        &["missing", "cannot be read"],
+    );
+    let mut child = place
+        .command(&["put", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(&[b'x'; 900])
+        .expect("written");
+    check(
+        &child.wait_with_output().expect("ends"),
+        &["put", "-"],
+        3,
+        &["900 bytes"],
+    );
+}
+
+#[test]
+fn a_missing_daemon_is_told_by_those_that_need_one() {
+    let place = Place::new("daemon");
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}");
+    for command in ["status", "ping", "tunnels", "peers", "bootstrap-line"] {
+        place.fails(
+            &[command],
+            6,
+            &["no daemon answers at", "control.sock", "deut run"],
+        );
+    }
+    place.fails(&["put", "value"], 6, &["`put` needs a daemon"]);
+    place.fails(
+        &["announce", &magnet],
+        6,
+        &["needs a daemon with a persona", "--address"],
+    );
+    // Who names a socket means it: no short-lived node takes over.
+    place.fails(
+        &["get", &magnet, "--control", "/nowhere/control.sock"],
+        6,
+        &["/nowhere/control.sock"],
+    );
+}
+
+#[test]
+fn bootstrap_files_are_refused_with_their_line() {
+    let place = Place::new("bootstrap");
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}");
+    place.fails(&["get", &magnet], 4, &["no bootstrap.toml", "--bootstrap"]);
+    place.fails(&["run"], 4, &["no bootstrap.toml"]);
+    place.fails(
+        &["get", &magnet, "--bootstrap", "missing.toml"],
+        4,
+        &["missing.toml", "cannot be read"],
+    );
+    place.fails(&["run", "--bootstrap", "."], 4, &["cannot be read"]);
+    for (text, line) in [
+        (
+            "network = \"x\"\nprofile = \"test\"\n[[peer]]\naddress = 7\n",
+            "bad.toml:4",
+        ),
+        ("network = \"x\"\nprofile = \"tset\"\n", "bad.toml:2"),
+        (
+            "network = \"x\"\nprofile = \"test\"\n\n[[peer]]\naddress = \"127.0.0.1:15000\"\nkey = \"abc\"\n",
+            "bad.toml:6",
+        ),
+        ("network = \"x", "bad.toml:1"),
+    ] {
+        let file = place.file("bad.toml", text);
+        place.fails(&["get", &magnet, "--bootstrap", &file], 4, &[line]);
+        place.fails(&["run", "--bootstrap", &file], 4, &[line]);
+    }
+}
+
+#[test]
+fn an_empty_list_of_peers_means_that_there_is_no_network_yet() {
+    let place = Place::new("empty");
+    place.file("bootstrap.toml", "network = \"x\"\nprofile = \"test\"\n");
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}");
+    place.fails(
+        &["get", &magnet],
+        10,
+        &["there is no public network yet", "bootstrap.toml"],
+    );
+    place.fails(
+        &["announce", &magnet, "--address", "203.0.113.7:6881"],
+        10,
+        &["203.0.113.7:6881 becomes public", "no public network yet"],
+    );
+}
+
+#[test]
+fn silent_bootstrap_peers_are_listed_with_the_time_that_they_were_tried() {
+    let place = Place::new("silent");
+    // Bound and never read: nobody else can answer there.
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address").to_string();
+    let key = "11".repeat(32);
+    place.file("bootstrap.toml", &format!("network = \"x\"\nprofile = \"test\"\n[[peer]]\naddress = \"{address}\"\nkey = \"{key}\"\n"));
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}");
+    place.fails(
+        &["get", &magnet, "--timeout", "5"],
+        7,
+        &[&address, "no answer", "5 s"],
+    );
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let place = Place::new("port");
+    place.file("bootstrap.toml", "network = \"x\"\nprofile = \"test\"\n");
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let port = format!("port {}", address.port());
+    place.fails(
+        &["run", "--listen", &address.to_string()],
+        5,
+        &[&port, "in use"],
+    );
+}
+
+#[test]
+fn a_data_directory_that_is_a_file_is_refused() {
+    let place = Place::new("data");
+    place.file("bootstrap.toml", "network = \"x\"\nprofile = \"test\"\n");
+    let file = place.file("precious", "keep me");
+    place.fails(
+        &["run", "--listen", "127.0.0.1:24811", "--data-dir", &file],
+        13,
+        &["precious"],
+    );
+    assert_eq!(
+        fs::read_to_string(Path::new(&file)).expect("still there"),
+        "keep me"
+    );
+}
+
+#[test]
+fn wrong_usage_and_wrong_settings_have_their_codes() {
+    let place = Place::new("usage");
+    place.file(
+        "bootstrap.toml",
+        "network = \"x\"\nprofile = \"production\"\n",
+    );
+    for arguments in [
+        vec![],
+        vec!["nonsense"],
+        vec!["get"],
+        vec!["run", "--listen", "here"],
+        vec!["testnet", "--nodes", "1"],
+    ] {
+        assert_eq!(
+            place.run(&arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
+    }
+    place.fails(&["run", "--seed", "1"], 4, &["--seed"]);
+    place.fails(&["status", "--log", "a=b=c"], 3, &["--log"]);
+    assert_eq!(place.run(&["--version"]).status.code(), Some(0));
+    assert_eq!(place.run(&["--help"]).status.code(), Some(0));
+}
+
+#[test]
+fn with_json_the_error_is_an_object_on_standard_output_too() {
+    let place = Place::new("json");
+    let output = place.run(&["--json", "get", "abc"]);
+    assert_eq!(output.status.code(), Some(3));
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(
+        (&object["error"]["code"], &object["error"]["kind"]),
+        (&3.into(), &"bad-input".into())
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: "));
+}

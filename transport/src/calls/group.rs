@@ -1,0 +1,174 @@
+//! One lookup or one application call: which tunnels it sends and is answered through (DESIGN §6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    api::{CallGroup, CallTicket, Mono, PoolId, TunnelHandle},
+    own::{OwnTunnel, OwnTunnels},
+    shared::Shared,
+};
+
+/// Reply tunnels of one group. More would let an attacker link more of them.
+const REPLIES: usize = 2;
+
+pub(super) struct Group {
+    pool: PoolId,
+    pub(super) open: BTreeSet<CallTicket>,
+    /// Reply tunnels, with the time since which an answer is awaited over each.
+    replies: Vec<(TunnelHandle, Option<Mono>)>,
+    /// How often each tunnel carried a request of this group.
+    sends: BTreeMap<TunnelHandle, u32>,
+}
+
+impl Group {
+    pub(super) const fn new(pool: PoolId) -> Self {
+        Self {
+            pool,
+            open: BTreeSet::new(),
+            replies: Vec::new(),
+            sends: BTreeMap::new(),
+        }
+    }
+
+    /// A send tunnel and a reply tunnel, the reply tunnel another than `last` where there are two.
+    pub(super) fn choose(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        group: CallGroup,
+        last: Option<TunnelHandle>,
+    ) -> Option<(TunnelHandle, TunnelHandle)> {
+        let usable = own.usable(self.pool);
+        self.fill_replies(sh, own, group, &usable);
+        let margin = sh.config.times.reply_margin_ms;
+        let now = sh.mono();
+        let ready: Vec<TunnelHandle> = self
+            .replies
+            .iter()
+            .map(|(handle, _)| *handle)
+            .filter(|&handle| {
+                own.get(handle)
+                    .is_some_and(|tunnel| tunnel.may_reply(now, margin))
+            })
+            .collect();
+        let others: Vec<TunnelHandle> = ready
+            .iter()
+            .copied()
+            .filter(|&handle| Some(handle) != last)
+            .collect();
+        let from = if others.is_empty() { ready } else { others };
+        let reply = *from.get(sh.index(from.len()))?;
+        Some((self.choose_send(sh, &usable)?, reply))
+    }
+
+    /// The least used tunnel that is not a reply tunnel of this group; with too few tunnels any.
+    fn choose_send(&self, sh: &mut Shared, usable: &[TunnelHandle]) -> Option<TunnelHandle> {
+        let is_reply =
+            |handle: &TunnelHandle| self.replies.iter().any(|(reply, _)| reply == handle);
+        let senders: Vec<TunnelHandle> = usable
+            .iter()
+            .copied()
+            .filter(|handle| !is_reply(handle))
+            .collect();
+        let from = if senders.is_empty() { usable } else { &senders };
+        let used = |handle: &TunnelHandle| self.sends.get(handle).copied().unwrap_or(0);
+        let least = from.iter().map(used).min()?;
+        let best: Vec<TunnelHandle> = from
+            .iter()
+            .copied()
+            .filter(|handle| used(handle) == least)
+            .collect();
+        best.get(sh.index(best.len())).copied()
+    }
+
+    /// Draws reply tunnels with different endpoints: unused ones first, then free ones, then such as serve others too.
+    fn fill_replies(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        group: CallGroup,
+        usable: &[TunnelHandle],
+    ) {
+        let wanted = if usable.len() >= 3 { REPLIES } else { 1 };
+        let margin = sh.config.times.reply_margin_ms + sh.config.times.call_full_ms;
+        let now = sh.mono();
+        let classes: [fn(&OwnTunnel) -> bool; 3] = [
+            |t| t.reply.group.is_none() && !t.reply.used,
+            |t| t.reply.group.is_none() && t.reply.used,
+            |t| t.reply.group.is_some(),
+        ];
+        // Two that end at one endpoint would hand it the link between them: only where there is no other choice.
+        let elsewhere = [true, false];
+        let order = elsewhere
+            .iter()
+            .flat_map(|&elsewhere| classes.map(|class| (elsewhere, class)));
+        for (elsewhere, class) in order {
+            while self.replies.len() < wanted {
+                let ends: Vec<_> = self
+                    .replies
+                    .iter()
+                    .filter_map(|(reply, _)| own.get(*reply))
+                    .map(|t| t.endpoint)
+                    .collect();
+                let fits = |handle: &TunnelHandle| {
+                    let fresh = !self.replies.iter().any(|(reply, _)| reply == handle);
+                    let far = |tunnel: &OwnTunnel| !elsewhere || !ends.contains(&tunnel.endpoint);
+                    fresh
+                        && own
+                            .get(*handle)
+                            .is_some_and(|t| t.may_reply(now, margin) && class(t) && far(t))
+                };
+                let fitting: Vec<TunnelHandle> = usable.iter().copied().filter(fits).collect();
+                let Some(&drawn) = fitting.get(sh.index(fitting.len())) else {
+                    break;
+                };
+                self.replies.push((drawn, None));
+                if let Some(tunnel) = own.get_mut(drawn) {
+                    tunnel.reply.used = true;
+                    tunnel.reply.group = Some(group);
+                }
+            }
+        }
+    }
+
+    /// A copy went out.
+    pub(super) fn sent(&mut self, sh: &Shared, send: TunnelHandle, reply: TunnelHandle) {
+        *self.sends.entry(send).or_default() += 1;
+        if let Some((_, since)) = self.replies.iter_mut().find(|(handle, _)| *handle == reply) {
+            since.get_or_insert(sh.mono());
+        }
+    }
+
+    /// A reply tunnel brought an answer.
+    pub(super) fn heard(&mut self, via: TunnelHandle) {
+        if let Some((_, since)) = self.replies.iter_mut().find(|(handle, _)| *handle == via) {
+            *since = None;
+        }
+    }
+
+    /// Takes out the reply tunnels that brought nothing for too long.
+    pub(super) fn drop_silent(&mut self, sh: &Shared) -> Vec<TunnelHandle> {
+        let limit = sh.config.times.reply_silence_ms;
+        let silent =
+            |since: &Option<Mono>| since.is_some_and(|since| sh.mono() >= since.plus_ms(limit));
+        let gone = self
+            .replies
+            .iter()
+            .filter(|(_, since)| silent(since))
+            .map(|(handle, _)| *handle)
+            .collect();
+        self.replies.retain(|(_, since)| !silent(since));
+        gone
+    }
+
+    /// When the next reply tunnel has been silent for too long.
+    pub(super) fn next_silence(&self, sh: &Shared) -> Option<Mono> {
+        let earliest = self.replies.iter().filter_map(|(_, since)| *since).min()?;
+        Some(earliest.plus_ms(sh.config.times.reply_silence_ms))
+    }
+
+    pub(super) fn forget(&mut self, handle: TunnelHandle) {
+        self.replies.retain(|(reply, _)| *reply != handle);
+        self.sends.remove(&handle);
+    }
+}

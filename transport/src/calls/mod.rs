@@ -1,0 +1,383 @@
+//! Requests as messages: sealed to the recipient, sent through one tunnel, answered through another (DESIGN §6).
+
+mod group;
+mod requests;
+
+use std::collections::BTreeMap;
+
+use group::Group;
+pub(crate) use requests::Requests;
+
+use crate::{
+    api::{
+        CallError, CallGroup, CallTicket, Destination, Event, Mono, PoolId, Service, TunnelHandle,
+    },
+    crypto::message::{PendingResponse, gate, response_message_id, seal_request},
+    drop_reason::DropReason,
+    keys::is_usable_persona,
+    links::Links,
+    own::OwnTunnels,
+    packet::MESSAGE_DATAGRAM,
+    shared::Shared,
+    timers::Timer,
+    wire::{
+        cell::Cell,
+        message::{MAX_REQUEST_BODY, RequestHeader},
+    },
+};
+
+/// Copies of one request.
+const ATTEMPTS: usize = 2;
+
+/// A request to be made.
+pub(crate) struct NewCall {
+    pub(crate) ticket: CallTicket,
+    pub(crate) group: CallGroup,
+    pub(crate) pool: PoolId,
+    pub(crate) service: Service,
+    pub(crate) to: Destination,
+    pub(crate) body: Vec<u8>,
+}
+
+/// One copy that was sent.
+struct Attempt {
+    pending: PendingResponse,
+    send: TunnelHandle,
+    reply: TunnelHandle,
+}
+
+struct Call {
+    group: CallGroup,
+    service: Service,
+    to: Destination,
+    body: Vec<u8>,
+    request_id: [u8; 16],
+    attempts: Vec<Attempt>,
+    /// From the first copy on.
+    short_at: Option<Mono>,
+    full_at: Mono,
+    slow: bool,
+}
+
+/// Open calls and the groups that own reply tunnels.
+#[derive(Default)]
+pub(crate) struct Calls {
+    calls: BTreeMap<CallTicket, Call>,
+    groups: BTreeMap<CallGroup, Group>,
+    by_message: BTreeMap<[u8; 16], CallTicket>,
+}
+
+impl Calls {
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Starts a call: sent at once if tunnels stand, else as soon as they do.
+    pub(crate) fn start(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        new: NewCall,
+    ) {
+        let NewCall {
+            ticket,
+            group,
+            pool,
+            service,
+            mut to,
+            body,
+        } = new;
+        to.at
+            .retain(|&address| sh.config.policy.may_send_to(address));
+        to.at.truncate(Destination::MAX_ADDRESSES);
+        if body.len() > MAX_REQUEST_BODY || to.at.is_empty() || !is_usable_persona(&to.key) {
+            return sh.event(Event::Failed {
+                ticket,
+                why: CallError::Unusable,
+            });
+        }
+        let new_group = !self.groups.contains_key(&group);
+        let full = self.calls.len() >= sh.config.limits.calls
+            || (new_group && self.groups.len() >= sh.config.limits.groups);
+        if full || self.calls.contains_key(&ticket) {
+            return sh.event(Event::Failed {
+                ticket,
+                why: CallError::Busy,
+            });
+        }
+        self.groups
+            .entry(group)
+            .or_insert_with(|| Group::new(pool))
+            .open
+            .insert(ticket);
+        let full_at = sh.mono().plus_ms(sh.config.times.call_full_ms);
+        let request_id = sh.secret();
+        let call = Call {
+            group,
+            service,
+            to,
+            body,
+            request_id,
+            attempts: Vec::new(),
+            short_at: None,
+            full_at,
+            slow: false,
+        };
+        self.calls.insert(ticket, call);
+        self.attempt(sh, own, links, ticket);
+        self.plan(sh, ticket);
+    }
+
+    /// Sends one (more) copy, sealed afresh.
+    fn attempt(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        ticket: CallTicket,
+    ) {
+        let Some(call) = self
+            .calls
+            .get_mut(&ticket)
+            .filter(|call| call.attempts.len() < ATTEMPTS)
+        else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(&call.group) else {
+            return;
+        };
+        let last = call.attempts.last().map(|attempt| attempt.reply);
+        let Some((send, reply)) = group.choose(sh, own, call.group, last) else {
+            return;
+        };
+        let Some(back) = own.get(reply) else { return };
+        let Some(reply_gate) = back.reply.gate else {
+            return;
+        };
+        let header = RequestHeader {
+            request_id: call.request_id,
+            reply: back.answer.address,
+            reply_gate,
+            service: call.service,
+        };
+        let at = (sh.index(call.to.at.len()) + call.attempts.len()) % call.to.at.len().max(1);
+        let Some(&address) = call.to.at.get(at) else {
+            return;
+        };
+        let to_gate = gate(&call.to.key.0, address);
+        let Ok(sealed) = seal_request(&call.to.key, to_gate, &header, &call.body, &mut sh.secrets)
+        else {
+            return;
+        };
+        #[cfg(feature = "probe")]
+        crate::probe::request_sealed(sh, &header, address, &sealed, (send, reply));
+        let cell = Cell::Send {
+            to: address,
+            datagram: sealed.datagram,
+        };
+        if let Err(reason) = own.send(sh, links, send, &cell) {
+            sh.drops.count(reason);
+            return;
+        }
+        if let Some(tunnel) = own.get_mut(send) {
+            tunnel.sent += 1;
+        }
+        sh.counters.requests_sent += 1;
+        group.sent(sh, send, reply);
+        sh.timers.set_earlier(
+            Timer::Group(call.group),
+            sh.mono().plus_ms(sh.config.times.reply_silence_ms),
+        );
+        self.by_message.insert(sealed.pending.message_id, ticket);
+        call.attempts.push(Attempt {
+            pending: sealed.pending,
+            send,
+            reply,
+        });
+        call.short_at
+            .get_or_insert(sh.mono().plus_ms(sh.config.times.call_short_ms));
+    }
+
+    fn plan(&self, sh: &mut Shared, ticket: CallTicket) {
+        if let Some(call) = self.calls.get(&ticket) {
+            let at = call
+                .short_at
+                .filter(|_| !call.slow)
+                .map_or(call.full_at, |short| short.min(call.full_at));
+            sh.timers.set(Timer::Call(ticket), at);
+        }
+    }
+
+    /// Tunnels came up or gates were set: send what waited.
+    pub(crate) fn tunnels_changed(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+    ) {
+        let waiting: Vec<CallTicket> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.attempts.is_empty())
+            .map(|(&ticket, _)| ticket)
+            .collect();
+        for ticket in waiting {
+            self.attempt(sh, own, links, ticket);
+            self.plan(sh, ticket);
+        }
+    }
+
+    /// The short or the full timeout of a call.
+    pub(crate) fn on_timer(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        ticket: CallTicket,
+    ) {
+        let now = sh.mono();
+        let Some(call) = self.calls.get_mut(&ticket) else {
+            return;
+        };
+        if now >= call.full_at {
+            let why = if call.attempts.is_empty() {
+                CallError::NoTunnels
+            } else {
+                CallError::Timeout
+            };
+            for attempt in &call.attempts {
+                for handle in [attempt.send, attempt.reply] {
+                    if let Some(tunnel) = own.get_mut(handle) {
+                        tunnel.unanswered = tunnel.unanswered.saturating_add(1);
+                    }
+                }
+            }
+            self.end(sh, ticket);
+            return sh.event(Event::Failed { ticket, why });
+        }
+        if !call.slow && call.short_at.is_some_and(|at| at <= now) {
+            call.slow = true;
+            let doubted: Vec<TunnelHandle> = call
+                .attempts
+                .iter()
+                .flat_map(|attempt| [attempt.send, attempt.reply])
+                .collect();
+            sh.event(Event::Slow { ticket });
+            self.attempt(sh, own, links, ticket);
+            for handle in doubted {
+                own.doubt(sh, links, handle);
+            }
+        }
+        self.plan(sh, ticket);
+    }
+
+    /// A message for a reply gate arrived. Only what opens uses up the message ID.
+    pub(crate) fn on_response(
+        &mut self,
+        sh: &mut Shared,
+        via: TunnelHandle,
+        datagram: &[u8; MESSAGE_DATAGRAM],
+    ) -> Result<(), DropReason> {
+        let id = response_message_id(datagram);
+        let ticket = *self
+            .by_message
+            .get(&id)
+            .ok_or(DropReason::UnknownMessageId)?;
+        let call = self
+            .calls
+            .get(&ticket)
+            .ok_or(DropReason::UnknownMessageId)?;
+        let attempt = call
+            .attempts
+            .iter()
+            .find(|attempt| attempt.pending.message_id == id)
+            .ok_or(DropReason::UnknownMessageId)?;
+        let body = attempt
+            .pending
+            .open(datagram)
+            .map_err(|_| DropReason::BadResponse)?;
+        if let Some(group) = self.groups.get_mut(&call.group) {
+            group.heard(via);
+        }
+        let late = call.slow;
+        sh.counters.answers_received += 1;
+        self.end(sh, ticket);
+        sh.event(Event::Response { ticket, body, late });
+        Ok(())
+    }
+
+    /// Forgets a call and its message IDs.
+    fn end(&mut self, sh: &mut Shared, ticket: CallTicket) {
+        let Some(call) = self.calls.remove(&ticket) else {
+            return;
+        };
+        sh.timers.clear(Timer::Call(ticket));
+        for attempt in &call.attempts {
+            self.by_message.remove(&attempt.pending.message_id);
+        }
+        if let Some(group) = self.groups.get_mut(&call.group) {
+            group.open.remove(&ticket);
+        }
+    }
+
+    /// No more calls of this group: its reply tunnels get new gates before they may serve again.
+    pub(crate) fn end_group(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        group: CallGroup,
+    ) {
+        let Some(state) = self.groups.get(&group) else {
+            return;
+        };
+        for ticket in state.open.clone() {
+            self.end(sh, ticket);
+            sh.event(Event::Failed {
+                ticket,
+                why: CallError::Cancelled,
+            });
+        }
+        sh.timers.clear(Timer::Group(group));
+        self.groups.remove(&group);
+        let served: Vec<TunnelHandle> = own
+            .iter()
+            .filter(|(_, tunnel)| tunnel.reply.group == Some(group))
+            .map(|(handle, _)| handle)
+            .collect();
+        for handle in served {
+            own.renew_reply(sh, links, handle);
+        }
+    }
+
+    /// Reply tunnels that bring nothing are replaced within the lookup.
+    pub(crate) fn on_group_timer(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        group: CallGroup,
+    ) {
+        let Some(state) = self.groups.get_mut(&group) else {
+            return;
+        };
+        for silent in state.drop_silent(sh) {
+            own.doubt(sh, links, silent);
+        }
+        if let Some(at) = state.next_silence(sh) {
+            sh.timers.set(Timer::Group(group), at);
+        }
+    }
+
+    /// A tunnel is gone: no group counts on it any more.
+    pub(crate) fn tunnel_down(&mut self, handle: TunnelHandle) {
+        for group in self.groups.values_mut() {
+            group.forget(handle);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Requests to our persona: executed once, each copy answered at its own reply address, never through the tunnel
+//! that brought it (DESIGN §6).
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use crate::{
+    api::{Event, Mono, PoolId, ReplyToken, TunnelHandle},
+    crypto::message::{Responder, open_request},
+    drop_reason::DropReason,
+    ids::Gate,
+    links::Links,
+    own::OwnTunnels,
+    packet::MESSAGE_DATAGRAM,
+    shared::Shared,
+    timers::Timer,
+    wire::{cell::Cell, message::MAX_ANSWER_BODY},
+};
+
+/// Copies of one request that are answered.
+const COPIES: usize = 4;
+
+struct Copy {
+    responder: Responder,
+    to: SocketAddr,
+    gate: Gate,
+    via: TunnelHandle,
+}
+
+struct Remembered {
+    id: [u8; 16],
+    copies: Vec<Copy>,
+    seen: usize,
+    answer: Option<Vec<u8>>,
+    until: Mono,
+}
+
+/// Requests of the last seconds.
+#[derive(Default)]
+pub(crate) struct Requests {
+    by_id: BTreeMap<[u8; 16], ReplyToken>,
+    remembered: BTreeMap<ReplyToken, Remembered>,
+    next: u64,
+}
+
+impl Requests {
+    pub(crate) fn len(&self) -> usize {
+        self.remembered.len()
+    }
+
+    /// The persona changed: what it was asked before is nobody's business now.
+    pub(crate) fn clear(&mut self) {
+        self.by_id.clear();
+        self.remembered.clear();
+    }
+
+    /// A message for the persona's gate arrived.
+    pub(crate) fn on_request(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        via: TunnelHandle,
+        datagram: &[u8; MESSAGE_DATAGRAM],
+    ) -> Result<(), DropReason> {
+        let persona = own.persona().ok_or(DropReason::NoPersona)?;
+        let opened = open_request(persona, datagram)?;
+        let (id, to, gate) = (
+            opened.header.request_id,
+            opened.header.reply,
+            opened.header.reply_gate,
+        );
+        if !sh.config.policy.may_send_to(to) {
+            return Err(DropReason::ForbiddenDestination);
+        }
+        let service = opened.header.service;
+        let body = opened.body;
+        let copy = Copy {
+            responder: opened.responder,
+            to,
+            gate,
+            via,
+        };
+        if let Some(&token) = self.by_id.get(&id) {
+            return self.on_copy(sh, own, links, token, copy);
+        }
+        sh.counters.requests_received += 1;
+        self.next += 1;
+        let reply = ReplyToken(self.next);
+        let until = sh.mono().plus_ms(sh.config.times.answer_kept_ms);
+        self.by_id.insert(id, reply);
+        self.remembered.insert(
+            reply,
+            Remembered {
+                id,
+                copies: vec![copy],
+                seen: 1,
+                answer: None,
+                until,
+            },
+        );
+        if self.remembered.len() > sh.config.limits.requests_remembered
+            && let Some((_, oldest)) = self.remembered.pop_first()
+        {
+            self.by_id.remove(&oldest.id);
+        }
+        sh.timers.set_earlier(Timer::Requests, until);
+        sh.event(Event::Request {
+            reply,
+            service,
+            body,
+        });
+        Ok(())
+    }
+
+    fn on_copy(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        token: ReplyToken,
+        copy: Copy,
+    ) -> Result<(), DropReason> {
+        let known = self
+            .remembered
+            .get_mut(&token)
+            .ok_or(DropReason::DuplicateRequest)?;
+        if known.seen >= COPIES {
+            return Err(DropReason::DuplicateRequest);
+        }
+        known.seen += 1;
+        match &known.answer {
+            Some(body) => answer(sh, own, links, &copy, body),
+            None => {
+                known.copies.push(copy);
+                Ok(())
+            }
+        }
+    }
+
+    /// The persona's answer: to every copy's own reply address.
+    pub(crate) fn reply(
+        &mut self,
+        sh: &mut Shared,
+        own: &mut OwnTunnels,
+        links: &mut Links,
+        to: ReplyToken,
+        body: Vec<u8>,
+    ) {
+        let Some(known) = self.remembered.get_mut(&to) else {
+            return;
+        };
+        if known.answer.is_some() || body.len() > MAX_ANSWER_BODY {
+            return;
+        }
+        for copy in std::mem::take(&mut known.copies) {
+            if let Err(reason) = answer(sh, own, links, &copy, &body) {
+                sh.drops.count(reason);
+            }
+        }
+        known.answer = Some(body);
+    }
+
+    /// Old requests are forgotten.
+    pub(crate) fn on_timer(&mut self, sh: &mut Shared) {
+        let now = sh.mono();
+        while let Some((&token, known)) = self.remembered.first_key_value() {
+            if known.until > now {
+                sh.timers.set(Timer::Requests, known.until);
+                return;
+            }
+            let id = known.id;
+            self.remembered.remove(&token);
+            self.by_id.remove(&id);
+        }
+    }
+}
+
+/// Seals an answer and sends it through a persona tunnel other than the one that brought the request.
+fn answer(
+    sh: &mut Shared,
+    own: &mut OwnTunnels,
+    links: &mut Links,
+    copy: &Copy,
+    body: &[u8],
+) -> Result<(), DropReason> {
+    let mut usable = own.usable(PoolId::Persona);
+    usable.retain(|&handle| handle != copy.via);
+    let &send = usable
+        .get(sh.index(usable.len()))
+        .ok_or(DropReason::NoPersona)?;
+    let datagram = copy
+        .responder
+        .seal(copy.gate, body, &mut sh.secrets)
+        .map_err(|_| DropReason::Malformed)?;
+    own.send(
+        sh,
+        links,
+        send,
+        &Cell::Send {
+            to: copy.to,
+            datagram,
+        },
+    )?;
+    if let Some(tunnel) = own.get_mut(send) {
+        tunnel.sent += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Every cap and every delay of the transport, with its default and what happens at the cap.
+
+use std::net::SocketAddr;
+
+use crate::{
+    policy::{Policy, Profile},
+    wire::descriptor::PortRange,
+};
+
+/// What a node does in the relay plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Listed in directories: relays, and hosts endpoints on these ports.
+    Relay {
+        /// The public address of the relay port.
+        address: SocketAddr,
+        /// Ports for tunnels that end here; `None`: it always forwards.
+        endpoint_ports: Option<PortRange>,
+    },
+    /// Master only: in no directory, no walk reaches it.
+    Client,
+}
+
+/// Settings of the transport.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which network, which profile.
+    pub policy: Policy,
+    /// Relay or client.
+    pub role: Role,
+    /// Tunnels for lookups (28). At most 8 × known relays are built.
+    pub lookup_tunnels: usize,
+    /// Tunnels for the persona (4) while it is on.
+    pub persona_tunnels: usize,
+    /// Lookups start from this many tunnels on (4).
+    pub ready_at: usize,
+    /// Fixed numbers that only tests and operators of unusual machines change.
+    pub limits: Limits,
+    /// Delays.
+    pub times: Times,
+}
+
+impl Config {
+    /// The defaults of DESIGN §5.6 for a network and role.
+    #[must_use]
+    pub fn new(policy: Policy, role: Role) -> Self {
+        Self {
+            policy,
+            role,
+            lookup_tunnels: 28,
+            persona_tunnels: 4,
+            ready_at: 4,
+            limits: Limits::default(),
+            times: Times::of(policy.profile),
+        }
+    }
+}
+
+/// Caps. Beside each: what happens when it is reached.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Own tunnels of both pools and in building (600): no further build starts.
+    pub own_tunnels: usize,
+    /// Own tunnels per known relay (8): more would end at the same few. No further build starts.
+    pub tunnels_per_relay: usize,
+    /// Builds under way at once, per pool (4): the next waits.
+    pub builds_at_once: usize,
+    /// Links (4,096): a new handshake is refused; idle ones leave after 120 s.
+    pub links: usize,
+    /// Handshakes in progress as initiator (256): the dial fails.
+    pub handshakes: usize,
+    /// Transit tunnels, relayed (4,096): a walk is answered as if no next hop were found.
+    pub transit_tunnels: usize,
+    /// Endpoint tunnels (512): the coin's "endpoint" becomes "relayer".
+    pub endpoint_tunnels: usize,
+    /// Live transit tunnels of one neighbour (128): its requests are dropped.
+    pub tunnels_per_neighbour: usize,
+    /// Walk requests of one neighbour per second (5) and burst (10): more are dropped. 8 times that in the test profile,
+    /// where sixteen nodes carry what thousands do.
+    pub walks_per_neighbour: (u32, u32),
+    /// Verified relays in the directory (4,096): a random other one leaves.
+    pub relays: usize,
+    /// Descriptors waiting for their WhoAreYou answer (1,024): the new one is ignored.
+    pub unverified: usize,
+    /// Unacknowledged control frames per link (256): the new one fails at once.
+    pub control_in_flight: usize,
+    /// Open calls (1,024): the new one fails with `Busy`.
+    pub calls: usize,
+    /// Requests remembered by the persona for copies and answers (4,096): the oldest leaves.
+    pub requests_remembered: usize,
+    /// Persona contacts registered at this endpoint (512, one per tunnel).
+    pub contacts_hosted: usize,
+    /// RSA jobs given out and not back (64): exchanges of others are refused, own ones wait.
+    pub jobs: usize,
+    /// RSA private operations for others per second (200) and burst: more exchanges are ignored.
+    pub exchanges: (u32, u32),
+    /// RSA key pairs kept in store for own tunnels (4).
+    pub keys_in_store: usize,
+    /// Messages of one served tunnel per second (50) and burst (200): more are dropped.
+    pub messages_per_tunnel: (u32, u32),
+    /// Messages to one destination /24 (IPv6 /48) per second (200) and burst (800) over all tunnels: more are dropped.
+    /// Per `ip:port` in the test profile.
+    pub messages_per_destination: (u32, u32),
+    /// Messages of all served tunnels per second (20,000) and burst: more are dropped.
+    pub messages_in_all: (u32, u32),
+    /// WhoAreYou answers per second in all (2,000, burst 4,000): more questions are dropped.
+    pub who_are_you: (u32, u32),
+    /// WhoAreYou answers per second and source ip (20, burst 40), 4,096 sources remembered. Per `ip:port` in the test profile.
+    pub who_are_you_per_source: (u32, u32),
+    /// Handshake initiations that reach public-key work per second in all (500, burst 1,000).
+    pub handshakes_answered: (u32, u32),
+    /// And per source ip (10, burst 20), 4,096 sources remembered. Per `ip:port` in the test profile.
+    pub handshakes_per_source: (u32, u32),
+    /// Lookups and application calls that own reply tunnels (1,024): calls of a further one fail with `Busy`.
+    pub groups: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            own_tunnels: 600,
+            tunnels_per_relay: 8,
+            builds_at_once: 4,
+            links: 4_096,
+            handshakes: 256,
+            transit_tunnels: 4_096,
+            endpoint_tunnels: 512,
+            tunnels_per_neighbour: 128,
+            walks_per_neighbour: (5, 10),
+            relays: 4_096,
+            unverified: 1_024,
+            control_in_flight: 256,
+            calls: 1_024,
+            requests_remembered: 4_096,
+            contacts_hosted: 512,
+            jobs: 64,
+            exchanges: (200, 200),
+            keys_in_store: 4,
+            messages_per_tunnel: (50, 200),
+            messages_per_destination: (200, 800),
+            messages_in_all: (20_000, 40_000),
+            who_are_you: (2_000, 4_000),
+            who_are_you_per_source: (20, 40),
+            handshakes_answered: (500, 1_000),
+            handshakes_per_source: (10, 20),
+            groups: 1_024,
+        }
+    }
+}
+
+/// Delays, in milliseconds unless the name says otherwise.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// Planned life of a walk tunnel (600 s ± 20 %).
+    pub tunnel_life_ms: u64,
+    /// The endpoint's signed expiry and the end of relayers' state (800 s).
+    pub tunnel_end_ms: u64,
+    /// Relayers and endpoints drop a tunnel that was silent for so long (120 s).
+    pub tunnel_idle_ms: u64,
+    /// The old tunnel keeps receiving for so long after its replacement (60 s).
+    pub overlap_ms: u64,
+    /// No reply address with less life left (10 s).
+    pub reply_margin_ms: u64,
+    /// A build is given up (8 s).
+    pub build_timeout_ms: u64,
+    /// First and longest pause after a failed build (100 ms, 30 s).
+    pub build_backoff_ms: (u64, u64),
+    /// A tunnel idle for so long is tested by an echo (40 s).
+    pub echo_after_ms: u64,
+    /// An echo is lost after (3 s).
+    pub echo_timeout_ms: u64,
+    /// Control frame repeat (250 ms, doubled each time).
+    pub control_repeat_ms: u64,
+    /// Dial repeat: handshake initiations (500 ms, 3 sends).
+    pub handshake_repeat_ms: u64,
+    /// Longest random delay of a walk request (20 ms).
+    pub walk_delay_ms: u64,
+    /// A link without a tunnel closes (120 s).
+    pub link_idle_ms: u64,
+    /// A session is replaced (25 min) and refused (30 min).
+    pub rekey_ms: (u64, u64),
+    /// Gossip period per neighbour (30 s).
+    pub gossip_ms: u64,
+    /// Bootstrap peers are asked again (1 s, growing to 30 s).
+    pub bootstrap_ms: (u64, u64),
+    /// A call is sent again another way after (1 s).
+    pub call_short_ms: u64,
+    /// A call fails after (6 s).
+    pub call_full_ms: u64,
+    /// A reply tunnel that brings nothing is replaced within the lookup after (3 s).
+    pub reply_silence_ms: u64,
+    /// Answers of the persona are kept for copies (10 s).
+    pub answer_kept_ms: u64,
+    /// Keep-alive where one side is not reachable (15 s ± 4 s).
+    pub keep_alive_ms: (u64, u64),
+    /// Longest random wait before a master reacts to something out of its tunnel (500 ms; test profile 20 ms).
+    pub reaction_ms: u64,
+    /// An address that did not answer is not asked again because of others' descriptors for (1 h; test profile 10 s).
+    pub shunned_ms: u64,
+    /// In-tunnel requests are repeated after (1,000 to 1,500 ms; test profile 400 to 500 ms).
+    pub request_repeat_ms: (u64, u64),
+}
+
+impl Times {
+    /// The defaults of a profile.
+    #[must_use]
+    pub fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Production => Self::default(),
+            Profile::Test => Self {
+                reaction_ms: 20,
+                request_repeat_ms: (400, 500),
+                shunned_ms: 10_000,
+                ..Self::default()
+            },
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            tunnel_life_ms: 600_000,
+            tunnel_end_ms: 800_000,
+            tunnel_idle_ms: 120_000,
+            overlap_ms: 60_000,
+            reply_margin_ms: 10_000,
+            build_timeout_ms: 8_000,
+            build_backoff_ms: (100, 30_000),
+            echo_after_ms: 40_000,
+            echo_timeout_ms: 3_000,
+            control_repeat_ms: 250,
+            handshake_repeat_ms: 500,
+            walk_delay_ms: 20,
+            link_idle_ms: 120_000,
+            rekey_ms: (1_500_000, 1_800_000),
+            gossip_ms: 30_000,
+            bootstrap_ms: (1_000, 30_000),
+            call_short_ms: 1_000,
+            call_full_ms: 6_000,
+            reply_silence_ms: 3_000,
+            answer_kept_ms: 10_000,
+            keep_alive_ms: (15_000, 4_000),
+            reaction_ms: 500,
+            shunned_ms: 3_600_000,
+            request_repeat_ms: (1_000, 1_500),
+        }
+    }
+}

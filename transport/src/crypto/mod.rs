@@ -1,0 +1,22 @@
+//! Everything with keys: links (protocol §4), walks (§6), layers and cells (§7), messages (§8).
+
+pub mod aead;
+pub mod answer;
+pub mod exchange;
+pub mod kdf;
+pub mod layer;
+pub mod message;
+pub mod noise;
+pub mod replay;
+mod resolver;
+pub mod session;
+pub mod tunnel;
+pub mod walk;
+
+#[cfg(test)]
+mod tests;
+
+/// An AEAD tag or a MAC does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("forged")]
+pub struct Forged;

@@ -1,0 +1,170 @@
+//! Session datagrams: one AEAD per direction, counters, replay window (protocol §4.4).
+
+use std::fmt;
+
+use super::{
+    aead::{AeadKey, TAG, counter_nonce},
+    replay::LinkWindow,
+};
+use crate::{
+    drop_reason::DropReason,
+    packet::{Packet, RELAY_DATAGRAM},
+    wire::{
+        bytes::{part, part_mut},
+        datagram::{Datagram, SessionHeader},
+        frame::FrameBytes,
+    },
+};
+
+/// Datagrams of one direction after which a session ends.
+pub const SESSION_DATAGRAMS: u64 = 1 << 20;
+
+const FRAME: usize = 1_200;
+const _: () = assert!(SessionHeader::LEN + FRAME + TAG == RELAY_DATAGRAM);
+
+/// The two keys that a handshake gives.
+pub struct SessionKeys {
+    pub(super) send: AeadKey,
+    pub(super) receive: AeadKey,
+}
+
+impl fmt::Debug for SessionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKeys(..)")
+    }
+}
+
+/// All 2^20 datagrams of this direction are used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session has sent its last datagram")]
+pub struct Exhausted;
+
+/// One session with a neighbour.
+pub struct Session {
+    keys: SessionKeys,
+    remote_index: u32,
+    counter: u64,
+    window: LinkWindow,
+}
+
+impl Session {
+    /// Starts at counter 0. `remote_index`: what the other side calls this session.
+    #[must_use]
+    pub fn new(keys: SessionKeys, remote_index: u32) -> Self {
+        Self {
+            keys,
+            remote_index,
+            counter: 0,
+            window: LinkWindow::new(),
+        }
+    }
+
+    /// Turns a packet with its plaintext at [16..1216] into a session datagram.
+    ///
+    /// # Errors
+    /// The counter is used up; the packet is as before.
+    pub fn seal(&mut self, packet: &mut Packet) -> Result<(), Exhausted> {
+        if self.counter >= SESSION_DATAGRAMS {
+            return Err(Exhausted);
+        }
+        packet.set_len(RELAY_DATAGRAM);
+        let datagram = packet.as_relay_mut().ok_or(Exhausted)?;
+        let header = SessionHeader {
+            index: self.remote_index,
+            counter: self.counter,
+        };
+        self.counter += 1;
+        header.write(datagram);
+        let aad = *part::<0, { SessionHeader::LEN }, _>(datagram);
+        let sealed = part_mut::<{ SessionHeader::LEN }, { FRAME + TAG }, _>(datagram);
+        self.keys
+            .send
+            .seal_in_place(counter_nonce(header.counter), &aad, sealed);
+        Ok(())
+    }
+
+    /// Opens a session datagram in place; the plaintext then lies at [16..1216].
+    ///
+    /// # Errors
+    /// - [`DropReason::Malformed`]: the header.
+    /// - [`DropReason::SessionExpired`]: a counter that no honest peer uses.
+    /// - [`DropReason::Replayed`]: the counter was seen or is too old.
+    /// - [`DropReason::LinkForged`]: the tag.
+    pub fn open(&mut self, packet: &mut Datagram) -> Result<(), DropReason> {
+        let header = SessionHeader::parse(packet).ok_or(DropReason::Malformed)?;
+        if header.counter >= SESSION_DATAGRAMS {
+            return Err(DropReason::SessionExpired);
+        }
+        if !self.window.check(header.counter) {
+            return Err(DropReason::Replayed);
+        }
+        let aad = *part::<0, { SessionHeader::LEN }, _>(packet);
+        let sealed = part_mut::<{ SessionHeader::LEN }, { FRAME + TAG }, _>(packet);
+        self.keys
+            .receive
+            .open_in_place(counter_nonce(header.counter), &aad, sealed)
+            .map_err(|_| DropReason::LinkForged)?;
+        self.window.mark(header.counter);
+        Ok(())
+    }
+
+    /// How many datagrams were sealed.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.counter
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({} sent)", self.counter)
+    }
+}
+
+/// The plaintext's place in a session datagram.
+#[must_use]
+pub fn plaintext(packet: &Datagram) -> &FrameBytes {
+    part::<{ SessionHeader::LEN }, FRAME, _>(packet)
+}
+
+/// The plaintext's place in a session datagram, to write.
+#[must_use]
+pub fn plaintext_mut(packet: &mut Datagram) -> &mut FrameBytes {
+    part_mut::<{ SessionHeader::LEN }, FRAME, _>(packet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        let keys = SessionKeys {
+            send: AeadKey::new([1; 32]),
+            receive: AeadKey::new([1; 32]),
+        };
+        Session::new(keys, 7)
+    }
+
+    #[test]
+    fn the_last_counter_is_sent_and_received_and_no_further_one() {
+        let (mut sender, mut receiver) = (session(), session());
+        sender.counter = SESSION_DATAGRAMS - 1;
+        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
+        assert_eq!(sender.seal(&mut packet), Ok(()));
+        let datagram = packet.as_relay_mut().expect("the right length");
+        assert_eq!(receiver.open(datagram), Ok(()));
+        assert_eq!(plaintext(datagram), &[0; FRAME]);
+
+        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
+        assert_eq!(sender.seal(&mut packet), Err(Exhausted));
+        assert_eq!(packet.bytes(), [0; RELAY_DATAGRAM]);
+        assert_eq!(sender.sent(), SESSION_DATAGRAMS);
+        let mut beyond = [0; RELAY_DATAGRAM];
+        SessionHeader {
+            index: 7,
+            counter: SESSION_DATAGRAMS,
+        }
+        .write(&mut beyond);
+        assert_eq!(receiver.open(&mut beyond), Err(DropReason::SessionExpired));
+    }
+}

@@ -1,0 +1,27 @@
+//! What each role can and cannot do with which bytes.
+
+mod layer;
+mod message;
+mod noise;
+mod replay;
+mod tunnel;
+mod walk;
+mod wycheproof;
+
+use rand::{SeedableRng, rngs::StdRng};
+
+fn rng(seed: u64) -> StdRng {
+    StdRng::seed_from_u64(seed)
+}
+
+/// Whether some 8 bytes in a row of one are also in the other.
+fn share_a_run(one: &[u8], other: &[u8]) -> bool {
+    let runs: std::collections::BTreeSet<&[u8]> = one.windows(8).collect();
+    other.windows(8).any(|run| runs.contains(run))
+}
+
+#[test]
+fn shared_runs_are_found() {
+    assert!(share_a_run(b"abcdefghijkl", b"....efghijkl...."));
+    assert!(!share_a_run(b"abcdefghijkl", b"....fghijkl....."));
+}

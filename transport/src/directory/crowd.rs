@@ -1,0 +1,143 @@
+//! Who is near whom, and who did not answer: so that one machine cannot fill a directory, and a directory cannot be
+//! made to flood a third party with questions (protocol §3.1).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+};
+
+use crate::{api::Mono, policy::Profile, shared::Shared};
+
+/// Addresses that did not answer are remembered (the oldest leaves).
+const SHUNNED: usize = 4_096;
+
+/// The IPv4 address or IPv6 /64; the `ip:port` in the test profile.
+pub(super) fn host_of(profile: Profile, address: SocketAddr) -> SocketAddr {
+    match (profile, address.ip()) {
+        (Profile::Test, _) => address,
+        (Profile::Production, ip @ IpAddr::V4(_)) => SocketAddr::new(ip, 0),
+        (Profile::Production, IpAddr::V6(v6)) => {
+            let [a, b, c, d, ..] = v6.segments();
+            SocketAddr::new(IpAddr::from([a, b, c, d, 0, 0, 0, 0]), 0)
+        }
+    }
+}
+
+/// The /16 (IPv6: /32); the `ip:port` in the test profile.
+pub(super) fn prefix_of(profile: Profile, address: SocketAddr) -> SocketAddr {
+    match (profile, address.ip()) {
+        (Profile::Test, _) => address,
+        (Profile::Production, IpAddr::V4(v4)) => {
+            let [a, b, ..] = v4.octets();
+            SocketAddr::new(IpAddr::from([a, b, 0, 0]), 0)
+        }
+        (Profile::Production, IpAddr::V6(v6)) => {
+            let [a, b, ..] = v6.segments();
+            SocketAddr::new(IpAddr::from([a, b, 0, 0, 0, 0, 0, 0]), 0)
+        }
+    }
+}
+
+/// How many listed relays share something; as many entries as relays at most.
+#[derive(Default)]
+pub(super) struct Crowds(BTreeMap<SocketAddr, usize>);
+
+impl Crowds {
+    pub(super) fn count(&self, of: SocketAddr) -> usize {
+        self.0.get(&of).copied().unwrap_or(0)
+    }
+
+    pub(super) fn add(&mut self, of: SocketAddr) {
+        *self.0.entry(of).or_default() += 1;
+    }
+
+    pub(super) fn drop(&mut self, of: SocketAddr) {
+        if let Some(count) = self.0.get_mut(&of) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&of);
+            }
+        }
+    }
+}
+
+/// Hosts that did not answer a question: not asked again for a while because others name them.
+#[derive(Default)]
+pub(super) struct Shunned {
+    until: BTreeMap<SocketAddr, Mono>,
+    order: VecDeque<(Mono, SocketAddr)>,
+}
+
+impl Shunned {
+    pub(super) fn contains(&self, sh: &Shared, address: SocketAddr) -> bool {
+        let host = host_of(sh.config.policy.profile, address);
+        self.until
+            .get(&host)
+            .is_some_and(|&until| until > sh.mono())
+    }
+
+    pub(super) fn add(&mut self, sh: &Shared, address: SocketAddr) {
+        let host = host_of(sh.config.policy.profile, address);
+        let until = sh.mono().plus_ms(sh.config.times.shunned_ms);
+        self.until.insert(host, until);
+        self.order.push_back((until, host));
+        while let Some(&(until, host)) = self.order.front() {
+            if until > sh.mono() && self.order.len() <= SHUNNED {
+                break;
+            }
+            self.order.pop_front();
+            if self.until.get(&host) == Some(&until) {
+                self.until.remove(&host);
+            }
+        }
+    }
+
+    /// It answered after all.
+    pub(super) fn forgive(&mut self, sh: &Shared, address: SocketAddr) {
+        self.until
+            .remove(&host_of(sh.config.policy.profile, address));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_prefixes_are_as_wide_as_the_document_says() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let production = Profile::Production;
+        assert_eq!(
+            host_of(production, address("8.8.8.8:4000")),
+            host_of(production, address("8.8.8.8:5000"))
+        );
+        assert_ne!(
+            host_of(production, address("8.8.8.8:4000")),
+            host_of(production, address("8.8.8.9:4000"))
+        );
+        assert_eq!(
+            prefix_of(production, address("8.8.8.8:4000")),
+            prefix_of(production, address("8.8.9.9:4000"))
+        );
+        assert_ne!(
+            prefix_of(production, address("8.8.8.8:4000")),
+            prefix_of(production, address("8.9.8.8:4000"))
+        );
+        assert_eq!(
+            host_of(production, address("[2a00::1]:4000")),
+            host_of(production, address("[2a00::2]:4000"))
+        );
+        assert_ne!(
+            host_of(production, address("[2a00:0:0:1::1]:4000")),
+            host_of(production, address("[2a00::2]:4000"))
+        );
+        assert_ne!(
+            host_of(Profile::Test, address("8.8.8.8:4000")),
+            host_of(Profile::Test, address("8.8.8.8:5000"))
+        );
+    }
+}

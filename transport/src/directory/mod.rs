@@ -1,0 +1,266 @@
+//! Which relays exist: only those that echoed from their address under their key (protocol §3.1, §4.1).
+
+mod bootstrap;
+mod crowd;
+mod gossip;
+mod verify;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+pub(crate) use bootstrap::Bootstrap;
+use crowd::{Crowds, Shunned, host_of, prefix_of};
+pub(crate) use gossip::GossipState;
+
+use crate::{
+    api::{Mono, Output, Persist},
+    ids::RelayId,
+    links::LinkHandle,
+    shared::Shared,
+    timers::Timer,
+    wire::descriptor::{Descriptor, DescriptorError},
+};
+
+/// Identities in one /16 (IPv6: /32) at most, and at one IPv4 address or in one IPv6 /64.
+const PER_PREFIX: usize = 16;
+const PER_HOST: usize = 1;
+/// Verified relays are asked again after so long.
+const VERIFY_AGAIN_MS: u64 = 600_000;
+/// The directory is saved at most this often.
+const PERSIST_MS: u64 = 60_000;
+/// Relays that are saved.
+const PERSISTED: usize = 256;
+
+/// A verified relay.
+struct Entry {
+    descriptor: Arc<Descriptor>,
+    /// Where it stands in `order`.
+    at: usize,
+    verified: Mono,
+    host: SocketAddr,
+    prefix: SocketAddr,
+}
+
+/// A question under way.
+struct Question {
+    address: SocketAddr,
+    /// Which relay we expect; none for a bootstrap peer without a key.
+    expected: Option<RelayId>,
+    sends: u8,
+    next_at: Mono,
+}
+
+/// What the rest of the node must know.
+#[derive(Debug)]
+pub(crate) enum DirectoryEvent {
+    /// A relay was verified, for the first time or with a new descriptor.
+    Verified {
+        descriptor: Arc<Descriptor>,
+        new: bool,
+    },
+    /// A relay left.
+    Left,
+    /// A bootstrap peer cannot be used.
+    Trouble(SocketAddr, crate::api::BootstrapTrouble),
+}
+
+/// How often a descriptor was refused, by reason.
+pub(crate) type Refusals = BTreeMap<&'static str, u64>;
+
+/// The relay directory.
+pub(crate) struct Directory {
+    own: Option<RelayId>,
+    verified: BTreeMap<RelayId, Entry>,
+    /// For uniform choices.
+    order: Vec<RelayId>,
+    by_ip: BTreeMap<IpAddr, Vec<RelayId>>,
+    questions: BTreeMap<[u8; 16], Question>,
+    asked: BTreeMap<SocketAddr, [u8; 16]>,
+    shunned: Shunned,
+    hosts: Crowds,
+    prefixes: Crowds,
+    pub(crate) bootstrap: Bootstrap,
+    pub(crate) gossip: BTreeMap<LinkHandle, GossipState>,
+    refusals: Refusals,
+}
+
+impl Directory {
+    pub(crate) fn new(own: Option<RelayId>) -> Self {
+        Self {
+            own,
+            verified: BTreeMap::new(),
+            order: Vec::new(),
+            by_ip: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            shunned: Shunned::default(),
+            hosts: Crowds::default(),
+            prefixes: Crowds::default(),
+            bootstrap: Bootstrap::default(),
+            gossip: BTreeMap::new(),
+            refusals: Refusals::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn questions(&self) -> usize {
+        self.questions.len()
+    }
+
+    pub(crate) fn shunned(&self) -> usize {
+        self.shunned.len()
+    }
+
+    /// How often a descriptor was refused, by reason.
+    pub(crate) const fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    pub(crate) fn get(&self, relay: RelayId) -> Option<&Arc<Descriptor>> {
+        self.verified.get(&relay).map(|entry| &entry.descriptor)
+    }
+
+    /// Whether exactly this descriptor is verified, or its address is shunned: nothing to do.
+    fn is_known(&self, bytes: &[u8; 196]) -> bool {
+        Descriptor::decode(bytes).is_ok_and(|descriptor| {
+            let id = descriptor.id();
+            self.own == Some(id) || self.get(id).is_some_and(|known| known.bytes() == bytes)
+        })
+    }
+
+    /// All verified relays.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Descriptor>> {
+        self.verified.values().map(|entry| &entry.descriptor)
+    }
+
+    /// Whether a verified descriptor covers this endpoint address.
+    pub(crate) fn covers(&self, address: SocketAddr) -> bool {
+        let relays = self.by_ip.get(&address.ip());
+        relays.is_some_and(|relays| {
+            relays
+                .iter()
+                .any(|&relay| self.get(relay).is_some_and(|d| d.covers(address)))
+        })
+    }
+
+    /// A uniform choice among the relays that `eligible` accepts.
+    pub(crate) fn choose(
+        &self,
+        sh: &mut Shared,
+        eligible: impl Fn(&Descriptor) -> bool,
+    ) -> Option<Arc<Descriptor>> {
+        for _ in 0..8 {
+            let relay = *self.order.get(sh.index(self.order.len()))?;
+            if let Some(found) = self.get(relay).filter(|descriptor| eligible(descriptor)) {
+                return Some(Arc::clone(found));
+            }
+        }
+        let fitting: Vec<_> = self
+            .all()
+            .filter(|descriptor| eligible(descriptor))
+            .collect();
+        let index = sh.index(fitting.len());
+        fitting.get(index).map(|descriptor| Arc::clone(descriptor))
+    }
+
+    /// Up to `count` different relays, uniformly.
+    pub(crate) fn sample(&self, sh: &mut Shared, count: usize) -> Vec<Arc<Descriptor>> {
+        let picked = sh.sample((0..self.order.len()).collect(), count);
+        picked
+            .into_iter()
+            .filter_map(|at| self.get(*self.order.get(at)?).cloned())
+            .collect()
+    }
+
+    fn refuse(&mut self, error: DescriptorError) -> DescriptorError {
+        *self.refusals.entry(error.name()).or_default() += 1;
+        error
+    }
+
+    /// A relay answered from its address under its key.
+    fn insert(&mut self, sh: &mut Shared, descriptor: Descriptor) -> Option<DirectoryEvent> {
+        let id = descriptor.id();
+        if self.verified.len() >= sh.config.limits.relays && !self.verified.contains_key(&id) {
+            let victim = *self.order.get(sh.index(self.order.len()))?;
+            self.remove(victim);
+        }
+        let known = self.remove(id);
+        let new = known.is_none();
+        let profile = sh.config.policy.profile;
+        let (host, prefix) = (
+            host_of(profile, descriptor.address),
+            prefix_of(profile, descriptor.address),
+        );
+        if self.hosts.count(host) >= PER_HOST || self.prefixes.count(prefix) >= PER_PREFIX {
+            // Whoever was there first stays: many identities on one machine fill no directory.
+            *self.refusals.entry("Crowded").or_default() += 1;
+            return None;
+        }
+        self.hosts.add(host);
+        self.prefixes.add(prefix);
+        let descriptor = Arc::new(descriptor);
+        self.by_ip
+            .entry(descriptor.address.ip())
+            .or_default()
+            .push(id);
+        let entry = Entry {
+            descriptor: Arc::clone(&descriptor),
+            at: self.order.len(),
+            verified: sh.mono(),
+            host,
+            prefix,
+        };
+        self.order.push(id);
+        self.verified.insert(id, entry);
+        sh.timers
+            .set_earlier(Timer::Persist, sh.mono().plus_ms(PERSIST_MS));
+        sh.timers
+            .set_earlier(Timer::Directory, sh.mono().plus_ms(VERIFY_AGAIN_MS));
+        Some(DirectoryEvent::Verified { descriptor, new })
+    }
+
+    fn remove(&mut self, relay: RelayId) -> Option<Entry> {
+        let entry = self.verified.remove(&relay)?;
+        self.order.swap_remove(entry.at);
+        if let Some(moved) = self
+            .order
+            .get(entry.at)
+            .and_then(|id| self.verified.get_mut(id))
+        {
+            moved.at = entry.at;
+        }
+        self.hosts.drop(entry.host);
+        self.prefixes.drop(entry.prefix);
+        let ip = entry.descriptor.address.ip();
+        if let Some(relays) = self.by_ip.get_mut(&ip) {
+            relays.retain(|&other| other != relay);
+            if relays.is_empty() {
+                self.by_ip.remove(&ip);
+            }
+        }
+        Some(entry)
+    }
+
+    /// A relay does not answer: it leaves until it is verified again.
+    pub(crate) fn silent(&mut self, sh: &mut Shared, relay: RelayId) -> Option<DirectoryEvent> {
+        let entry = self.remove(relay)?;
+        self.shunned.add(sh, entry.descriptor.address);
+        // It may only have been slow: one more question, when the shunning is over.
+        self.bootstrap.remember(entry.descriptor.address, sh);
+        Some(DirectoryEvent::Left)
+    }
+
+    /// The relays worth keeping over a restart.
+    pub(crate) fn persist(&self, sh: &mut Shared) {
+        let sample = self.sample(sh, PERSISTED);
+        sh.out.push_back(Output::Persist(Persist::Relays(
+            sample.iter().map(|d| *d.bytes()).collect(),
+        )));
+    }
+}

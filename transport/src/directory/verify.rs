@@ -1,0 +1,273 @@
+//! WhoAreYou: the only way into the directory (protocol §4.1).
+
+use std::net::SocketAddr;
+
+use super::{Directory, DirectoryEvent, Question, VERIFY_AGAIN_MS};
+use crate::{
+    api::{BootstrapTrouble, Mono, Port},
+    drop_reason::DropReason,
+    ids::RelayId,
+    packet::Packet,
+    shared::Shared,
+    timers::Timer,
+    wire::{
+        datagram::{self, Answer, Datagram},
+        descriptor::{Descriptor, DescriptorError},
+    },
+};
+
+/// An answer is awaited for so long.
+const ANSWER_MS: u64 = 1_000;
+/// Questions before a relay counts as silent.
+const SENDS: u8 = 3;
+
+impl Directory {
+    /// Somebody showed a descriptor: check what can be checked without its owner, then ask its address.
+    pub(crate) fn consider(
+        &mut self,
+        sh: &mut Shared,
+        bytes: &[u8; 196],
+    ) -> Result<(), DropReason> {
+        let descriptor = Descriptor::decode(bytes).map_err(|error| self.refuse(error))?;
+        self.consider_decoded(sh, &descriptor)
+    }
+
+    /// As [`Directory::consider`], decoded.
+    pub(crate) fn consider_decoded(
+        &mut self,
+        sh: &mut Shared,
+        descriptor: &Descriptor,
+    ) -> Result<(), DropReason> {
+        let id = descriptor.id();
+        let known = self.get(id).cloned();
+        let same = known
+            .as_ref()
+            .is_some_and(|known| known.bytes() == descriptor.bytes());
+        if self.own == Some(id) || same || self.shunned.contains(sh, descriptor.address) {
+            return Ok(());
+        }
+        self.check(sh, descriptor, known.as_deref())?;
+        self.ask(sh, descriptor.address, Some(id));
+        Ok(())
+    }
+
+    /// Every rule that needs no answer of the relay.
+    fn check(
+        &mut self,
+        sh: &Shared,
+        descriptor: &Descriptor,
+        known: Option<&Descriptor>,
+    ) -> Result<(), DropReason> {
+        descriptor
+            .check(
+                &sh.config.policy,
+                sh.now.unix,
+                known.map(|known| known.epoch),
+            )
+            .map_err(|error| self.refuse(error))?;
+        if known.is_some_and(|known| !descriptor.may_follow(known)) {
+            return Err(self.refuse(DescriptorError::EpochOld).into());
+        }
+        Ok(())
+    }
+
+    /// Asks an address who it is, unless a question to it is under way.
+    pub(super) fn ask(&mut self, sh: &mut Shared, address: SocketAddr, expected: Option<RelayId>) {
+        if self.asked.contains_key(&address) || self.questions.len() >= sh.config.limits.unverified
+        {
+            return;
+        }
+        let nonce = sh.secret();
+        self.asked.insert(address, nonce);
+        self.questions.insert(
+            nonce,
+            Question {
+                address,
+                expected,
+                sends: 0,
+                next_at: sh.mono(),
+            },
+        );
+        self.send_question(sh, nonce);
+    }
+
+    fn send_question(&mut self, sh: &mut Shared, nonce: [u8; 16]) {
+        let Some(question) = self.questions.get_mut(&nonce) else {
+            return;
+        };
+        question.sends += 1;
+        question.next_at = sh.mono().plus_ms(ANSWER_MS);
+        let (to, next_at) = (question.address, question.next_at);
+        let datagram = datagram::who_are_you(sh.config.policy.network, &nonce, &mut sh.secrets);
+        sh.transmit(Port::Relay, to, Packet::copy_of(&datagram));
+        sh.timers.set_earlier(Timer::Directory, next_at);
+    }
+
+    /// An answer arrived.
+    pub(crate) fn on_answer(
+        &mut self,
+        sh: &mut Shared,
+        from: SocketAddr,
+        datagram: &Datagram,
+    ) -> Result<Vec<DirectoryEvent>, DropReason> {
+        let answer = datagram::parse_who_are_you_answer(datagram);
+        let question = self
+            .questions
+            .get(&answer.nonce)
+            .ok_or(DropReason::UnexpectedAnswer)?;
+        if question.address != from {
+            return Err(DropReason::UnexpectedAnswer);
+        }
+        let expected = question.expected;
+        if answer.network != sh.config.policy.network {
+            // Only who sees our traffic could forge this, and could as well swallow it; a user wants to know.
+            self.end_question(&answer.nonce);
+            *self
+                .refusals
+                .entry(DescriptorError::Network.name())
+                .or_default() += 1;
+            return Ok(self.trouble(from, BootstrapTrouble::OtherNetwork));
+        }
+        let descriptor = match self.accept(sh, from, &answer) {
+            Ok(descriptor) => descriptor,
+            Err(reason) => {
+                return if self.bootstrap.knows(from) {
+                    Ok(self.trouble(from, BootstrapTrouble::BadDescriptor))
+                } else {
+                    Err(reason)
+                };
+            }
+        };
+        let id = descriptor.id();
+        if self.own == Some(id) {
+            self.end_question(&answer.nonce);
+            return Ok(self.trouble(from, BootstrapTrouble::Ourselves));
+        }
+        if self.bootstrap.wants_other_key(from, &descriptor.identity) {
+            self.end_question(&answer.nonce);
+            return Ok(self.trouble(from, BootstrapTrouble::OtherKey));
+        }
+        self.end_question(&answer.nonce);
+        self.bootstrap.answered(from, id);
+        self.shunned.forgive(sh, from);
+        let mut events = Vec::new();
+        // Another relay lives at this address now.
+        if let Some(expected) = expected.filter(|&expected| expected != id) {
+            *self.refusals.entry("NotEchoed").or_default() += 1;
+            if self.remove(expected).is_some() {
+                events.push(DirectoryEvent::Left);
+            }
+        }
+        events.extend(self.insert(sh, descriptor));
+        Ok(events)
+    }
+
+    /// The descriptor of an answer, if all of it holds.
+    fn accept(
+        &mut self,
+        sh: &Shared,
+        from: SocketAddr,
+        answer: &Answer,
+    ) -> Result<Descriptor, DropReason> {
+        let descriptor =
+            Descriptor::decode(&answer.descriptor).map_err(|error| self.refuse(error))?;
+        let known = self.get(descriptor.id()).cloned();
+        self.check(sh, &descriptor, known.as_deref())?;
+        if descriptor.address != from {
+            return Err(self.refuse(DescriptorError::Address).into());
+        }
+        if !answer.verify(&descriptor) {
+            return Err(self.refuse(DescriptorError::Signature).into());
+        }
+        Ok(descriptor)
+    }
+
+    fn end_question(&mut self, nonce: &[u8; 16]) -> Option<Question> {
+        let question = self.questions.remove(nonce)?;
+        self.asked.remove(&question.address);
+        Some(question)
+    }
+
+    fn trouble(&mut self, from: SocketAddr, trouble: BootstrapTrouble) -> Vec<DirectoryEvent> {
+        self.bootstrap
+            .trouble(from, trouble)
+            .then_some(DirectoryEvent::Trouble(from, trouble))
+            .into_iter()
+            .collect()
+    }
+
+    /// Questions are overdue, or verified relays are due again.
+    pub(crate) fn on_timer(&mut self, sh: &mut Shared) -> Vec<DirectoryEvent> {
+        let now = sh.mono();
+        let mut events = Vec::new();
+        let due: Vec<[u8; 16]> = self
+            .questions
+            .iter()
+            .filter(|(_, q)| q.next_at <= now)
+            .map(|(nonce, _)| *nonce)
+            .collect();
+        for nonce in due {
+            if self
+                .questions
+                .get(&nonce)
+                .is_some_and(|question| question.sends < SENDS)
+            {
+                self.send_question(sh, nonce);
+            } else {
+                events.extend(self.give_up(sh, &nonce));
+            }
+        }
+        self.verify_again(sh);
+        self.plan(sh);
+        events
+    }
+
+    fn give_up(&mut self, sh: &mut Shared, nonce: &[u8; 16]) -> Vec<DirectoryEvent> {
+        let Some(question) = self.end_question(nonce) else {
+            return Vec::new();
+        };
+        *self.refusals.entry("NotEchoed").or_default() += 1;
+        let mut events = self.trouble(question.address, BootstrapTrouble::Silent);
+        if let Some(relay) = question.expected {
+            self.shunned.add(sh, question.address);
+            if self.remove(relay).is_some() {
+                events.push(DirectoryEvent::Left);
+            }
+        }
+        events
+    }
+
+    /// The relay that was verified longest ago is asked again, a few at a time.
+    fn verify_again(&mut self, sh: &mut Shared) {
+        let now = sh.mono();
+        let old = self
+            .verified
+            .iter()
+            .filter(|(_, entry)| now >= entry.verified.plus_ms(VERIFY_AGAIN_MS));
+        let due: Vec<(RelayId, SocketAddr)> = old
+            .map(|(id, entry)| (*id, entry.descriptor.address))
+            .take(8)
+            .collect();
+        for (id, address) in due {
+            self.ask(sh, address, Some(id));
+        }
+    }
+
+    fn plan(&self, sh: &mut Shared) {
+        let question = self
+            .questions
+            .values()
+            .map(|question| question.next_at)
+            .min();
+        let again = self
+            .verified
+            .values()
+            .map(|entry| entry.verified.plus_ms(VERIFY_AGAIN_MS))
+            .min();
+        let next: Option<Mono> = question.into_iter().chain(again).min();
+        if let Some(at) = next {
+            sh.timers
+                .set(Timer::Directory, at.max(sh.mono().plus_ms(100)));
+        }
+    }
+}

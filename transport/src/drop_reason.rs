@@ -1,0 +1,161 @@
+//! Hostile or useless input is not an error: it is counted and forgotten.
+
+use crate::wire::descriptor::DescriptorError;
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Why a datagram, a frame or a cell was discarded.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum DropReason { $($(#[$doc])* $name),* }
+
+        impl DropReason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its name, for counters.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Not 1,232 bytes on the relay port, or not 1,120 on an endpoint port.
+    BadLength,
+    /// Unknown kind of datagram.
+    UnknownKind,
+    /// A reserved byte is set, a length points outside, padding is not zero.
+    Malformed,
+    /// MAC1 does not fit.
+    BadMac,
+    /// No session has this index.
+    UnknownSession,
+    /// The AEAD of the link fails.
+    LinkForged,
+    /// Seen before or older than the window.
+    Replayed,
+    /// The session is over its age or number of datagrams.
+    SessionExpired,
+    /// A handshake answer that nobody waits for, or one that does not open.
+    BadHandshake,
+    /// The peer's initiation lost against ours.
+    HandshakeCrossed,
+    /// Too many of this kind per second.
+    RateLimited,
+    /// A cap is reached.
+    TableFull,
+    /// A WhoAreYou answer that nobody asked for.
+    UnexpectedAnswer,
+    /// A WhoAreYou question to a node without a descriptor.
+    NotARelay,
+    /// Another network or version.
+    OtherNetwork,
+    /// A signature fails or a key is weak.
+    BadSignature,
+    /// A descriptor's rule is broken (see the directory's own counters).
+    BadDescriptor,
+    /// A cell with an id that is not in use on this link.
+    UnknownTunnel,
+    /// A request with an id that is already in use on this link.
+    TunnelIdInUse,
+    /// A group element that is not canonical or the identity.
+    BadElement,
+    /// An answer to a walk that is not under way.
+    UnexpectedWalkAnswer,
+    /// A walk answer that no hop key opens.
+    WalkUnopened,
+    /// The endpoint's answer is refused: signature, descriptor or address.
+    BadEndpointAnswer,
+    /// The confirmation of the RSA exchange fails.
+    BadConfirmation,
+    /// A public key that is not RSA-2048 with e = 65537.
+    BadRsaKey,
+    /// A cell's AEAD fails.
+    CellForged,
+    /// A cell type that this role or state does not take.
+    UnexpectedCell,
+    /// The first eight bytes are not a live gate of this port.
+    GateClosed,
+    /// The destination is not covered by a verified descriptor.
+    UnknownDestination,
+    /// The policy forbids the destination.
+    ForbiddenDestination,
+    /// The endpoint port is not open.
+    PortNotOpen,
+    /// A request that does not open under the persona's key.
+    BadRequest,
+    /// A request without a persona to answer it.
+    NoPersona,
+    /// A copy of a request that is already being answered.
+    DuplicateRequest,
+    /// A response whose message ID is unknown or used up.
+    UnknownMessageId,
+    /// A response that does not open.
+    BadResponse,
+    /// A repeated control frame; acknowledged again.
+    DuplicateControl,
+    /// The result of a job that nobody waits for.
+    StaleJob,
+    /// The node is shutting down.
+    ShuttingDown,
+}
+
+impl From<DescriptorError> for DropReason {
+    fn from(error: DescriptorError) -> Self {
+        match error {
+            DescriptorError::Network => Self::OtherNetwork,
+            DescriptorError::Signature | DescriptorError::WeakKey => Self::BadSignature,
+            DescriptorError::Address
+            | DescriptorError::RangeReversed
+            | DescriptorError::RangeTooWide
+            | DescriptorError::RangeTooLow
+            | DescriptorError::RangeHoldsRelayPort
+            | DescriptorError::Flags
+            | DescriptorError::Expired
+            | DescriptorError::ExpiryTooFar
+            | DescriptorError::EpochAhead
+            | DescriptorError::EpochOld => Self::BadDescriptor,
+        }
+    }
+}
+
+/// How often each reason occurred.
+#[derive(Clone, Debug)]
+pub struct DropCounts([u64; DropReason::ALL.len()]);
+
+impl Default for DropCounts {
+    fn default() -> Self {
+        Self([0; DropReason::ALL.len()])
+    }
+}
+
+impl DropCounts {
+    /// Counts one.
+    pub(crate) fn count(&mut self, reason: DropReason) {
+        if let Some(slot) = self.0.get_mut(reason as usize) {
+            *slot = slot.saturating_add(1);
+        }
+    }
+
+    /// How often this reason occurred.
+    #[must_use]
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// All reasons that occurred.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL
+            .iter()
+            .map(|&reason| (reason, self.of(reason)))
+            .filter(|&(_, n)| n > 0)
+    }
+
+    /// All together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}

@@ -1,0 +1,321 @@
+//! Links to neighbours: Noise sessions, acknowledged control frames, liveness (protocol §4.2 to §5).
+//!
+//! One link per neighbour, told by its link key. A forged or replayed datagram changes nothing here: sessions are
+//! opened first and take effect then.
+
+mod control;
+mod handshake;
+mod link;
+mod upkeep;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+pub(crate) use control::ControlToken;
+pub(crate) use link::Link;
+use rand::Rng;
+
+use crate::{
+    api::Port,
+    crypto::{
+        noise::{check_mac1, mac1_key},
+        session::plaintext_mut,
+    },
+    drop_reason::DropReason,
+    ids::RelayId,
+    keys::RelayKeys,
+    limiter::{Bucket, Buckets},
+    packet::{Packet, RELAY_DATAGRAM},
+    shared::Shared,
+    timers::Timer,
+    wire::{
+        datagram::{Datagram, Kind, SessionHeader},
+        descriptor::Descriptor,
+        frame::FrameBytes,
+    },
+};
+
+/// Names a link. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkHandle(pub u64);
+
+/// What the rest of the node must know about a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkEvent {
+    /// A session stands for the first time.
+    Up(LinkHandle),
+    /// The link is gone, with everything over it.
+    Dead {
+        /// Which.
+        link: LinkHandle,
+        /// Which relay it was.
+        relay: Option<RelayId>,
+        /// It did not answer; otherwise the link ended in peace.
+        silent: bool,
+    },
+    /// A control frame was not acknowledged after three sends.
+    ControlFailed(LinkHandle, ControlToken),
+}
+
+/// A decrypted session datagram.
+pub(crate) struct Opened {
+    pub(crate) link: LinkHandle,
+    /// The first datagram under a link's first session.
+    pub(crate) up: bool,
+}
+
+/// All links of a node.
+pub(crate) struct Links {
+    keys: Arc<RelayKeys>,
+    mac1: [u8; 32],
+    links: BTreeMap<LinkHandle, Link>,
+    by_key: BTreeMap<[u8; 32], LinkHandle>,
+    by_relay: BTreeMap<RelayId, LinkHandle>,
+    by_index: BTreeMap<u32, LinkHandle>,
+    dials: usize,
+    next: u64,
+    answered: Bucket,
+    answered_per_source: Buckets<SocketAddr>,
+    /// The `time` of our last initiation, µs.
+    last_time: u64,
+}
+
+impl Links {
+    pub(crate) fn new(keys: Arc<RelayKeys>, sh: &Shared) -> Self {
+        Self {
+            mac1: mac1_key(&keys.link()),
+            keys,
+            links: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            by_relay: BTreeMap::new(),
+            by_index: BTreeMap::new(),
+            dials: 0,
+            next: 0,
+            answered: Bucket::new(sh.config.limits.handshakes_answered, sh.mono()),
+            answered_per_source: Buckets::new(sh.config.limits.handshakes_per_source, 4_096),
+            last_time: 0,
+        }
+    }
+
+    pub(crate) fn get(&self, link: LinkHandle) -> Option<&Link> {
+        self.links.get(&link)
+    }
+
+    pub(crate) fn get_mut(&mut self, link: LinkHandle) -> Option<&mut Link> {
+        self.links.get_mut(&link)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    pub(crate) fn handles(&self) -> Vec<LinkHandle> {
+        self.links.keys().copied().collect()
+    }
+
+    /// The link to this relay, if one stands or is being made.
+    pub(crate) fn of_relay(&self, relay: RelayId) -> Option<LinkHandle> {
+        self.by_relay.get(&relay).copied()
+    }
+
+    /// A session stands.
+    pub(crate) fn is_up(&self, link: LinkHandle) -> bool {
+        self.get(link).is_some_and(Link::is_up)
+    }
+
+    /// Opens a session datagram in place; the frame is then at the plaintext's place.
+    pub(crate) fn open(
+        &mut self,
+        sh: &mut Shared,
+        datagram: &mut [u8; RELAY_DATAGRAM],
+    ) -> Result<Opened, DropReason> {
+        let header = SessionHeader::parse(datagram).ok_or(DropReason::Malformed)?;
+        let handle = *self
+            .by_index
+            .get(&header.index)
+            .ok_or(DropReason::UnknownSession)?;
+        let link = self
+            .links
+            .get_mut(&handle)
+            .ok_or(DropReason::UnknownSession)?;
+        let opened = link.open(sh, header.index, datagram)?;
+        for index in opened.superseded {
+            self.by_index.remove(&index);
+        }
+        if opened.promoted {
+            self.settle(sh, handle);
+        }
+        Ok(Opened {
+            link: handle,
+            up: opened.first,
+        })
+    }
+
+    /// After a new session took effect: send what waited, plan what is due.
+    fn settle(&mut self, sh: &mut Shared, handle: LinkHandle) {
+        self.flush(sh, handle);
+        self.plan(sh, handle);
+    }
+
+    /// Encrypts the frame that stands at the packet's plaintext place and says whereto it goes.
+    pub(crate) fn seal(
+        &mut self,
+        sh: &mut Shared,
+        handle: LinkHandle,
+        packet: &mut Packet,
+    ) -> Result<SocketAddr, DropReason> {
+        let link = self
+            .links
+            .get_mut(&handle)
+            .ok_or(DropReason::UnknownSession)?;
+        let to = link.seal(sh.now, packet)?;
+        if link.starts_silence(sh.mono()) {
+            sh.timers.set(
+                Timer::LinkProbe(handle),
+                sh.mono().plus_ms(link::SILENCE_MS),
+            );
+        }
+        Ok(to)
+    }
+
+    /// Sends a frame, or keeps it until the session stands (32 at most; further ones are lost).
+    pub(crate) fn send(&mut self, sh: &mut Shared, handle: LinkHandle, frame: &FrameBytes) {
+        let Some(link) = self.links.get_mut(&handle) else {
+            return;
+        };
+        if !link.is_up() {
+            link.wait(frame);
+            return;
+        }
+        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
+        if let Some(datagram) = packet.as_relay_mut() {
+            *plaintext_mut(datagram) = *frame;
+        }
+        if let Ok(to) = self.seal(sh, handle, &mut packet) {
+            sh.transmit(Port::Relay, to, packet);
+        }
+    }
+
+    fn flush(&mut self, sh: &mut Shared, handle: LinkHandle) {
+        let waiting = self
+            .links
+            .get_mut(&handle)
+            .map(Link::take_waiting)
+            .unwrap_or_default();
+        for frame in waiting {
+            self.send(sh, handle, &frame);
+        }
+        self.resend_control(sh, handle);
+    }
+
+    /// MAC1 of a handshake datagram, before any public-key work.
+    fn check_gate(&self, datagram: &Datagram, kind: Kind) -> Result<(), DropReason> {
+        if check_mac1(&self.mac1, datagram, kind) {
+            Ok(())
+        } else {
+            Err(DropReason::BadMac)
+        }
+    }
+
+    fn fresh_index(&self, sh: &mut Shared) -> u32 {
+        loop {
+            let index = sh.secrets.next_u32();
+            if index != 0 && !self.by_index.contains_key(&index) {
+                return index;
+            }
+        }
+    }
+
+    /// Remembers which relay is at the other end, once its descriptor is known to fit the link key.
+    pub(crate) fn name(&mut self, handle: LinkHandle, descriptor: &Descriptor) {
+        let Some(link) = self.links.get_mut(&handle) else {
+            return;
+        };
+        if link.remote_key == descriptor.link {
+            link.relay = Some(descriptor.id());
+            self.by_relay.insert(descriptor.id(), handle);
+        }
+    }
+
+    fn insert(
+        &mut self,
+        sh: &Shared,
+        remote_key: [u8; 32],
+        address: SocketAddr,
+    ) -> Option<LinkHandle> {
+        if self.links.len() >= sh.config.limits.links {
+            return None;
+        }
+        self.next += 1;
+        let handle = LinkHandle(self.next);
+        self.links
+            .insert(handle, Link::new(remote_key, address, sh));
+        self.by_key.insert(remote_key, handle);
+        Some(handle)
+    }
+
+    /// Forgets a link; what was over it is the caller's to end.
+    pub(crate) fn remove(
+        &mut self,
+        sh: &mut Shared,
+        handle: LinkHandle,
+        silent: bool,
+    ) -> Option<LinkEvent> {
+        let link = self.links.remove(&handle)?;
+        for index in link.indices() {
+            self.by_index.remove(&index);
+        }
+        if link.dial.is_some() {
+            self.dials = self.dials.saturating_sub(1);
+        }
+        self.by_key.remove(&link.remote_key);
+        if let Some(relay) = link
+            .relay
+            .filter(|relay| self.by_relay.get(relay) == Some(&handle))
+        {
+            self.by_relay.remove(&relay);
+        }
+        for timer in [
+            Timer::Link(handle),
+            Timer::LinkProbe(handle),
+            Timer::Gossip(handle),
+        ] {
+            sh.timers.clear(timer);
+        }
+        Some(LinkEvent::Dead {
+            link: handle,
+            relay: link.relay,
+            silent,
+        })
+    }
+
+    /// Tells the neighbour that this link ends in peace.
+    pub(crate) fn goodbye(&mut self, sh: &mut Shared, handle: LinkHandle) {
+        if self.is_up(handle) {
+            self.send(sh, handle, &crate::wire::frame::encode_goodbye());
+        }
+    }
+
+    /// The node stops.
+    pub(crate) fn forget_all(&mut self, sh: &mut Shared) {
+        for handle in self.handles() {
+            self.remove(sh, handle, false);
+        }
+    }
+
+    /// One more tunnel uses this link.
+    pub(crate) fn add_tunnel(&mut self, sh: &Shared, handle: LinkHandle) {
+        if let Some(link) = self.links.get_mut(&handle) {
+            link.tunnels += 1;
+            link.last_used = sh.mono();
+        }
+    }
+
+    /// One tunnel less uses this link.
+    pub(crate) fn drop_tunnel(&mut self, sh: &mut Shared, handle: LinkHandle) {
+        if let Some(link) = self.links.get_mut(&handle) {
+            link.tunnels = link.tunnels.saturating_sub(1);
+            link.last_used = sh.mono();
+        }
+        self.plan(sh, handle);
+    }
+}

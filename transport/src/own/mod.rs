@@ -1,0 +1,261 @@
+//! Our own tunnels, as their master: built, kept alive, replaced before their end (DESIGN §5.6).
+
+mod arrived;
+mod build;
+mod control;
+mod keys;
+mod pool;
+mod tunnel;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub(crate) use build::BuildContext;
+use build::{Build, Checking, Exchanging};
+use keys::KeyStore;
+use pool::Pool;
+pub(crate) use tunnel::{OwnTunnel, Stage};
+
+use crate::{
+    api::{DownReason, Event, JobTicket, PoolId, Port, TunnelChange, TunnelHandle},
+    drop_reason::DropReason,
+    ids::{PersonaKey, RelayId},
+    keys::PersonaSecret,
+    links::{ControlToken, Links},
+    packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
+    routes::Routes,
+    rsa::RsaSuite,
+    shared::Shared,
+    timers::Timer,
+    wire::{
+        cell::Cell,
+        frame::{self, Control},
+    },
+};
+
+/// What the rest of the node must know about an own tunnel.
+pub(crate) enum OwnEvent {
+    /// One is usable: its reply gate is open.
+    Up,
+    /// Gone.
+    Down(TunnelHandle),
+    /// A message arrived through a tunnel.
+    Arrived(TunnelHandle, PoolId, Box<[u8; MESSAGE_DATAGRAM]>),
+    /// The gate of a reply tunnel was renewed.
+    ReplyGate,
+    /// The set of the persona's addresses changed.
+    Addresses,
+}
+
+/// All own tunnels of both pools.
+pub(crate) struct OwnTunnels {
+    suite: Arc<dyn RsaSuite>,
+    own: Option<RelayId>,
+    builds: BTreeMap<TunnelHandle, Build>,
+    tunnels: BTreeMap<TunnelHandle, OwnTunnel>,
+    opening: BTreeMap<JobTicket, TunnelHandle>,
+    keys: KeyStore,
+    lookup: Pool,
+    persona: Pool,
+    persona_secret: Option<PersonaSecret>,
+    contact: Vec<u8>,
+    /// Endpoints asked for contacts since they were last wanted, per pool.
+    seeds_asked: BTreeMap<PoolId, Vec<RelayId>>,
+    next: u64,
+    pub(crate) shutting_down: bool,
+}
+
+impl OwnTunnels {
+    pub(crate) fn new(suite: Arc<dyn RsaSuite>, own: Option<RelayId>) -> Self {
+        Self {
+            suite,
+            own,
+            builds: BTreeMap::new(),
+            tunnels: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            keys: KeyStore::default(),
+            lookup: Pool::new(PoolId::Lookup),
+            persona: Pool::new(PoolId::Persona),
+            persona_secret: None,
+            contact: Vec::new(),
+            seeds_asked: BTreeMap::new(),
+            next: 0,
+            shutting_down: false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tunnels.len() + self.builds.len()
+    }
+
+    pub(crate) fn keys_in_store(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn get(&self, handle: TunnelHandle) -> Option<&OwnTunnel> {
+        self.tunnels.get(&handle)
+    }
+
+    pub(crate) fn get_mut(&mut self, handle: TunnelHandle) -> Option<&mut OwnTunnel> {
+        self.tunnels.get_mut(&handle)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TunnelHandle, &OwnTunnel)> {
+        self.tunnels
+            .iter()
+            .map(|(&handle, tunnel)| (handle, tunnel))
+    }
+
+    pub(crate) const fn persona(&self) -> Option<&PersonaSecret> {
+        self.persona_secret.as_ref()
+    }
+
+    pub(crate) fn persona_key(&self) -> Option<PersonaKey> {
+        self.persona_secret.as_ref().map(PersonaSecret::public)
+    }
+
+    /// Tunnels of a pool that messages may use now.
+    pub(crate) fn usable(&self, pool: PoolId) -> Vec<TunnelHandle> {
+        let up = |suspect: bool| {
+            self.iter()
+                .filter(move |(_, tunnel)| {
+                    tunnel.pool == pool && tunnel.is_up() && tunnel.suspect == suspect
+                })
+                .map(|(handle, _)| handle)
+                .collect::<Vec<_>>()
+        };
+        let good = up(false);
+        if good.is_empty() { up(true) } else { good }
+    }
+
+    pub(crate) fn up(&self, pool: PoolId) -> usize {
+        self.tunnels
+            .values()
+            .filter(|tunnel| tunnel.pool == pool && tunnel.is_up())
+            .count()
+    }
+
+    /// Seals a cell for the endpoint and sends it.
+    pub(crate) fn send(
+        &mut self,
+        sh: &mut Shared,
+        links: &mut Links,
+        handle: TunnelHandle,
+        cell: &Cell,
+    ) -> Result<(), DropReason> {
+        let tunnel = self
+            .tunnels
+            .get_mut(&handle)
+            .ok_or(DropReason::UnknownTunnel)?;
+        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
+        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
+        let frame = crate::crypto::session::plaintext_mut(datagram);
+        let body = frame::cell_body_mut(frame);
+        let mut nonce = tunnel.cipher.seal(cell, body);
+        for layer in tunnel.layers.iter().rev() {
+            layer.prepare_forward(&mut nonce, body);
+        }
+        frame::set_cell_header(frame, tunnel.outgoing, nonce);
+        let to = links.seal(sh, tunnel.link, &mut packet)?;
+        sh.transmit(Port::Relay, to, packet);
+        Ok(())
+    }
+
+    /// The end of a tunnel or of a build.
+    pub(crate) fn down(
+        &mut self,
+        sh: &mut Shared,
+        links: &mut Links,
+        routes: &mut Routes,
+        handle: TunnelHandle,
+        why: DownReason,
+    ) -> Vec<OwnEvent> {
+        let Some(tunnel) = self.tunnels.remove(&handle) else {
+            return Vec::new();
+        };
+        sh.timers.clear(Timer::Own(handle));
+        routes.forget(tunnel.link, tunnel.incoming);
+        routes.free_outgoing(tunnel.link, tunnel.outgoing);
+        links.drop_tunnel(sh, tunnel.link);
+        if why == DownReason::Silent {
+            // The near half may still stand: let it go.
+            links.send_control(
+                sh,
+                tunnel.link,
+                &Control::TunnelClosed {
+                    id: tunnel.outgoing,
+                },
+                ControlToken::Nobody,
+            );
+        }
+        self.opening.retain(|_, waiting| *waiting != handle);
+        let pool = tunnel.pool;
+        if !tunnel.was_up {
+            self.failed(sh, pool);
+            return Vec::new();
+        }
+        sh.event(Event::Tunnel {
+            handle,
+            change: TunnelChange::Down { pool, why },
+        });
+        sh.timers.set_earlier(Timer::Pool(pool), sh.mono());
+        let mut events = vec![OwnEvent::Down(handle)];
+        if pool == PoolId::Persona {
+            events.push(OwnEvent::Addresses);
+        }
+        events
+    }
+
+    /// Asks the endpoint to close and forgets the tunnel.
+    pub(crate) fn close(
+        &mut self,
+        sh: &mut Shared,
+        links: &mut Links,
+        routes: &mut Routes,
+        handle: TunnelHandle,
+        why: DownReason,
+    ) -> Vec<OwnEvent> {
+        self.ask_close(sh, links, handle);
+        self.down(sh, links, routes, handle, why)
+    }
+
+    /// Switches the persona; its tunnels end, since they are linked by their addresses.
+    pub(crate) fn set_persona(
+        &mut self,
+        sh: &mut Shared,
+        links: &mut Links,
+        routes: &mut Routes,
+        secret: Option<PersonaSecret>,
+    ) -> Vec<OwnEvent> {
+        if self.persona_key() == secret.as_ref().map(PersonaSecret::public) {
+            return Vec::new();
+        }
+        self.persona_secret = secret;
+        self.contact.clear();
+        self.builds.retain(|_, build| build.pool != PoolId::Persona);
+        let of_old: Vec<TunnelHandle> = self
+            .iter()
+            .filter(|(_, tunnel)| tunnel.pool == PoolId::Persona)
+            .map(|(handle, _)| handle)
+            .collect();
+        let mut events = Vec::new();
+        for handle in of_old {
+            events.extend(self.close(sh, links, routes, handle, DownReason::Closed));
+        }
+        sh.timers
+            .set_earlier(Timer::Pool(PoolId::Persona), sh.mono());
+        events
+    }
+
+    /// The persona's newest contact: to all its endpoints.
+    pub(crate) fn advertise(&mut self, sh: &mut Shared, links: &mut Links, contact: Vec<u8>) {
+        self.contact = contact;
+        let tunnels: Vec<TunnelHandle> = self
+            .iter()
+            .filter(|(_, t)| t.pool == PoolId::Persona && t.is_up())
+            .map(|(handle, _)| handle)
+            .collect();
+        for handle in tunnels {
+            self.request_advertise(sh, links, handle);
+        }
+    }
+}

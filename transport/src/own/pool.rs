@@ -1,0 +1,228 @@
+//! How many tunnels a pool wants, and when the next build starts.
+
+use super::{OwnEvent, OwnTunnels};
+use crate::{
+    api::{DownReason, Mono, PoolId, TunnelHandle},
+    links::Links,
+    routes::Routes,
+    shared::Shared,
+    status::{Readiness, Reason},
+    timers::Timer,
+    walks::Walks,
+};
+
+/// Builds wait for so many relays, or for so long after the first one.
+const ENOUGH_RELAYS: usize = 3;
+const PATIENCE_MS: u64 = 2_000;
+
+/// Build state of one pool.
+pub(super) struct Pool {
+    id: PoolId,
+    failures: u32,
+    not_before: Mono,
+    first_relay: Option<Mono>,
+    /// Tunnels in a row that gave way because their endpoints host no contacts, and when the next may.
+    pub(super) barren: u32,
+    pub(super) not_barren_before: Mono,
+    /// When contacts were last wanted, and whether that was just after the time before.
+    pub(super) wanted_at: Option<Mono>,
+    pub(super) urgent: bool,
+}
+
+impl Pool {
+    pub(super) const fn new(id: PoolId) -> Self {
+        Self {
+            id,
+            failures: 0,
+            not_before: Mono(0),
+            first_relay: None,
+            barren: 0,
+            not_barren_before: Mono(0),
+            wanted_at: None,
+            urgent: false,
+        }
+    }
+}
+
+impl OwnTunnels {
+    pub(super) fn pool_mut(&mut self, pool: PoolId) -> &mut Pool {
+        match pool {
+            PoolId::Lookup => &mut self.lookup,
+            PoolId::Persona => &mut self.persona,
+        }
+    }
+
+    /// How many tunnels a pool should have.
+    pub(crate) fn wanted(&self, sh: &Shared, pool: PoolId, relays: usize) -> usize {
+        if self.shutting_down {
+            return 0;
+        }
+        let most = relays.saturating_mul(sh.config.limits.tunnels_per_relay);
+        match pool {
+            PoolId::Lookup => sh.config.lookup_tunnels.min(most),
+            PoolId::Persona if self.persona_secret.is_some() => sh.config.persona_tunnels.min(most),
+            PoolId::Persona => 0,
+        }
+    }
+
+    fn missing(&self, sh: &Shared, pool: PoolId, relays: usize) -> usize {
+        let standing = self
+            .tunnels
+            .values()
+            .filter(|t| t.pool == pool && t.counts() && t.was_up)
+            .count();
+        self.wanted(sh, pool, relays)
+            .saturating_sub(standing + self.building(pool))
+    }
+
+    /// Starts builds as far as keys, caps and pauses allow; lets surplus suspects go.
+    pub(crate) fn tend(
+        &mut self,
+        sh: &mut Shared,
+        (links, routes, walks): (&mut Links, &mut Routes, &mut Walks),
+        pool: PoolId,
+        relays: usize,
+    ) -> Vec<OwnEvent> {
+        let events = self.drop_suspects(sh, links, routes, pool);
+        let missing = self.missing(sh, pool, relays);
+        let all_missing = missing + self.missing(sh, other(pool), relays);
+        let first = self.up(PoolId::Lookup) < sh.config.ready_at;
+        self.keys.order(sh, all_missing, first);
+        if missing == 0 || relays == 0 {
+            return events;
+        }
+        let now = sh.mono();
+        let state = self.pool_mut(pool);
+        let patience = state.first_relay.get_or_insert(now).plus_ms(PATIENCE_MS);
+        let wait = if relays < ENOUGH_RELAYS {
+            patience
+        } else {
+            Mono(0)
+        };
+        let at = state.not_before.max(wait);
+        if at > now {
+            sh.timers.set_earlier(Timer::Pool(pool), at);
+            return events;
+        }
+        let mut left = missing;
+        while left > 0
+            && self.building(pool) < sh.config.limits.builds_at_once
+            && self.len() < sh.config.limits.own_tunnels
+        {
+            if !self.start_build(sh, walks, pool) {
+                break;
+            }
+            left -= 1;
+        }
+        events
+    }
+
+    /// Suspects leave as soon as two others stand.
+    fn drop_suspects(
+        &mut self,
+        sh: &mut Shared,
+        links: &mut Links,
+        routes: &mut Routes,
+        pool: PoolId,
+    ) -> Vec<OwnEvent> {
+        let good = self
+            .tunnels
+            .values()
+            .filter(|t| t.pool == pool && t.is_up() && !t.suspect)
+            .count();
+        let suspects: Vec<TunnelHandle> = self
+            .iter()
+            .filter(|(_, t)| t.pool == pool && t.suspect)
+            .map(|(handle, _)| handle)
+            .collect();
+        if good < 2 {
+            return Vec::new();
+        }
+        suspects
+            .into_iter()
+            .flat_map(|handle| self.down(sh, links, routes, handle, DownReason::Silent))
+            .collect()
+    }
+
+    /// A build failed: a pause that grows.
+    pub(super) fn failed(&mut self, sh: &mut Shared, pool: PoolId) {
+        let (first, most) = sh.config.times.build_backoff_ms;
+        let now = sh.mono();
+        let state = self.pool_mut(pool);
+        state.failures = state.failures.saturating_add(1);
+        let pause = first
+            .saturating_mul(1 << state.failures.min(9).saturating_sub(1))
+            .min(most);
+        state.not_before = now.plus_ms(pause);
+        sh.timers.set_earlier(Timer::Pool(pool), now.plus_ms(pause));
+    }
+
+    /// A build succeeded: the next may start at once.
+    pub(super) fn succeeded(&mut self, sh: &mut Shared, pool: PoolId) {
+        let now = sh.mono();
+        let state = self.pool_mut(pool);
+        state.failures = 0;
+        state.not_before = now;
+        sh.timers.set_earlier(Timer::Pool(pool), now);
+    }
+
+    /// Whether lookups can start, and what is missing.
+    pub(crate) fn readiness(
+        &self,
+        sh: &Shared,
+        relays: usize,
+        joined: bool,
+        listed_peers: bool,
+    ) -> Readiness {
+        let up = self.up(PoolId::Lookup);
+        let wanted = self.wanted(sh, PoolId::Lookup, relays);
+        let ready_at = sh.config.ready_at.min(sh.config.lookup_tunnels);
+        let ready = up >= ready_at && !self.shutting_down;
+        let mut reasons = Vec::new();
+        if self.shutting_down {
+            reasons.push(Reason::ShuttingDown);
+        }
+        if relays == 0 {
+            reasons.push(if listed_peers {
+                Reason::NoBootstrapPeer
+            } else {
+                Reason::FirstOfItsNetwork
+            });
+        } else if !joined && listed_peers && !ready {
+            reasons.push(Reason::NoBootstrapPeer);
+        }
+        if relays > 0 && wanted < ready_at {
+            reasons.push(Reason::FewRelays);
+        }
+        if !ready && relays > 0 {
+            reasons.push(if self.lookup.failures >= 3 {
+                Reason::BuildsFail
+            } else {
+                Reason::Building
+            });
+        }
+        if up > 0 && up < 3 {
+            reasons.push(Reason::FewTunnels);
+        }
+        Readiness {
+            tunnels_up: up,
+            tunnels_wanted: wanted,
+            ready_at,
+            relays,
+            ready,
+            reasons,
+        }
+    }
+
+    /// The pool of a tunnel in building or standing.
+    pub(crate) fn pools(&self) -> [PoolId; 2] {
+        [self.lookup.id, self.persona.id]
+    }
+}
+
+const fn other(pool: PoolId) -> PoolId {
+    match pool {
+        PoolId::Lookup => PoolId::Persona,
+        PoolId::Persona => PoolId::Lookup,
+    }
+}

@@ -1,0 +1,126 @@
+//! The state of one own tunnel.
+
+use std::collections::VecDeque;
+
+use super::{Checking, Exchanging, control::Request};
+use crate::{
+    api::{CallGroup, Mono, PathKind, PoolId, TunnelHandle},
+    crypto::{layer::LayerKeys, tunnel::TunnelCipher, walk::EndpointAnswer},
+    ids::{Gate, RelayId, TunnelId},
+    links::LinkHandle,
+    status::TunnelView,
+};
+
+/// How far a tunnel is.
+pub(crate) enum Stage {
+    /// Another endpoint is asked for the descriptor of this one.
+    Checking(Box<Checking>),
+    /// A random wait before the first cell.
+    Waiting(Box<Exchanging>, Mono),
+    /// The RSA exchange is under way.
+    Exchanging(Box<Exchanging>),
+    /// A random wait before the first gate.
+    Confirmed(Mono),
+    /// Messages may use it.
+    Up,
+}
+
+/// The reply address of a tunnel.
+#[derive(Default)]
+pub(crate) struct Reply {
+    /// The gate that its endpoint has confirmed.
+    pub(crate) gate: Option<Gate>,
+    /// The gate that is being set.
+    pub(crate) setting: Option<Gate>,
+    /// The lookup that it serves.
+    pub(crate) group: Option<CallGroup>,
+    /// It has served a lookup before.
+    pub(crate) used: bool,
+}
+
+/// A control request under way.
+pub(crate) struct Active {
+    pub(super) number: u32,
+    pub(super) request: Request,
+    pub(super) sends: u8,
+    pub(super) next_at: Mono,
+    pub(super) since: Mono,
+}
+
+/// One own tunnel, from the walk's answer on.
+pub(crate) struct OwnTunnel {
+    pub(crate) pool: PoolId,
+    pub(crate) stage: Stage,
+    pub(crate) link: LinkHandle,
+    pub(crate) first_hop: RelayId,
+    /// Cells to the first hop carry it.
+    pub(crate) outgoing: TunnelId,
+    /// Cells from the first hop carry it.
+    pub(crate) incoming: TunnelId,
+    pub(crate) layers: Vec<LayerKeys>,
+    pub(crate) cipher: TunnelCipher,
+    pub(crate) answer: EndpointAnswer,
+    pub(crate) endpoint: RelayId,
+    /// The endpoint's descriptor is known from elsewhere.
+    pub(crate) confirmed: bool,
+    pub(crate) since: Mono,
+    pub(crate) build_us: u64,
+    pub(super) next_number: u32,
+    pub(super) queue: VecDeque<Request>,
+    pub(super) active: Option<Active>,
+    pub(crate) reply: Reply,
+    /// The persona's gate is open.
+    pub(crate) persona_gate: bool,
+    pub(crate) replace_at: Mono,
+    pub(crate) planned_end: Mono,
+    /// A replacement is wanted or stands.
+    pub(crate) retiring: bool,
+    /// Control requests stayed unanswered, but it is one of the last two.
+    pub(crate) suspect: bool,
+    pub(crate) was_up: bool,
+    pub(super) last_heard: Mono,
+    /// Calls over it that brought nothing, in a row.
+    pub(crate) unanswered: u32,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+impl OwnTunnel {
+    /// Messages may use it.
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up)
+    }
+
+    /// A lookup may have its answers sent here: its gate is open and enough life is left.
+    pub(crate) fn may_reply(&self, now: Mono, margin_ms: u64) -> bool {
+        self.is_up()
+            && self.reply.gate.is_some()
+            && self.reply.setting.is_none()
+            && self.planned_end >= now.plus_ms(margin_ms)
+    }
+
+    /// As shown to the operator.
+    pub(crate) fn view(&self, handle: TunnelHandle, now: Mono) -> TunnelView {
+        TunnelView {
+            handle,
+            pool: self.pool,
+            path: PathKind::Walk,
+            hops: self.layers.len(),
+            first_hop: self.first_hop,
+            endpoint: self.endpoint,
+            address: self.answer.address,
+            confirmed: self.confirmed,
+            up: self.is_up(),
+            age_s: now.since(self.since) / 1_000_000,
+            left_s: self.planned_end.since(now) / 1_000_000,
+            sent: self.sent,
+            received: self.received,
+            build_us: self.build_us,
+        }
+    }
+
+    /// Counts for the pool's size.
+    pub(crate) const fn counts(&self) -> bool {
+        !self.retiring && !self.suspect
+    }
+}

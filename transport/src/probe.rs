@@ -1,0 +1,91 @@
+//! For the tests crate only: what each role can read, reported as it reads it.
+//!
+//! Compiled with the feature `probe`, which the shipped binary never has. It reports; it changes nothing.
+
+use std::net::SocketAddr;
+
+use crate::{
+    api::TunnelHandle,
+    crypto::message::SealedRequest,
+    shared::Shared,
+    wire::{cell::Cell, frame::FrameBytes, message::RequestHeader},
+};
+
+/// Which way a cell travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the master to its endpoint.
+    FromMaster,
+    /// From the endpoint to its master.
+    ToMaster,
+}
+
+/// Something a role could read.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A neighbour's frame, decrypted by the link.
+    Frame(Box<FrameBytes>),
+    /// A cell as its endpoint reads it: type, length, data.
+    Cell(Direction, Vec<u8>),
+    /// A walk request left this node: whether the walk is its own, and the element that the next hop sees.
+    WalkSent {
+        /// Not somebody else's.
+        own: bool,
+        /// As on the wire.
+        element: [u8; 32],
+    },
+    /// A copy of a request of this node was sealed: what only this node and the recipient know.
+    RequestSealed {
+        /// Request id, reply address and gate, service.
+        header: RequestHeader,
+        /// The endpoint address that is asked.
+        to: SocketAddr,
+        /// What the answer will carry.
+        message_id: [u8; 16],
+        /// As on the wire behind the gate: names the copy.
+        enc: [u8; 32],
+        /// The tunnel that carries the request, and the one that its answer is awaited through.
+        tunnels: (TunnelHandle, TunnelHandle),
+    },
+}
+
+/// The listener.
+pub type Probe = Box<dyn FnMut(Seen) + Send>;
+
+pub(crate) fn endpoint_opened(sh: &mut Shared, direction: Direction, cell: &Cell) {
+    if let Some(probe) = &mut sh.probe {
+        probe(Seen::Cell(direction, cell.encode().to_vec()));
+    }
+}
+
+pub(crate) fn walk_sent(sh: &mut Shared, own: bool, element: [u8; 32]) {
+    if let Some(probe) = &mut sh.probe {
+        probe(Seen::WalkSent { own, element });
+    }
+}
+
+pub(crate) fn request_sealed(
+    sh: &mut Shared,
+    header: &RequestHeader,
+    to: SocketAddr,
+    sealed: &SealedRequest,
+    tunnels: (TunnelHandle, TunnelHandle),
+) {
+    if let Some(probe) = &mut sh.probe {
+        let enc = *crate::wire::bytes::part::<8, 32, _>(&sealed.datagram);
+        let message_id = sealed.pending.message_id;
+        probe(Seen::RequestSealed {
+            header: header.clone(),
+            to,
+            message_id,
+            enc,
+            tunnels,
+        });
+    }
+}
+
+pub(crate) fn frame_opened(sh: &mut Shared, frame: &FrameBytes) {
+    if let Some(probe) = &mut sh.probe {
+        probe(Seen::Frame(Box::new(*frame)));
+    }
+}

@@ -1,0 +1,143 @@
+//! What a node can tell about itself.
+
+use std::{fmt, net::SocketAddr};
+
+use crate::{
+    api::{PathKind, PoolId, TunnelHandle},
+    ids::RelayId,
+};
+
+/// Whether lookups can start, and what is missing in words a user can read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// Lookup tunnels that are up.
+    pub tunnels_up: usize,
+    /// Lookup tunnels wanted.
+    pub tunnels_wanted: usize,
+    /// Tunnels from which on lookups start.
+    pub ready_at: usize,
+    /// Verified relays known.
+    pub relays: usize,
+    /// Whether `tunnels_up` reaches `ready_at`.
+    pub ready: bool,
+    /// Why not, or what is degraded; most important first.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why a node is not ready or is degraded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No bootstrap peer has answered yet.
+    NoBootstrapPeer,
+    /// The list of peers is empty and nobody has dialled us: this node is the first of its network.
+    FirstOfItsNetwork,
+    /// Fewer relays are known than a tunnel needs.
+    FewRelays,
+    /// Tunnels are being built.
+    Building,
+    /// Builds fail; they are tried again with growing pauses.
+    BuildsFail,
+    /// With fewer than three tunnels a lookup must send through one of its reply tunnels.
+    FewTunnels,
+    /// The node has been told to stop.
+    ShuttingDown,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoBootstrapPeer => "no bootstrap peer has answered yet",
+            Self::FirstOfItsNetwork => {
+                "no other relay is known: this node is the first of its network"
+            }
+            Self::FewRelays => "too few relays are known to build a tunnel",
+            Self::Building => "tunnels are being built",
+            Self::BuildsFail => "tunnel builds fail; trying again",
+            Self::FewTunnels => "fewer than three tunnels: lookups share their reply tunnels",
+            Self::ShuttingDown => "shutting down",
+        })
+    }
+}
+
+/// One own tunnel as shown to the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelView {
+    /// Its name.
+    pub handle: TunnelHandle,
+    /// Which pool.
+    pub pool: PoolId,
+    /// How it was built.
+    pub path: PathKind,
+    /// Relays in it, the endpoint included: 1 to 12.
+    pub hops: usize,
+    /// The neighbour it starts at.
+    pub first_hop: RelayId,
+    /// Who ends it.
+    pub endpoint: RelayId,
+    /// Where messages for it arrive.
+    pub address: SocketAddr,
+    /// Whether the endpoint's descriptor was verified by our own directory or another endpoint.
+    pub confirmed: bool,
+    /// Usable.
+    pub up: bool,
+    /// Seconds since it was built.
+    pub age_s: u64,
+    /// Seconds until its planned end.
+    pub left_s: u64,
+    /// Messages sent through it.
+    pub sent: u64,
+    /// Messages that arrived through it.
+    pub received: u64,
+    /// Round trip of its build, µs.
+    pub build_us: u64,
+}
+
+/// Counters and sizes of the whole transport; all monotone since the start but for the sizes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams accepted, relay port and endpoint ports.
+    pub accepted: u64,
+    /// Datagrams dropped; by reason in [`crate::DropCounts`].
+    pub dropped: u64,
+    /// Cells forwarded for others as a relayer.
+    pub relayed_cells: u64,
+    /// Messages sent to the world as the endpoint of somebody's tunnel.
+    pub endpoint_sent: u64,
+    /// Messages delivered into tunnels that end here.
+    pub endpoint_delivered: u64,
+    /// Coins that fell on "endpoint".
+    pub coins_endpoint: u64,
+    /// Coins that fell on "relayer".
+    pub coins_relayer: u64,
+    /// Walks forwarded to a next hop.
+    pub walks_forwarded: u64,
+    /// Own walks started.
+    pub walks_started: u64,
+    /// Own walks that brought a tunnel.
+    pub walks_succeeded: u64,
+    /// Requests sent as messages, copies included.
+    pub requests_sent: u64,
+    /// Answers accepted.
+    pub answers_received: u64,
+    /// Requests that came to the persona.
+    pub requests_received: u64,
+    /// Datagrams sent from all ports.
+    pub datagrams_sent: u64,
+    /// RSA key pairs made.
+    pub rsa_keys: u64,
+}
+
+/// Sizes of every collection against its cap, for the operator and for tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// `(what, now, cap)`.
+    pub sizes: Vec<(&'static str, usize, usize)>,
+}
+
+impl Audit {
+    /// Every collection is within its cap.
+    #[must_use]
+    pub fn within_caps(&self) -> bool {
+        self.sizes.iter().all(|(_, now, cap)| now <= cap)
+    }
+}

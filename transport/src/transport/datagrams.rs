@@ -1,0 +1,171 @@
+//! Datagrams, by port and kind.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::Transport;
+use crate::{
+    api::Port,
+    crypto::session::plaintext,
+    drop_reason::DropReason,
+    links::LinkEvent,
+    packet::Packet,
+    policy::Profile,
+    routes::Route,
+    wire::{
+        datagram::{self, Datagram, Kind},
+        frame::{self, Frame},
+    },
+};
+
+impl Transport {
+    /// `Ok(Some(address))`: the packet is to be sent on from the relay port.
+    pub(super) fn on_datagram(
+        &mut self,
+        at: Port,
+        from: SocketAddr,
+        packet: &mut Packet,
+    ) -> Result<Option<SocketAddr>, DropReason> {
+        match at {
+            Port::Relay => self.on_relay_datagram(from, packet),
+            Port::Endpoint(token) => {
+                self.endpoint
+                    .on_datagram(&mut self.sh, &mut self.links, token, packet.bytes())?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn on_relay_datagram(
+        &mut self,
+        from: SocketAddr,
+        packet: &mut Packet,
+    ) -> Result<Option<SocketAddr>, DropReason> {
+        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
+        match Kind::of(datagram).ok_or(DropReason::UnknownKind)? {
+            Kind::Session => return self.on_session(from, packet),
+            Kind::WhoAreYou => self.on_question(from, datagram)?,
+            Kind::WhoAreYouAnswer => {
+                let events = self.directory.on_answer(&mut self.sh, from, datagram)?;
+                self.on_directory_events(events);
+            }
+            Kind::HandshakeInit => {
+                self.links.on_initiation(&mut self.sh, from, datagram)?;
+            }
+            Kind::HandshakeAnswer => {
+                if let Some(event) = self.links.on_answer(&mut self.sh, datagram)? {
+                    self.on_link_events(vec![event]);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stateless: the answer is as long as the question and costs one signature.
+    fn on_question(&mut self, from: SocketAddr, question: &Datagram) -> Result<(), DropReason> {
+        let own = self.descriptor.as_ref().ok_or(DropReason::NotARelay)?;
+        let source = match self.sh.config.policy.profile {
+            Profile::Production => SocketAddr::new(from.ip(), 0),
+            Profile::Test => from,
+        };
+        let now = self.sh.mono();
+        if !self.questions_per_source.take(source, now) || !self.questions.take(now) {
+            return Err(DropReason::RateLimited);
+        }
+        let asked = datagram::parse_who_are_you(question);
+        let answer =
+            datagram::who_are_you_answer(&self.keys, own, &asked.nonce, from, &mut self.sh.secrets);
+        self.sh
+            .transmit(Port::Relay, from, Packet::copy_of(&answer));
+        Ok(())
+    }
+
+    fn on_session(
+        &mut self,
+        from: SocketAddr,
+        packet: &mut Packet,
+    ) -> Result<Option<SocketAddr>, DropReason> {
+        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
+        let opened = self.links.open(&mut self.sh, datagram)?;
+        #[cfg(feature = "probe")]
+        crate::probe::frame_opened(&mut self.sh, plaintext(datagram));
+        let _ = from;
+        if opened.up {
+            self.on_link_events(vec![LinkEvent::Up(opened.link)]);
+        }
+        let decoded = frame::decode(plaintext(datagram))?;
+        let Frame::Cell { id } = decoded else {
+            let decoded = super::frames::own(decoded);
+            return self.on_frame(opened.link, decoded).map(|()| None);
+        };
+        match self
+            .routes
+            .get(opened.link, id)
+            .ok_or(DropReason::UnknownTunnel)?
+        {
+            route @ (Route::Forward(_) | Route::Back(_)) => {
+                let next = self.relays.pass(self.sh.now.mono, route, packet)?;
+                self.links.seal(&mut self.sh, next, packet).map(Some)
+            }
+            Route::Served(id) => {
+                let outcome = self.endpoint.on_cell(
+                    &mut self.sh,
+                    &mut self.links,
+                    &self.directory,
+                    id,
+                    packet,
+                )?;
+                self.on_cell_outcome(id, outcome).map(|()| None)
+            }
+            Route::Own(handle) => {
+                let events = self.own.on_cell(
+                    &mut self.sh,
+                    &mut self.links,
+                    &mut self.routes,
+                    handle,
+                    packet,
+                )?;
+                self.on_own_events(events).map(|()| None)
+            }
+            Route::Walk(_) => Err(DropReason::UnknownTunnel),
+        }
+    }
+
+    /// Relays that were verified, left, or cannot be used.
+    pub(super) fn on_directory_events(&mut self, events: Vec<crate::directory::DirectoryEvent>) {
+        use crate::{api::Event, directory::DirectoryEvent, timers::Timer};
+        for event in events {
+            match event {
+                DirectoryEvent::Verified { descriptor, new } => {
+                    if new {
+                        self.directory
+                            .spread(&mut self.sh, &self.links, descriptor.id());
+                    }
+                    self.link_if_wanted(&descriptor);
+                    for pool in self.own.pools() {
+                        self.sh
+                            .timers
+                            .set_earlier(Timer::Pool(pool), self.sh.now.mono);
+                    }
+                }
+                DirectoryEvent::Left => {}
+                DirectoryEvent::Trouble(address, trouble) => {
+                    self.sh.event(Event::Bootstrap { address, trouble })
+                }
+            }
+        }
+    }
+
+    /// Bootstrap peers are dialled at once, others only while few links stand: gossip needs some.
+    fn link_if_wanted(&mut self, descriptor: &Arc<crate::wire::descriptor::Descriptor>) {
+        const FEW: usize = 3;
+        let listed = self
+            .directory
+            .bootstrap
+            .relays()
+            .any(|relay| relay == descriptor.id());
+        if listed || self.links.len() < FEW {
+            self.links
+                .dial(&mut self.sh, self.descriptor.as_ref(), descriptor);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Timers and what sub-machines tell each other.
+
+use super::Transport;
+use crate::{
+    api::{Event, JobTicket, PoolId, PortError, PortToken},
+    drop_reason::DropReason,
+    links::{ControlToken, LinkEvent, LinkHandle},
+    own::{BuildContext, OwnEvent},
+    rsa::JobResult,
+    timers::Timer,
+};
+
+/// Timers served in one call, so that a clock that jumped cannot hold the driver.
+const TIMERS_AT_ONCE: usize = 10_000;
+
+impl Transport {
+    pub(super) fn on_timeout(&mut self) {
+        for _ in 0..TIMERS_AT_ONCE {
+            let Some(timer) = self.sh.timers.pop_due(self.sh.now.mono) else {
+                return;
+            };
+            self.on_timer(timer);
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) {
+        let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
+        match timer {
+            Timer::Link(link) => {
+                let events = links.on_timer(sh, self.descriptor.as_ref(), link);
+                self.on_link_events(events);
+            }
+            Timer::LinkProbe(link) => links.on_probe_timer(sh, link),
+            Timer::Gossip(link) => self.directory.on_gossip_timer(sh, links, link),
+            Timer::Directory => {
+                let events = self.directory.on_timer(sh);
+                self.on_directory_events(events);
+            }
+            Timer::Bootstrap => self.directory.on_bootstrap_timer(sh),
+            Timer::Walk(id) => self.on_walk_timer(id),
+            Timer::Relayed(id) => self.relays.on_timer(sh, links, routes, id),
+            Timer::Served(id) => self.endpoint.on_timer(sh, links, routes, id),
+            Timer::Ports => self.endpoint.on_ports_timer(sh),
+            Timer::Own(handle) => {
+                let mut context = BuildContext {
+                    links,
+                    routes,
+                    directory: &self.directory,
+                };
+                let events = self.own.on_timer(sh, &mut context, handle);
+                self.count(|this| this.on_own_events(events));
+            }
+            Timer::Pool(pool) => self.tend(pool),
+            Timer::Call(ticket) => self.calls.on_timer(sh, &mut self.own, links, ticket),
+            Timer::Group(group) => self.calls.on_group_timer(sh, &mut self.own, links, group),
+            Timer::Requests => self.requests.on_timer(sh),
+            Timer::Descriptor => self.issue_descriptor(),
+            Timer::Persist => self.directory.persist(sh),
+        }
+    }
+
+    pub(super) fn tend(&mut self, pool: PoolId) {
+        let machines = (&mut self.links, &mut self.routes, &mut self.walks);
+        let events = self
+            .own
+            .tend(&mut self.sh, machines, pool, self.directory.len());
+        self.count(|this| this.on_own_events(events));
+    }
+
+    pub(super) fn on_link_events(&mut self, events: Vec<LinkEvent>) {
+        for event in events {
+            match event {
+                LinkEvent::Up(link) => self.on_link_up(link),
+                LinkEvent::Dead {
+                    link,
+                    relay,
+                    silent,
+                } => {
+                    self.directory.link_down(link);
+                    if let Some(relay) = relay.filter(|_| silent) {
+                        let left = self.directory.silent(&mut self.sh, relay);
+                        self.on_directory_events(left.into_iter().collect());
+                    }
+                    for route in self.routes.on_link(link) {
+                        self.close_route(route, link);
+                    }
+                    if self.directory.len() == 0 {
+                        self.directory.start_over(&mut self.sh);
+                    }
+                }
+                LinkEvent::ControlFailed(_, ControlToken::Walk(walk)) => {
+                    if let Some(relay) = self.walks.asked(walk) {
+                        let left = self.directory.silent(&mut self.sh, relay);
+                        self.on_directory_events(left.into_iter().collect());
+                    }
+                    self.retry_walk(walk);
+                }
+                LinkEvent::ControlFailed(_, ControlToken::Nobody | ControlToken::Probe) => {}
+            }
+        }
+    }
+
+    fn on_link_up(&mut self, link: LinkHandle) {
+        self.directory.link_up(&mut self.sh, &mut self.links, link);
+        let presented = self
+            .links
+            .get_mut(link)
+            .and_then(|link| link.presented.take());
+        if let Some(descriptor) = presented {
+            self.links.name(link, &descriptor);
+            let considered = self.directory.consider_decoded(&mut self.sh, &descriptor);
+            self.count(|_| considered);
+        }
+    }
+
+    pub(super) fn on_own_events(&mut self, events: Vec<OwnEvent>) -> Result<(), DropReason> {
+        let mut result = Ok(());
+        for event in events {
+            match event {
+                OwnEvent::Up | OwnEvent::ReplyGate => {
+                    self.calls
+                        .tunnels_changed(&mut self.sh, &mut self.own, &mut self.links);
+                }
+                OwnEvent::Down(handle) => self.calls.tunnel_down(handle),
+                OwnEvent::Arrived(handle, pool, datagram) => {
+                    result = self.on_message(handle, pool, &datagram)
+                }
+                OwnEvent::Addresses => {
+                    let addresses = self.own.addresses(&self.sh);
+                    self.sh.event(Event::OwnAddresses(addresses));
+                }
+            }
+        }
+        result
+    }
+
+    /// A message came out of an own tunnel: the gate tells whether it is an answer or a request.
+    fn on_message(
+        &mut self,
+        via: crate::api::TunnelHandle,
+        pool: PoolId,
+        datagram: &[u8; 1_120],
+    ) -> Result<(), DropReason> {
+        let (sh, own, links) = (&mut self.sh, &mut self.own, &mut self.links);
+        let gate = datagram.first_chunk().copied().map(crate::ids::Gate);
+        let tunnel = own.get(via).ok_or(DropReason::UnknownTunnel)?;
+        if gate.is_some() && (gate == tunnel.reply.gate || gate == tunnel.reply.setting) {
+            return self.calls.on_response(sh, via, datagram);
+        }
+        if pool == PoolId::Persona {
+            return self.requests.on_request(sh, own, links, via, datagram);
+        }
+        Err(DropReason::GateClosed)
+    }
+
+    pub(super) fn on_port_opened(&mut self, token: PortToken, result: Result<(), PortError>) {
+        let Some(own) = &self.descriptor else { return };
+        let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
+        if let Some(walk) = self
+            .endpoint
+            .on_port_opened(sh, links, routes, own, (token, result))
+        {
+            self.answer_unopenable(&walk);
+        }
+    }
+
+    pub(super) fn on_job(&mut self, ticket: JobTicket, result: &JobResult) {
+        if self
+            .endpoint
+            .on_job(&mut self.sh, &mut self.links, ticket, result)
+        {
+            return;
+        }
+        match self.own.on_job(
+            &mut self.sh,
+            &mut self.links,
+            &mut self.routes,
+            ticket,
+            result,
+        ) {
+            Some(events) => self.count(|this| this.on_own_events(events)),
+            None => self.sh.drops.count(DropReason::StaleJob),
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The core itself: it owns the sub-machines, hands each input to the one that it concerns, and carries what one
+//! says to the others. No protocol detail lives here.
+
+mod commands;
+mod datagrams;
+mod dispatch;
+mod frames;
+mod walking;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::{
+    api::{Event, Input, Now, Output, Port, RelayView, Unix},
+    calls::{Calls, Requests},
+    config::{Config, Role},
+    directory::Directory,
+    drop_reason::{DropCounts, DropReason},
+    endpoint::Endpoint,
+    keys::RelayKeys,
+    limiter::{Bucket, Buckets},
+    links::Links,
+    own::OwnTunnels,
+    packet::Packet,
+    relay::RelayTable,
+    routes::Routes,
+    rsa::RsaSuite,
+    shared::Shared,
+    status::{Audit, Counters, Readiness, TunnelView},
+    timers::Timer,
+    walks::Walks,
+    wire::descriptor::Descriptor,
+};
+
+/// Our own descriptor is valid for a day and issued anew after half of it.
+const DESCRIPTOR_MINUTES: u32 = 1_440;
+
+/// What was saved at the last run.
+pub struct Restored {
+    /// Secret from which the relay's keys are derived; the only secret that may be kept on disk.
+    pub key_seed: [u8; 32],
+    /// Descriptors of relays that were verified then; verified again before use.
+    pub relays: Vec<[u8; 196]>,
+}
+
+/// What became of a datagram.
+#[derive(Debug)]
+pub enum Handled {
+    /// Send it on: the fast path of a relayer. Outputs may wait besides.
+    Forward {
+        /// From which socket.
+        from: Port,
+        /// Whereto.
+        to: SocketAddr,
+        /// The same buffer, transformed.
+        packet: Packet,
+    },
+    /// Taken in; outputs may wait.
+    Consumed,
+    /// Discarded and counted; the buffer comes back.
+    Dropped(DropReason, Packet),
+}
+
+/// DEUT as a state machine: links, tunnels as master, relayer and endpoint, messages.
+pub struct Transport {
+    sh: Shared,
+    keys: Arc<RelayKeys>,
+    descriptor: Option<Descriptor>,
+    links: Links,
+    directory: Directory,
+    routes: Routes,
+    walks: Walks,
+    relays: RelayTable,
+    endpoint: Endpoint,
+    own: OwnTunnels,
+    calls: Calls,
+    requests: Requests,
+    questions: Bucket,
+    questions_per_source: Buckets<SocketAddr>,
+    told: Readiness,
+}
+
+impl Transport {
+    /// A node; `seed` is the source of all its randomness. The first `poll_output` starts it.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        suite: Arc<dyn RsaSuite>,
+        restored: &Restored,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Self {
+        let mut sh = Shared::new(config, seed, now);
+        let keys = Arc::new(RelayKeys::from_seed(&restored.key_seed));
+        let own = matches!(sh.config.role, Role::Relay { .. }).then(|| keys.id());
+        let limits = sh.config.limits.clone();
+        let mut transport = Self {
+            links: Links::new(Arc::clone(&keys), &sh),
+            directory: Directory::new(own),
+            routes: Routes::default(),
+            walks: Walks::default(),
+            relays: RelayTable::default(),
+            endpoint: Endpoint::new(&mut sh, Arc::clone(&keys), Arc::clone(&suite)),
+            own: OwnTunnels::new(suite, own),
+            calls: Calls::default(),
+            requests: Requests::default(),
+            questions: Bucket::new(limits.who_are_you, now.mono),
+            questions_per_source: Buckets::new(limits.who_are_you_per_source, 4_096),
+            told: Readiness::default(),
+            descriptor: None,
+            keys,
+            sh,
+        };
+        transport.issue_descriptor();
+        for bytes in &restored.relays {
+            if let Err(reason) = transport.directory.consider(&mut transport.sh, bytes) {
+                transport.sh.drops.count(reason);
+            }
+        }
+        transport
+    }
+
+    /// Signs our descriptor for the next day.
+    fn issue_descriptor(&mut self) {
+        let Role::Relay {
+            address,
+            endpoint_ports,
+        } = self.sh.config.role
+        else {
+            return;
+        };
+        let Unix(now) = self.sh.now.unix;
+        let epoch = u32::try_from(now / 60).unwrap_or(u32::MAX);
+        let expiry = epoch.saturating_add(DESCRIPTOR_MINUTES);
+        let network = self.sh.config.policy.network;
+        self.descriptor = Some(Descriptor::sign(
+            &self.keys,
+            network,
+            address,
+            endpoint_ports,
+            epoch,
+            expiry,
+        ));
+        let again = self
+            .sh
+            .mono()
+            .plus_ms(u64::from(DESCRIPTOR_MINUTES) * 30_000);
+        self.sh.timers.set(Timer::Descriptor, again);
+    }
+
+    /// A datagram arrived on one of our ports.
+    pub fn handle_datagram(
+        &mut self,
+        now: Now,
+        at: Port,
+        from: SocketAddr,
+        mut packet: Packet,
+    ) -> Handled {
+        self.sh.now = now;
+        match self.on_datagram(at, from, &mut packet) {
+            Ok(forward) => {
+                self.sh.counters.accepted += 1;
+                match forward {
+                    Some(to) => {
+                        self.sh.counters.relayed_cells += 1;
+                        self.sh.counters.datagrams_sent += 1;
+                        Handled::Forward {
+                            from: Port::Relay,
+                            to,
+                            packet,
+                        }
+                    }
+                    None => Handled::Consumed,
+                }
+            }
+            Err(reason) => {
+                self.sh.counters.dropped += 1;
+                self.sh.drops.count(reason);
+                Handled::Dropped(reason, packet)
+            }
+        }
+    }
+
+    /// Anything else happened.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        self.sh.now = now;
+        match input {
+            Input::PortOpened { token, result } => self.on_port_opened(token, result),
+            Input::JobDone { ticket, result } => self.on_job(ticket, &result),
+            Input::Command(command) => self.on_command(command),
+            Input::Timeout => self.on_timeout(),
+        }
+    }
+
+    /// What to do next; until `Wait`.
+    pub fn poll_output(&mut self, now: Now) -> Output {
+        self.sh.now = now;
+        if self.sh.out.is_empty() {
+            self.tell_readiness();
+        }
+        if let Some(output) = self.sh.out.pop_front() {
+            return output;
+        }
+        match self.sh.timers.next() {
+            Some((at, timer)) => Output::Wait {
+                until: Some(at),
+                why: timer.why(),
+            },
+            None => Output::Wait {
+                until: None,
+                why: "nothing planned",
+            },
+        }
+    }
+
+    fn tell_readiness(&mut self) {
+        let readiness = self.readiness();
+        if readiness != self.told {
+            self.told = readiness.clone();
+            self.sh.event(Event::Ready(readiness));
+        }
+    }
+
+    /// Whether lookups can start, and what is missing.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let bootstrap = &self.directory.bootstrap;
+        self.own.readiness(
+            &self.sh,
+            self.directory.len(),
+            bootstrap.joined,
+            !bootstrap.is_empty(),
+        )
+    }
+
+    /// Own tunnels, oldest first.
+    #[must_use]
+    pub fn tunnels(&self, now: Now) -> Vec<TunnelView> {
+        self.own
+            .iter()
+            .map(|(handle, tunnel)| tunnel.view(handle, now.mono))
+            .collect()
+    }
+
+    /// Verified relays.
+    #[must_use]
+    pub fn relays(&self) -> Vec<RelayView> {
+        let view = |descriptor: &Arc<Descriptor>| {
+            let id = descriptor.id();
+            let linked = self
+                .links
+                .of_relay(id)
+                .is_some_and(|link| self.links.is_up(link));
+            RelayView {
+                id,
+                address: descriptor.address,
+                linked,
+            }
+        };
+        self.directory.all().map(view).collect()
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.sh.counters.clone()
+    }
+
+    /// Drops by reason since the start.
+    #[must_use]
+    pub const fn drops(&self) -> &DropCounts {
+        &self.sh.drops
+    }
+
+    /// How often a descriptor was refused, by the broken rule.
+    #[must_use]
+    pub const fn refused_descriptors(&self) -> &std::collections::BTreeMap<&'static str, u64> {
+        self.directory.refusals()
+    }
+
+    /// Our own descriptor; none for a client.
+    #[must_use]
+    pub fn own_descriptor(&self) -> Option<[u8; 196]> {
+        self.descriptor
+            .as_ref()
+            .map(|descriptor| *descriptor.bytes())
+    }
+
+    /// Tunnels that we carry for others: relayed, ending here.
+    #[must_use]
+    pub fn transit(&self) -> (usize, usize) {
+        (self.relays.len(), self.endpoint.len())
+    }
+
+    /// Sizes against caps.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        let limits = &self.sh.config.limits;
+        let tunnels = limits.own_tunnels + limits.transit_tunnels * 2 + limits.endpoint_tunnels;
+        let links_timers = limits.links * 3;
+        Audit {
+            sizes: vec![
+                ("links", self.links.len(), limits.links),
+                ("gossip states", self.directory.gossip.len(), limits.links),
+                ("relays", self.directory.len(), limits.relays),
+                ("questions", self.directory.questions(), limits.unverified),
+                ("shunned hosts", self.directory.shunned(), 4_096),
+                (
+                    "routes",
+                    self.routes.len(),
+                    tunnels + limits.transit_tunnels,
+                ),
+                (
+                    "walks",
+                    self.walks.len(),
+                    limits.transit_tunnels + limits.own_tunnels,
+                ),
+                ("relayed tunnels", self.relays.len(), limits.transit_tunnels),
+                (
+                    "served tunnels",
+                    self.endpoint.len(),
+                    limits.endpoint_tunnels,
+                ),
+                (
+                    "hosted contacts",
+                    self.endpoint.contacts(),
+                    limits.contacts_hosted,
+                ),
+                (
+                    "own tunnels",
+                    self.own.len(),
+                    limits.own_tunnels + 2 * limits.builds_at_once,
+                ),
+                (
+                    "keys in store",
+                    self.own.keys_in_store(),
+                    limits.keys_in_store.max(8) + 8,
+                ),
+                ("calls", self.calls.len(), limits.calls),
+                ("groups", self.calls.groups(), limits.groups),
+                (
+                    "remembered requests",
+                    self.requests.len(),
+                    limits.requests_remembered,
+                ),
+                (
+                    "sources of questions",
+                    self.questions_per_source.len(),
+                    4_096,
+                ),
+                (
+                    "timers",
+                    self.sh.timers.len(),
+                    links_timers + 2 * tunnels + limits.calls + limits.groups + 16,
+                ),
+            ],
+        }
+    }
+
+    /// Reports what each role can read; for the tests crate.
+    #[cfg(feature = "probe")]
+    pub fn set_probe(&mut self, probe: crate::probe::Probe) {
+        self.sh.probe = Some(probe);
+    }
+}

@@ -1,0 +1,268 @@
+//! Walks through this node: the coin, the next hop, the way back (protocol §6).
+
+use super::Transport;
+use crate::{
+    config::Role,
+    crypto::walk::Hop,
+    drop_reason::DropReason,
+    endpoint::{send_answer, unopenable},
+    ids::TunnelId,
+    links::{ControlToken, LinkHandle},
+    own::BuildContext,
+    policy::{FORWARD_PROBABILITY, Profile},
+    relay::Side,
+    routes::Route,
+    walks::{Forwarded, Origin, Sent, WalkContext, WalkEnd, WalkId},
+    wire::frame::{Control, WalkAnswer, WalkRequest},
+};
+
+impl Transport {
+    /// A neighbour wants a tunnel: its own, or somebody else's.
+    pub(super) fn on_walk_request(
+        &mut self,
+        link: LinkHandle,
+        request: &WalkRequest,
+    ) -> Result<(), DropReason> {
+        let now = self.sh.now.mono;
+        let neighbour = self.links.get_mut(link).ok_or(DropReason::UnknownSession)?;
+        if !neighbour.walks.take(now) {
+            return self.refuse_walk(link, request.id_back, DropReason::RateLimited);
+        }
+        let limits = &self.sh.config.limits;
+        let crowded = neighbour.tunnels >= limits.tunnels_per_neighbour
+            || self.walks.len() >= limits.transit_tunnels;
+        if crowded
+            || self.is_overloaded()
+            || self.own.shutting_down
+            || self.sh.config.role == Role::Client
+        {
+            return self.refuse_walk(link, request.id_back, DropReason::TableFull);
+        }
+        let hop = Hop::take(&request.element, &mut self.sh.secrets)
+            .map_err(|_| DropReason::BadElement)?;
+        if !self.routes.take_outgoing(link, request.id_back) {
+            return Err(DropReason::TunnelIdInUse);
+        }
+        let walk = Box::new(Forwarded {
+            prev: link,
+            id_back: request.id_back,
+            hop,
+        });
+        let (forward, of) = FORWARD_PROBABILITY;
+        if self.sh.below(u64::from(of)) >= u64::from(forward) {
+            self.sh.counters.coins_endpoint += 1;
+            self.serve_or_forward(walk);
+        } else {
+            self.sh.counters.coins_relayer += 1;
+            self.forward_walk(walk);
+        }
+        Ok(())
+    }
+
+    /// Tells the neighbour at once, so that it tries elsewhere.
+    fn refuse_walk(
+        &mut self,
+        link: LinkHandle,
+        id: TunnelId,
+        why: DropReason,
+    ) -> Result<(), DropReason> {
+        self.links.send_control(
+            &mut self.sh,
+            link,
+            &Control::TunnelClosed { id },
+            ControlToken::Nobody,
+        );
+        Err(why)
+    }
+
+    /// From 70 % of the transit tunnels on, requests are refused with rising probability.
+    fn is_overloaded(&mut self) -> bool {
+        let cap = self.sh.config.limits.transit_tunnels as u64;
+        let load = self.relays.len() as u64 * 100 / cap.max(1);
+        load >= 70 && self.sh.below(30) < load - 70
+    }
+
+    fn serve_or_forward(&mut self, walk: Box<Forwarded>) {
+        if !self.endpoint.can_serve(&self.sh) {
+            return self.forward_walk(walk);
+        }
+        if let Err(walk) = self.endpoint.serve(&mut self.sh, walk) {
+            self.forward_walk(walk);
+        }
+    }
+
+    fn forward_walk(&mut self, walk: Box<Forwarded>) {
+        let element = walk.hop.next_element();
+        let avoid = self.links.get(walk.prev).map(|link| link.address);
+        self.walks
+            .start(&mut self.sh, Origin::Forwarded(walk), element, avoid);
+    }
+
+    /// The delay or the deadline of a request is over.
+    pub(super) fn on_walk_timer(&mut self, id: WalkId) {
+        let mut context = WalkContext {
+            links: &mut self.links,
+            routes: &mut self.routes,
+            directory: &self.directory,
+            own: self.descriptor.as_ref(),
+        };
+        let end = self.walks.on_timer(&mut self.sh, &mut context, id);
+        self.on_walk_end(end);
+    }
+
+    /// The relay that we asked refused or is gone: another one.
+    pub(super) fn retry_walk(&mut self, id: WalkId) {
+        let mut context = WalkContext {
+            links: &mut self.links,
+            routes: &mut self.routes,
+            directory: &self.directory,
+            own: self.descriptor.as_ref(),
+        };
+        let end = self.walks.retry(&mut self.sh, &mut context, id);
+        self.on_walk_end(end);
+    }
+
+    fn on_walk_end(&mut self, end: Option<WalkEnd>) {
+        match end {
+            None => {}
+            Some(
+                WalkEnd::NoNextHop(Origin::Own(handle)) | WalkEnd::TimedOut(Origin::Own(handle)),
+            ) => {
+                self.own.walk_failed(&mut self.sh, handle);
+            }
+            Some(WalkEnd::TimedOut(Origin::Forwarded(walk))) => {
+                self.routes.free_outgoing(walk.prev, walk.id_back)
+            }
+            Some(WalkEnd::NoNextHop(Origin::Forwarded(walk))) => self.on_dead_end(walk),
+        }
+    }
+
+    /// No next hop. In the test profile, where a network may have three nodes, we become the endpoint.
+    fn on_dead_end(&mut self, walk: Box<Forwarded>) {
+        let small = self.sh.config.policy.profile == Profile::Test;
+        if small && self.endpoint.can_serve(&self.sh) {
+            match self.endpoint.serve(&mut self.sh, walk) {
+                Ok(()) => {}
+                Err(walk) => self.answer_unopenable(&walk),
+            }
+        } else {
+            self.answer_unopenable(&walk);
+        }
+    }
+
+    /// An answer of the same size that the master cannot open.
+    pub(super) fn answer_unopenable(&mut self, walk: &Forwarded) {
+        let (mut block, mut sealed) = unopenable(&mut self.sh);
+        walk.hop.wrap(&mut block, &mut sealed);
+        self.routes.free_outgoing(walk.prev, walk.id_back);
+        let id_fwd = TunnelId(u32::from_be_bytes(self.sh.secret()).max(1));
+        send_answer(
+            &mut self.sh,
+            &mut self.links,
+            walk.prev,
+            WalkAnswer {
+                id_back: walk.id_back,
+                id_fwd,
+                block,
+                sealed,
+            },
+        );
+    }
+
+    /// The answer to a request that we sent or passed on.
+    pub(super) fn on_walk_answer(
+        &mut self,
+        link: LinkHandle,
+        answer: WalkAnswer,
+    ) -> Result<(), DropReason> {
+        let Some(Route::Walk(id)) = self.routes.get(link, answer.id_back) else {
+            return Err(DropReason::UnexpectedWalkAnswer);
+        };
+        let (origin, sent) = self
+            .walks
+            .take(&mut self.sh, id)
+            .ok_or(DropReason::UnexpectedWalkAnswer)?;
+        match origin {
+            Origin::Own(handle) => {
+                let mut context = BuildContext {
+                    links: &mut self.links,
+                    routes: &mut self.routes,
+                    directory: &self.directory,
+                };
+                self.own
+                    .on_walk_answer(&mut self.sh, &mut context, handle, sent, &answer)
+            }
+            Origin::Forwarded(walk) => {
+                let result = self.pass_answer(&walk, sent, answer);
+                if result.is_err() {
+                    self.routes.forget(sent.link, sent.id_back);
+                    self.routes.free_outgoing(walk.prev, walk.id_back);
+                }
+                result
+            }
+        }
+    }
+
+    /// Adds our slot and layer, sets up both directions, sends the answer on.
+    fn pass_answer(
+        &mut self,
+        walk: &Forwarded,
+        sent: Sent,
+        answer: WalkAnswer,
+    ) -> Result<(), DropReason> {
+        let WalkAnswer {
+            id_back,
+            id_fwd,
+            mut block,
+            mut sealed,
+        } = answer;
+        if self.relays.len() >= self.sh.config.limits.transit_tunnels
+            || !self.links.is_up(walk.prev)
+        {
+            return Err(DropReason::TableFull);
+        }
+        if !self.routes.take_outgoing(sent.link, id_fwd) {
+            return Err(DropReason::TunnelIdInUse);
+        }
+        let id = self.relays.next_id();
+        let Some(incoming) = self
+            .routes
+            .fresh(&mut self.sh, walk.prev, Route::Forward(id))
+        else {
+            self.routes.free_outgoing(sent.link, id_fwd);
+            return Err(DropReason::TableFull);
+        };
+        self.routes.set(sent.link, id_back, Route::Back(id));
+        let prev = Side {
+            link: walk.prev,
+            incoming,
+            outgoing: walk.id_back,
+        };
+        let next = Side {
+            link: sent.link,
+            incoming: id_back,
+            outgoing: id_fwd,
+        };
+        self.relays.insert(
+            &mut self.sh,
+            &mut self.links,
+            id,
+            prev,
+            next,
+            walk.hop.layers(),
+        );
+        walk.hop.wrap(&mut block, &mut sealed);
+        send_answer(
+            &mut self.sh,
+            &mut self.links,
+            walk.prev,
+            WalkAnswer {
+                id_back: walk.id_back,
+                id_fwd: incoming,
+                block,
+                sealed,
+            },
+        );
+        Ok(())
+    }
+}
