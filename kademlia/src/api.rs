@@ -208,6 +208,8 @@ pub enum DhtOutput {
         /// What for, for logs.
         why: &'static str,
     },
+    /// The endpoints of that pool brought nobody new for a while: let one tunnel give way to another.
+    WantOtherEndpoints(OnBehalf),
     /// This plane needs contacts: ask endpoints of that pool for some. At most one per second.
     WantSeeds(OnBehalf),
 }

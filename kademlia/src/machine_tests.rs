@@ -83,7 +83,10 @@ impl Rig {
                     });
                 }
                 DhtOutput::Wait { .. } => return,
-                DhtOutput::Advertise(_) | DhtOutput::Progress(..) | DhtOutput::WantSeeds(_) => {}
+                DhtOutput::Advertise(_)
+                | DhtOutput::Progress(..)
+                | DhtOutput::WantOtherEndpoints(_)
+                | DhtOutput::WantSeeds(_) => {}
             }
         }
     }

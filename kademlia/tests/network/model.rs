@@ -407,6 +407,7 @@ impl Model {
                 self.look_at(number, &body, on_behalf);
                 self.carry(number, ticket, &to, body);
             }
+            DhtOutput::WantOtherEndpoints(_) => {}
             DhtOutput::WantSeeds(plane) => self.schedule(20_000, Event::Seeds(number, plane)),
             DhtOutput::Wait { .. } => unreachable!("ends the drain"),
         }

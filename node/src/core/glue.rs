@@ -120,6 +120,9 @@ impl Core {
                 };
                 self.tell(now, call);
             }
+            DhtOutput::WantOtherEndpoints(on_behalf) => {
+                self.tell(now, Command::MoveOn(pool(on_behalf)));
+            }
             DhtOutput::WantSeeds(on_behalf) => self.tell(now, Command::WantSeeds(pool(on_behalf))),
             DhtOutput::Wait { .. } => {}
         }

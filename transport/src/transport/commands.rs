@@ -40,6 +40,10 @@ impl Transport {
                 self.count(|this| this.on_own_events(events));
             }
             Command::Advertise(contact) => own.advertise(sh, links, contact),
+            Command::MoveOn(pool) => {
+                let events = own.move_on(sh, pool);
+                self.count(|this| this.on_own_events(events));
+            }
             Command::WantSeeds(pool) => own.want_seeds(sh, links, pool),
             Command::Reply { to, body } => self.requests.reply(sh, own, links, to, body),
             Command::EchoAll => own.echo_all(sh, links),
