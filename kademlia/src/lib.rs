@@ -28,6 +28,8 @@ mod magnet;
 mod persona;
 mod rpc;
 mod seeding;
+#[cfg(feature = "probe")]
+pub mod stand_in;
 pub mod store;
 mod table;
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub mod packet;
 pub mod policy;
 #[cfg(feature = "probe")]
 pub mod probe;
+#[cfg(feature = "probe")]
+pub mod stand_in;
 mod relay;
 mod routes;
 pub mod rsa;
