@@ -228,6 +228,18 @@ impl Core {
         self.transport.own_descriptor()
     }
 
+    /// The persona's routing table, far buckets first.
+    #[must_use]
+    pub fn table(&self, now: Now) -> Vec<deut_kademlia::TableEntry> {
+        self.kademlia.table(&dht_now(now))
+    }
+
+    /// The contact that the persona advertises; none while it has no addresses.
+    #[must_use]
+    pub fn persona_contact(&self, now: Now) -> Option<deut_kademlia::Contact> {
+        self.kademlia.persona_contact(&dht_now(now)).cloned()
+    }
+
     /// The persona's public key; none while it is off.
     #[must_use]
     pub fn persona_key(&self) -> Option<[u8; 32]> {

@@ -1,6 +1,8 @@
 //! Whole networks under test. Stand-ins and broken twins live here and only here.
 
 pub mod curves;
+pub mod hostile;
 pub mod net;
 pub mod observe;
+pub mod sim;
 pub mod stand_in;
