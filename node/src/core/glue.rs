@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use deut_kademlia::{
-    Contact, DhtInput, DhtOutput, EndpointAddress, IncomingTicket, OnBehalf, PersonaSecret,
+    Contact, DhtInput, DhtOutput, EndpointAddress, Failure, IncomingTicket, OnBehalf,
+    PersonaSecret, TunnelTag,
 };
 use deut_transport::{
     api::{
         CallError, CallTicket, Command, Destination, Event, Input, Now, PoolId, ReplyToken,
-        Service, Unix,
+        Service, TunnelHandle, Unix,
     },
     ids::PersonaKey,
     keys,
@@ -50,7 +51,11 @@ impl Core {
                     .push_back(CoreEvent::Bootstrap { address, trouble });
             }
             Event::Echo { handle, round_trip } => self.echoes.back(handle, round_trip),
-            Event::Failed { ticket, why } => self.failed(now, ticket, why),
+            Event::Failed {
+                ticket,
+                why,
+                sent_by,
+            } => self.failed(now, ticket, why, &sent_by),
             Event::OwnAddresses(addresses) => {
                 let addresses = addresses
                     .into_iter()
@@ -192,9 +197,9 @@ impl Core {
         self.events.push_back(CoreEvent::CallFailed { ticket, why });
     }
 
-    fn failed(&mut self, now: Now, ticket: CallTicket, why: CallError) {
+    fn failed(&mut self, now: Now, ticket: CallTicket, why: CallError, sent_by: &[TunnelHandle]) {
         match caller(ticket) {
-            Caller::Dht(ticket) => self.dht_input(now, DhtInput::Failed(ticket, None)),
+            Caller::Dht(ticket) => self.dht_input(now, DhtInput::Failed(ticket, failure(sent_by))),
             Caller::Application(ticket) => {
                 if self.calls.close(ticket) {
                     self.tell(now, Command::EndGroup(application_group(ticket)));
@@ -244,6 +249,16 @@ pub(super) fn dht_now(now: Now) -> deut_kademlia::Now {
 
 fn dht_unix(unix: Unix) -> deut_kademlia::Unix {
     deut_kademlia::Unix(unix.0)
+}
+
+fn failure(sent_by: &[TunnelHandle]) -> Failure {
+    match sent_by {
+        [] => Failure::NotSent,
+        [first, others @ ..] if others.iter().all(|other| other == first) => {
+            Failure::Over(TunnelTag(first.0))
+        }
+        _ => Failure::OverSeveral,
+    }
 }
 
 fn endpoint(address: SocketAddr) -> EndpointAddress {
