@@ -222,16 +222,25 @@ impl Calls {
             reply,
             at: sh.mono(),
         });
-        let (pool, copies) = (call.pool, call.attempts.len());
-        let short_ms = self.patience(pool).short_ms(&sh.config.times);
+        self.copy_sent(sh, ticket);
+    }
+
+    /// Plans the next copy. A call that waited for tunnels has its whole time from the first copy on.
+    fn copy_sent(&mut self, sh: &Shared, ticket: CallTicket) {
+        let Some(pool) = self.calls.get(&ticket).map(|call| call.pool) else {
+            return;
+        };
+        let (now, times) = (sh.mono(), &sh.config.times);
+        let patience = self.patience(pool);
+        let (next, end) = (
+            now.plus_ms(patience.short_ms(times)),
+            now.plus_ms(patience.full_ms(times)),
+        );
         if let Some(call) = self.calls.get_mut(&ticket) {
-            call.short_at = (copies < ATTEMPTS).then(|| sh.mono().plus_ms(short_ms));
+            let copies = call.attempts.len();
+            call.short_at = (copies < ATTEMPTS).then_some(next);
             if copies == 1 {
-                // A call that waited for tunnels has its whole time from now on.
-                let rest = self.patience(pool).full_ms(&sh.config.times);
-                if let Some(call) = self.calls.get_mut(&ticket) {
-                    call.full_at = call.full_at.max(sh.mono().plus_ms(rest));
-                }
+                call.full_at = call.full_at.max(end);
             }
         }
     }
