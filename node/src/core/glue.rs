@@ -15,6 +15,8 @@ use deut_transport::{
     keys,
 };
 
+#[cfg(feature = "probe")]
+use super::Lie;
 use super::{
     Core, CoreCommand, CoreEvent,
     api::APPLICATION_POOL,
@@ -222,6 +224,13 @@ impl Core {
     }
 
     fn request(&mut self, now: Now, reply: ReplyToken, service: Service, body: Vec<u8>) {
+        #[cfg(feature = "probe")]
+        if let Some(lie) = self.liar.as_mut().and_then(|liar| liar(&body)) {
+            if let Lie::Answer(body) = lie {
+                self.tell(now, Command::Reply { to: reply, body });
+            }
+            return;
+        }
         if service == Service::KADEMLIA {
             self.dht_input(now, DhtInput::Request(IncomingTicket(reply.0), body));
         } else if service >= Service::FIRST_APPLICATION {
