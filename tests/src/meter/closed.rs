@@ -44,9 +44,7 @@ pub fn binomial(n: usize, k: usize, p: f64) -> f64 {
     if p == 0.0 || p == 1.0 {
         return f64::from(u8::from(k == if p == 0.0 { 0 } else { n }));
     }
-    let ways: f64 = (1..=k)
-        .map(|i| ((n - k + i) as f64 / i as f64).ln())
-        .sum();
+    let ways: f64 = (1..=k).map(|i| ((n - k + i) as f64 / i as f64).ln()).sum();
     (ways + k as f64 * p.ln() + (n - k) as f64 * f64::ln_1p(-p)).exp()
 }
 
@@ -102,10 +100,11 @@ pub fn entropy(p: f64, others: f64) -> f64 {
 }
 
 impl Size {
-    /// The size with the attacker's share rounded to whole relays.
+    /// The size with the attacker's share rounded to whole relays, one at least.
     #[must_use]
     pub fn of(relays: usize, c: f64) -> Self {
-        let colluders = (c * relays as f64).round() as usize;
+        let least = usize::from(c > 0.0);
+        let colluders = ((c * relays as f64).round() as usize).max(least);
         Self {
             relays,
             colluders: colluders.min(relays.saturating_sub(4)),
@@ -186,7 +185,9 @@ impl Size {
             }
             left -= 1.0;
         }
-        let ways: f64 = (1..=bad).map(|i| (guards - bad + i) as f64 / i as f64).product();
+        let ways: f64 = (1..=bad)
+            .map(|i| (guards - bad + i) as f64 / i as f64)
+            .product();
         odds * ways
     }
 

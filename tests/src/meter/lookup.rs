@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rand::{RngExt, rngs::StdRng};
 
 use super::{
-    closed::{binomial, distinct, ever, guessed},
+    closed::{Size, binomial, distinct, ever, guessed},
     estimate::{Estimate, Ratio},
     path::{Colluders, Path, Relay},
     source::{FEWEST, Network, Trial, generator},
@@ -75,6 +75,8 @@ pub struct Lookup {
     pub replies: Vec<Path>,
     /// Its requests, second copies included.
     pub requests: Vec<Asked>,
+    /// Requests that left by one of the reply tunnels: none, while the node has three tunnels.
+    pub returning: usize,
 }
 
 /// The tunnels that belong together for the attacker; `told` says which requests it read.
@@ -150,6 +152,7 @@ pub fn drawn(
 ) -> Option<Estimate> {
     let tunnels = shape.replies + shape.requests;
     let mut source = network.source(c, tunnels, seed)?;
+    let share = Size::of(network.relays(), c).first_bad();
     let mut rng = generator(seed, &format!("lookup {shape:?} {what:?}"), c, tunnels);
     let (mut trial, mut right) = (Trial::new(), Ratio::default());
     while source.next(&mut trial) {
@@ -159,7 +162,7 @@ pub fn drawn(
             .enumerate()
             .map(|(i, send)| {
                 let reply = rng.random_range(0..shape.replies);
-                (send, reply, i < shape.on_key || rng.random::<f64>() < c)
+                (send, reply, i < shape.on_key || rng.random::<f64>() < share)
             })
             .collect();
         let paths = linked(what, replies, &requests);
@@ -167,7 +170,7 @@ pub fn drawn(
         let master = trial.paths.first().map(|path| path.master);
         right.count(trial.sample, guess.is_some() && guess == master);
     }
-    Some(right.estimate().against(named(forward, c, shape, what)))
+    Some(right.estimate().against(named(forward, share, shape, what)))
 }
 
 /// The same for lookups that nodes really made; personas on the attacker's relays are its own.
@@ -181,21 +184,24 @@ pub fn recorded(
     what: Linked,
     seed: u64,
 ) -> Option<Estimate> {
-    let colluders = super::closed::Size::of(relays, c).colluders;
+    let size = Size::of(relays, c);
     let mut rng = generator(seed, &format!("recorded lookups {what:?}"), c, 0);
     let (mut right, mut exact) = (Ratio::default(), 0.0);
-    for (sample, lookup) in lookups.iter().enumerate() {
+    let mut sorted: Vec<&Lookup> = lookups.iter().collect();
+    // Lookups of one node share its tunnels: one sample.
+    sorted.sort_by_key(|lookup| lookup.master);
+    for lookup in sorted {
         let shape = Shape {
             replies: lookup.replies.len(),
             requests: lookup.requests.len(),
             on_key: 0,
         };
-        exact += named(forward, c, shape, what) / lookups.len() as f64;
+        exact += named(forward, size.first_bad(), shape, what) / lookups.len() as f64;
         for _ in 0..ATTACKERS {
             let others: Vec<Relay> = (0..relays as Relay)
                 .filter(|relay| *relay != lookup.master)
                 .collect();
-            let attacker = Colluders::these(relays, &sample_of(others, colluders, &mut rng));
+            let attacker = Colluders::these(relays, &sample_of(others, size.colluders, &mut rng));
             let told = |asked: &Asked| asked.recipient.is_some_and(|relay| attacker.owns(relay));
             let requests: Vec<(&Path, usize, bool)> = lookup
                 .requests
@@ -204,7 +210,7 @@ pub fn recorded(
                 .collect();
             let paths = linked(what, &lookup.replies, &requests);
             let guess = names(&paths, &attacker, &mut rng);
-            right.count(sample as u64, guess == Some(lookup.master));
+            right.count(u64::from(lookup.master), guess == Some(lookup.master));
         }
     }
     (lookups.len() as u64 >= FEWEST).then(|| right.estimate().against(exact))

@@ -10,16 +10,28 @@
 pub mod closed;
 pub mod crowds;
 pub mod estimate;
+pub mod even;
 pub mod lookup;
 pub mod path;
 pub mod record;
+pub mod report;
+pub mod scenes;
 pub mod source;
+pub mod table;
+pub mod tables;
 pub mod tunnel;
 
 pub use estimate::Estimate;
 pub use path::{Capture, Colluders, Path, Paths, Relay};
 pub use record::Recorder;
+pub use report::{Report, report};
 pub use source::{Network, OnPaper, Rules};
 
 /// Shares of the attacker that the tables show.
 pub const SHARES: [f64; 5] = [0.01, 0.05, 0.10, 0.20, 0.30];
+
+/// P(a relay of a walk passes it on).
+pub const FORWARD: f64 = {
+    let (forward, of) = deut_transport::policy::FORWARD_PROBABILITY;
+    forward as f64 / of as f64
+};

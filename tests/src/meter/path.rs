@@ -128,7 +128,9 @@ mod tests {
         assert_eq!((first.at, first.predecessor), (0, 0));
         assert_eq!(path(0, &[1, 2, 5]).capture(&attacker), None);
         assert_eq!(
-            path(0, &[1, 2, 5]).capture(&Colluders::From(5)).map(|c| c.at),
+            path(0, &[1, 2, 5])
+                .capture(&Colluders::From(5))
+                .map(|c| c.at),
             Some(2)
         );
     }

@@ -144,6 +144,7 @@ pub fn guessed(
     seed: u64,
 ) -> Option<Estimate> {
     let mut source = network.source(c, linked, seed)?;
+    let share = Size::of(network.relays(), c).first_bad();
     let mut ties = generator(seed, "ties", c, linked);
     let (mut trial, mut right, mut notes) = (Trial::new(), Ratio::default(), BTreeMap::new());
     while source.next(&mut trial) {
@@ -153,7 +154,11 @@ pub fn guessed(
         let guess = top_guess(&notes, &mut ties);
         right.count(trial.sample, guess.is_some() && guess == master);
     }
-    Some(right.estimate().against(closed::guessed(forward, c, linked)))
+    Some(
+        right
+            .estimate()
+            .against(closed::guessed(forward, share, linked)),
+    )
 }
 
 /// P(one of `linked` walks at least has a bad first hop).
@@ -181,7 +186,8 @@ pub fn onion_exposed(
     };
     share_of_trials(network, c, linked, seed, |path, attacker| {
         let ends = [path.hops.first(), path.hops.last()];
-        ends.iter().all(|end| end.is_some_and(|hop| attacker.owns(*hop)))
+        ends.iter()
+            .all(|end| end.is_some_and(|hop| attacker.owns(*hop)))
     })
     .map(|estimate| estimate.against(exact))
 }
