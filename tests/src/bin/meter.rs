@@ -7,7 +7,8 @@ use std::{
 
 use clap::Parser;
 use deut_tests::meter::{
-    FORWARD, Network, OnPaper, Report, Rules, SHARES, even, report, scenes, table::Table, tables,
+    FORWARD, Network, OnPaper, Report, Rules, SHARES, even, lookup_tables, report, scenes,
+    table::Table, tables,
 };
 use serde_json::json;
 
@@ -50,8 +51,8 @@ fn on_paper(options: &Options) -> Vec<Table> {
     };
     let reports = reports(&network, options.seed);
     let mut all = tables::tunnels(&reports, "walk", "walks on paper");
-    all.extend(tables::lookups(&reports));
-    all.push(tables::alone(&reports[0]));
+    all.extend(lookup_tables::lookups(&reports));
+    all.push(lookup_tables::alone(&reports[0]));
     all.push(tables::onions(
         network.relays,
         options.samples,
@@ -79,7 +80,11 @@ fn recorded(options: &Options) -> Result<Vec<Table>, String> {
         &of,
     ));
     let lookups = scenes::lookups(nodes, options.lookups as usize, options.seed);
-    all.push(tables::recorded_lookups(&lookups, nodes, options.seed));
+    all.push(lookup_tables::recorded_lookups(
+        &lookups,
+        nodes,
+        options.seed,
+    ));
     Ok(all)
 }
 

@@ -6,7 +6,8 @@
 use super::{
     closed::{crowds_seen, crowds_seen_twice},
     estimate::{Estimate, Ratio},
-    source::{Crowd, Rules, Sampler, Source, Trial, generator},
+    sampler::{Crowd, Rules, Sampler},
+    source::{Source, Trial, generator},
 };
 
 /// Forwarding probability.

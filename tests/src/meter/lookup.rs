@@ -12,6 +12,7 @@ use super::{
     closed::{Size, binomial, distinct, ever, guessed},
     estimate::{Estimate, Ratio},
     path::{Colluders, Path, Relay},
+    sampler::{Crowd, Rules, Sampler},
     source::{FEWEST, Network, Trial, generator},
     tunnel::{note, top_guess},
 };
@@ -214,6 +215,28 @@ pub fn recorded(
         }
     }
     (lookups.len() as u64 >= FEWEST).then(|| right.estimate().against(exact))
+}
+
+/// The same lookups, `times` over, with tunnels drawn by the rules among as many relays.
+#[must_use]
+pub fn redrawn(
+    lookups: &[Lookup],
+    relays: usize,
+    forward: f64,
+    (times, seed): (usize, u64),
+) -> Vec<Lookup> {
+    let crowd = Crowd::even(Size::of(relays, 0.0));
+    let rng = generator(seed, "redrawn", 0.0, relays);
+    let mut sampler = Sampler::new(Rules::walk(forward), crowd, 1, 0, rng);
+    let mut all: Vec<Lookup> = (0..times).flat_map(|_| lookups.to_vec()).collect();
+    for lookup in &mut all {
+        let sends = lookup.requests.iter_mut().map(|asked| &mut asked.send);
+        for path in lookup.replies.iter_mut().chain(sends) {
+            sampler.draw(path);
+            path.swap(0, lookup.master);
+        }
+    }
+    all
 }
 
 fn sample_of(mut from: Vec<Relay>, count: usize, rng: &mut StdRng) -> Vec<Relay> {

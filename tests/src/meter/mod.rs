@@ -12,9 +12,11 @@ pub mod crowds;
 pub mod estimate;
 pub mod even;
 pub mod lookup;
+pub mod lookup_tables;
 pub mod path;
 pub mod record;
 pub mod report;
+pub mod sampler;
 pub mod scenes;
 pub mod source;
 pub mod table;
@@ -25,7 +27,8 @@ pub use estimate::Estimate;
 pub use path::{Capture, Colluders, Path, Paths, Relay};
 pub use record::Recorder;
 pub use report::{Report, report};
-pub use source::{Network, OnPaper, Rules};
+pub use sampler::Rules;
+pub use source::{Network, OnPaper};
 
 /// Shares of the attacker that the tables show.
 pub const SHARES: [f64; 5] = [0.01, 0.05, 0.10, 0.20, 0.30];

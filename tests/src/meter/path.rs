@@ -19,6 +19,17 @@ impl Path {
         self.hops.last().copied()
     }
 
+    /// Gives two relays each other's place.
+    pub fn swap(&mut self, one: Relay, other: Relay) {
+        for relay in self.hops.iter_mut().chain([&mut self.master]) {
+            if *relay == one {
+                *relay = other;
+            } else if *relay == other {
+                *relay = one;
+            }
+        }
+    }
+
     /// Every hop with the relay before it, the master before the first.
     pub fn steps(&self) -> impl Iterator<Item = (Relay, Relay)> + '_ {
         let before = std::iter::once(self.master).chain(self.hops.iter().copied());

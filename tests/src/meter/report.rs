@@ -5,7 +5,8 @@ use super::{
     closed::{self, Size},
     estimate::Estimate,
     lookup::{self, Linked, REPLIES, REQUESTS, Shape},
-    source::{First, Network, OnPaper, Rules},
+    sampler::{First, Rules},
+    source::{Network, OnPaper},
     tunnel::{self, LINKED, Tunnels},
 };
 

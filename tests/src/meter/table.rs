@@ -71,6 +71,9 @@ impl Cell {
 /// A probability in per cent, with as many digits as it needs.
 #[must_use]
 pub fn percent(p: f64) -> String {
+    if (0.999_5..1.0).contains(&p) {
+        return "> 99.9 %".to_owned();
+    }
     let p = 100.0 * p;
     let digits = if p >= 10.0 || p == 0.0 {
         1

@@ -181,8 +181,8 @@ pub fn onion_exposed(
 ) -> Option<Estimate> {
     let size = Size::of(network.relays, c);
     let exact = match network.rules.first {
-        super::source::First::Fresh => closed::ever(size.onion(), linked),
-        super::source::First::Guards(guards) => size.onion_guarded(guards, linked),
+        super::sampler::First::Fresh => closed::ever(size.onion(), linked),
+        super::sampler::First::Guards(guards) => size.onion_guarded(guards, linked),
     };
     share_of_trials(network, c, linked, seed, |path, attacker| {
         let ends = [path.hops.first(), path.hops.last()];
