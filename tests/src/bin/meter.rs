@@ -19,6 +19,9 @@ struct Options {
     /// One JSON document instead of tables.
     #[arg(long)]
     json: bool,
+    /// Only the table of this name (the names are in the JSON document).
+    #[arg(long, value_name = "NAME")]
+    table: Option<String>,
     /// Same seed, same figures.
     #[arg(long, default_value_t = 2026)]
     seed: u64,
@@ -39,11 +42,24 @@ struct Options {
     lookups: u32,
 }
 
+impl Options {
+    /// Whether a table of real cores (or of paper) is wanted.
+    fn wants(&self, recorded: bool) -> bool {
+        let is_recorded = |name: &String| name.contains("recorded");
+        self.table
+            .as_ref()
+            .is_none_or(|name| is_recorded(name) == recorded)
+    }
+}
+
 fn reports(network: &dyn Network, seed: u64) -> Vec<Report> {
     SHARES.map(|c| report(network, c, seed)).into()
 }
 
 fn on_paper(options: &Options) -> Vec<Table> {
+    if !options.wants(false) {
+        return Vec::new();
+    }
     let network = OnPaper {
         rules: Rules::walk(FORWARD),
         relays: options.relays as usize,
@@ -64,7 +80,7 @@ fn on_paper(options: &Options) -> Vec<Table> {
 
 fn recorded(options: &Options) -> Result<Vec<Table>, String> {
     let nodes = options.nodes as usize;
-    if nodes == 0 {
+    if nodes == 0 || !options.wants(true) {
         return Ok(Vec::new());
     }
     if nodes < 20 {
@@ -114,6 +130,13 @@ fn main() -> ExitCode {
             _ = writeln!(io::stderr(), "{why}");
             return ExitCode::FAILURE;
         }
+    }
+    if let Some(name) = &options.table {
+        all.retain(|table| table.name == *name);
+    }
+    if all.is_empty() {
+        _ = writeln!(io::stderr(), "there is no such table");
+        return ExitCode::FAILURE;
     }
     if print(&options, &all).is_ok() {
         ExitCode::SUCCESS
