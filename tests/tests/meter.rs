@@ -29,6 +29,8 @@ const SAMPLES: u64 = if cfg!(debug_assertions) {
 const LARGE: usize = 1_000_000;
 /// Most standard errors between a figure and what it should be.
 const MOST: f64 = 3.0;
+/// Most for one of a hundred figures.
+const FAR: f64 = 4.5;
 /// A p below this one speaks against chance.
 const LEAST: f64 = 0.001;
 
@@ -53,6 +55,30 @@ fn near(estimate: Estimate, expected: f64) {
 fn near_closed(estimate: Option<Estimate>) {
     let estimate = estimate.expect("enough samples");
     near(estimate, estimate.closed.expect("a closed form"));
+}
+
+/// A large grid of figures: one in a hundred may be three standard errors off by chance, none may be far off.
+#[derive(Default)]
+struct Grid(Vec<f64>);
+
+impl Grid {
+    fn add(&mut self, estimate: Option<Estimate>) {
+        let estimate = estimate.expect("enough samples");
+        let off = estimate.deviation().expect("a closed form");
+        println!("{estimate:?}");
+        self.add_off(off);
+    }
+
+    fn add_off(&mut self, off: f64) {
+        assert!(off <= FAR, "{off:.2} standard errors");
+        self.0.push(off);
+    }
+
+    fn is_near(&self) -> bool {
+        let outside = self.0.iter().filter(|off| **off > MOST).count();
+        println!("{outside} of {} beyond three standard errors", self.0.len());
+        outside <= self.0.len().div_ceil(100)
+    }
 }
 
 fn rounds_to(value: f64, printed: f64, digits: i32) -> bool {
@@ -172,11 +198,13 @@ fn figures_computed_elsewhere_come_out() {
 
 #[test]
 fn linked_tunnels_follow_the_predecessor_curve() {
+    let mut grid = Grid::default();
     for c in SHARES {
         for linked in tunnel::LINKED {
-            near_closed(tunnel::guessed(&walks(LARGE), FORWARD, c, linked, SEED));
+            grid.add(tunnel::guessed(&walks(LARGE), FORWARD, c, linked, SEED));
         }
     }
+    assert!(grid.is_near());
     // Somebody else's Monte Carlo of some 1,000 runs each: 1,000 relays, p_f = 0.75, printed with two digits.
     let network = OnPaper {
         rules: Rules::walk(0.75),
@@ -198,6 +226,7 @@ fn linked_tunnels_follow_the_predecessor_curve() {
 
 #[test]
 fn onion_paths_and_guards_have_the_closed_forms() {
+    let mut grid = Grid::default();
     for c in SHARES {
         for (first, guards) in [
             (First::Fresh, None),
@@ -210,7 +239,7 @@ fn onion_paths_and_guards_have_the_closed_forms() {
             };
             for linked in [1, 10, 100] {
                 let exposed = tunnel::onion_exposed(&network, c, linked, SEED).expect("enough");
-                near_closed(Some(exposed));
+                grid.add(Some(exposed));
                 if linked == 1 {
                     near(exposed, c * c);
                 }
@@ -220,6 +249,7 @@ fn onion_paths_and_guards_have_the_closed_forms() {
             }
         }
     }
+    assert!(grid.is_near());
 }
 
 #[test]
@@ -253,13 +283,22 @@ fn lookups_have_the_closed_forms() {
         samples: SAMPLES / 4,
         ..walks(LARGE)
     };
+    let mut grid = Grid::default();
     for c in SHARES {
         for shape in shapes() {
             for what in Linked::EACH {
-                near_closed(lookup::drawn(&network, FORWARD, c, (shape, what), SEED));
+                grid.add(lookup::drawn(&network, FORWARD, c, (shape, what), SEED));
             }
         }
     }
+    assert!(grid.is_near());
+    // Twin: a tunnel more than counted.
+    let mut twin = lookup::drawn(&network, FORWARD, 0.1, (shape(2, 0), Linked::Replies), SEED);
+    twin = twin.map(|drawn| drawn.against(closed::guessed(FORWARD, 0.1, 3)));
+    assert!(
+        twin.and_then(|twin| twin.deviation())
+            .is_some_and(|off| off > FAR)
+    );
     // What docs/threat-model.md prints for c = 10 %.
     let named = |shape, what| lookup::named(FORWARD, 0.1, shape, what);
     assert!(rounds_to(named(shape(2, 0), Linked::Replies), 0.17, 2));
@@ -297,6 +336,7 @@ fn real_cores_walk_as_the_rules_say() {
     println!("{} walks: {even:?}", RECORDED.paths.len());
     assert!(RECORDED.paths.len() >= 1_900 && even.least() > LEAST);
     assert_eq!(even.back, 0);
+    let mut grid = Grid::default();
     for c in SHARES {
         let [captured, before, exposed, suspicion] = offs(&*RECORDED, c);
         println!("c = {c}: {captured:.2} {before:.2} {exposed:.2} {suspicion:.2} errors");
@@ -306,9 +346,11 @@ fn real_cores_walk_as_the_rules_say() {
             let real = tunnel::guessed(&*RECORDED, FORWARD, c, linked, SEED).expect("enough");
             let paper = tunnel::guessed(&walks(NODES), FORWARD, c, linked, SEED).expect("enough");
             let apart = (real.value - paper.value).abs() / real.error.hypot(paper.error);
-            assert!(apart <= MOST, "c = {c}, k = {linked}: {real:?} {paper:?}");
+            println!("c = {c}, k = {linked}: {real:?} {paper:?}");
+            grid.add_off(apart);
         }
     }
+    assert!(grid.is_near());
 }
 
 fn changed(paths: &Paths, change: impl FnMut(&mut Path)) -> Paths {
@@ -383,11 +425,13 @@ fn real_lookups_leak_what_the_model_says() {
         );
         (real.value - paper.value).abs() / real.error.hypot(paper.error)
     };
+    let mut grid = Grid::default();
     for c in SHARES {
         for what in Linked::EACH {
-            assert!(apart(&LOOKUPS, c, what) <= MOST);
+            grid.add_off(apart(&LOOKUPS, c, what));
         }
     }
+    assert!(grid.is_near());
     // Twin: eight reply tunnels instead of two.
     let twin = |lookup: &Lookup| {
         let sends = lookup.requests.iter().map(|asked| asked.send.clone());
@@ -398,7 +442,7 @@ fn real_lookups_leak_what_the_model_says() {
         }
     };
     let twins: Vec<Lookup> = LOOKUPS.iter().map(twin).collect();
-    assert!(apart(&twins, 0.1, Linked::Replies) > MOST);
+    assert!(apart(&twins, 0.1, Linked::Replies) > FAR);
 }
 
 #[test]

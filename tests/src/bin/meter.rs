@@ -12,7 +12,7 @@ use deut_tests::meter::{
 };
 use serde_json::json;
 
-/// The anonymity meter: odds of an attacker who owns a share c of all relays, measured and [computed].
+/// The anonymity meter: odds of an attacker who owns a share c of all relays, measured and computed.
 #[derive(Parser)]
 #[command(name = "meter")]
 struct Options {

@@ -25,19 +25,19 @@ pub(super) fn rounded(c: f64, size: Size) -> Cell {
     }
 }
 
-/// Single tunnels, entropies, suspicion; waits and the predecessor curve. `of` says whose tunnels.
-#[must_use]
-pub fn tunnels(reports: &[Report], name: &str, of: &str) -> Vec<Table> {
-    let single = |pick: &dyn Fn(&Tunnels) -> Vec<Cell>, columns: usize| -> Vec<Vec<Cell>> {
-        let row = |report: &Report| {
-            let cells = report.tunnels.as_ref().map(pick);
-            let mut row = vec![rounded(report.c, report.size)];
-            row.extend(cells.unwrap_or_else(|| vec![Cell::Nothing; columns]));
-            row
-        };
-        reports.iter().map(row).collect()
+/// One row per attacker; `pick` says which figures, `columns` how many.
+fn single(reports: &[Report], columns: usize, pick: fn(&Tunnels) -> Vec<Cell>) -> Vec<Vec<Cell>> {
+    let row = |report: &Report| {
+        let cells = report.tunnels.as_ref().map(pick);
+        let mut row = vec![rounded(report.c, report.size)];
+        row.extend(cells.unwrap_or_else(|| vec![Cell::Nothing; columns]));
+        row
     };
-    let mut tunnel = Table::new(
+    reports.iter().map(row).collect()
+}
+
+fn tunnel(reports: &[Report], name: &str, of: &str) -> Table {
+    let mut table = Table::new(
         &format!("{name}-tunnel"),
         &format!("One tunnel, {of}"),
         &[
@@ -48,18 +48,18 @@ pub fn tunnels(reports: &[Report], name: &str, of: &str) -> Vec<Table> {
             "tunnels until one is exposed, even odds",
         ],
     );
-    tunnel.rows = single(
-        &|t| {
-            vec![
-                Cell::Share(t.endpoint_bad),
-                Cell::Share(t.master_before),
-                Cell::Share(t.exposed),
-                Cell::Number(t.half_life),
-            ]
-        },
-        4,
-    );
-    let mut entropy = Table::new(
+    table.rows = single(reports, 4, |t| {
+        let shares = [t.endpoint_bad, t.master_before, t.exposed].map(Cell::Share);
+        shares
+            .into_iter()
+            .chain([Cell::Number(t.half_life)])
+            .collect()
+    });
+    table
+}
+
+fn entropy(reports: &[Report], name: &str, of: &str) -> Table {
+    let mut table = Table::new(
         &format!("{name}-entropy"),
         &format!("Who the master may be, in bits, {of}"),
         &[
@@ -71,35 +71,24 @@ pub fn tunnels(reports: &[Report], name: &str, of: &str) -> Vec<Table> {
             "captured: effective set",
         ],
     );
-    entropy.rows = single(
-        &|t| {
-            let e = &t.entropies;
-            let measured = [e.average, e.captured, e.least, e.effective];
-            let mut cells = vec![Cell::Plain(e.most)];
-            cells.extend(measured.map(Cell::Number));
-            cells
-        },
-        5,
-    );
+    table.rows = single(reports, 5, |t| {
+        let e = &t.entropies;
+        let measured = [e.average, e.captured, e.least, e.effective].map(Cell::Number);
+        [Cell::Plain(e.most)].into_iter().chain(measured).collect()
+    });
+    table
+}
+
+/// Single tunnels, entropies, waits and the predecessor curve. `of` says whose tunnels.
+#[must_use]
+pub fn tunnels(reports: &[Report], name: &str, of: &str) -> Vec<Table> {
+    let ever = format!("A tunnel with a bad first hop among k, {of}");
+    let guess = format!("k linked tunnels: the attacker's best guess is the master, {of}");
     vec![
-        tunnel,
-        entropy,
-        curve(
-            reports,
-            &format!("{name}-ever"),
-            (
-                &format!("A tunnel with a bad first hop among k, {of}"),
-                &WAITS,
-            ),
-        ),
-        curve(
-            reports,
-            &format!("{name}-predecessor"),
-            (
-                &format!("k linked tunnels: the attacker's best guess is the master, {of}"),
-                &LINKED,
-            ),
-        ),
+        tunnel(reports, name, of),
+        entropy(reports, name, of),
+        curve(reports, &format!("{name}-ever"), (&ever, &WAITS)),
+        curve(reports, &format!("{name}-predecessor"), (&guess, &LINKED)),
     ]
 }
 
