@@ -30,6 +30,7 @@ struct Rig {
     answers: Vec<Answer>,
     results: Vec<QueryResult>,
     ended: Vec<Group>,
+    superseded: Vec<(i64, i64)>,
     inputs: u64,
 }
 
@@ -42,6 +43,7 @@ impl Rig {
             answers: Vec::new(),
             results: Vec::new(),
             ended: Vec::new(),
+            superseded: Vec::new(),
             inputs: 0,
         }
     }
@@ -83,6 +85,9 @@ impl Rig {
                     });
                 }
                 DhtOutput::Wait { .. } => return,
+                DhtOutput::Superseded {
+                    published, seen, ..
+                } => self.superseded.push((published, seen)),
                 DhtOutput::Advertise(_)
                 | DhtOutput::Progress(..)
                 | DhtOutput::WantOtherEndpoints(_)
@@ -572,7 +577,7 @@ fn forged_entries_are_refused_and_good_ones_beside_them_used() {
     let ticket = rig.query(Query::GetPeers { infohash: [1; 20] });
     let entry = |record| match record {
         Record::Peer { entry, .. } => entry,
-        Record::Value(_) => unreachable!(),
+        Record::Mutable(_) | Record::Value(_) => unreachable!(),
     };
     let peers = |entries: Vec<_>| Answer::Peers {
         token: [9; 8],
@@ -770,7 +775,7 @@ fn bodies() -> Vec<Body> {
     ];
     let entry = match peer_record(1, 1) {
         Record::Peer { entry, .. } => entry,
-        Record::Value(_) => unreachable!(),
+        Record::Mutable(_) | Record::Value(_) => unreachable!(),
     };
     let answers = [
         nodes(&[contact(1, 10), contact(2, 10), contact(3, 10)]),
