@@ -67,17 +67,17 @@ fn string_at_start(bytes: &[u8]) -> Option<&[u8]> {
 
 /// Reads exactly one value. `entry` hears of each key of the outermost dictionary, with the bytes that its
 /// value begins.
-fn walk<'a>(
-    bytes: &'a [u8],
-    mut entry: impl FnMut(&'a [u8], &'a [u8]),
-) -> Result<(), NotBencoded> {
+fn walk<'a>(bytes: &'a [u8], mut entry: impl FnMut(&'a [u8], &'a [u8])) -> Result<(), NotBencoded> {
     let mut open: Vec<Open<'a>> = Vec::new();
     let mut rest = bytes;
     loop {
         let depth = open.len();
         if let Some((b'e', after)) = rest.split_first().map(|(byte, after)| (*byte, after)) {
             match open.pop() {
-                None | Some(Open::Dictionary { value_next: true, .. }) => return Err(NotBencoded),
+                None
+                | Some(Open::Dictionary {
+                    value_next: true, ..
+                }) => return Err(NotBencoded),
                 Some(_) => rest = after,
             }
         } else if let Some(Open::Dictionary { last, value_next }) = open.last_mut()
@@ -100,7 +100,13 @@ fn walk<'a>(
         }
         // A value ended.
         match open.last_mut() {
-            None => return if rest.is_empty() { Ok(()) } else { Err(NotBencoded) },
+            None => {
+                return if rest.is_empty() {
+                    Ok(())
+                } else {
+                    Err(NotBencoded)
+                };
+            }
             Some(Open::Dictionary { value_next, .. }) => *value_next = false,
             Some(Open::List) => {}
         }
@@ -159,15 +165,47 @@ mod tests {
     #[test]
     fn what_is_one_value_is_accepted_and_nothing_else() {
         for good in [
-            "i0e", "i-1e", "i123456789012345678901234567890e", "0:", "4:spam", "le", "de",
-            "l4:spami42ee", "d3:cow3:moo4:spam4:eggse", "d1:ad1:bleee", "llleee",
+            "i0e",
+            "i-1e",
+            "i123456789012345678901234567890e",
+            "0:",
+            "4:spam",
+            "le",
+            "de",
+            "l4:spami42ee",
+            "d3:cow3:moo4:spam4:eggse",
+            "d1:ad1:bleee",
+            "llleee",
         ] {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
         for bad in [
-            "", "e", "i", "ie", "i-e", "i-0e", "i00e", "i01e", "i+1e", "i1", "4:spa", "04:spam", "-1:",
-            "4spam", ":", "l", "d", "d1:ae", "di1e1:ae", "d1:b0:1:a0:e", "d1:a0:1:a0:e", "4:spamx", "lee",
-            "i1ei2e", "99999999999:", "l4:spam",
+            "",
+            "e",
+            "i",
+            "ie",
+            "i-e",
+            "i-0e",
+            "i00e",
+            "i01e",
+            "i+1e",
+            "i1",
+            "4:spa",
+            "04:spam",
+            "-1:",
+            "4spam",
+            ":",
+            "l",
+            "d",
+            "d1:ae",
+            "di1e1:ae",
+            "d1:b0:1:a0:e",
+            "d1:a0:1:a0:e",
+            "4:spamx",
+            "lee",
+            "i1ei2e",
+            "99999999999:",
+            "l4:spam",
         ] {
             assert_eq!(check(bad.as_bytes()), Err(NotBencoded), "{bad}");
         }

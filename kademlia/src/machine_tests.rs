@@ -11,10 +11,13 @@ use crate::{
     contact::{ContactError, RawContact},
     entry::PeerSet,
     id::NodeId,
-    rpc::{Answer, Record, RecordKind, Request, StoreResult, Token, ValueBytes},
+    rpc::{Answer, Conflict, Record, RecordKind, Request, StoreResult, Token, ValueBytes},
     testing::{NOW, address, contact, secret},
 };
 use proptest::prelude::*;
+
+#[path = "machine_mutable_tests.rs"]
+mod mutable;
 
 struct Sent {
     ticket: RpcTicket,
@@ -772,6 +775,10 @@ fn bodies() -> Vec<Body> {
             token: [1; 8],
             record: peer_record(1, 1),
         },
+        Request::Store {
+            token: [1; 8],
+            record: Record::Mutable(mutable::record(1, b"1:a").to_sent(Some(1))),
+        },
     ];
     let entry = match peer_record(1, 1) {
         Record::Peer { entry, .. } => entry,
@@ -791,6 +798,14 @@ fn bodies() -> Vec<Body> {
             entries: Bounded::first_of([entry]),
         },
         Answer::Stored(StoreResult::Stored),
+        Answer::Mutable {
+            token: [1; 8],
+            version: mutable::record(2, b"1:b").version().clone(),
+        },
+        Answer::Conflict {
+            conflict: Conflict::OldSequence,
+            kept: mutable::record(3, b"1:c").version().clone(),
+        },
     ];
     requests
         .iter()
@@ -813,6 +828,8 @@ proptest! {
             Query::GetValue { key: NodeId([1; 20]) },
             Query::GetPeers { infohash: [1; 20] },
             Query::PutValue { value: b"hi".to_vec() },
+            Query::GetMutable { of: mutable::record(1, b"1:a").key().clone(), min_seq: None },
+            Query::PutMutable { record: mutable::record(1, b"1:a"), cas: Some(0) },
         ];
         rig.input(DhtInput::Seeds(OnBehalf::User, (1..6).map(|n| contact(n, 10).as_bytes().to_vec()).collect()));
         for (number, query) in (0..).zip(queries) {

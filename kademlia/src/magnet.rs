@@ -424,9 +424,14 @@ mod tests {
         }
         let salted = "59ee7c2cb9b4f7eb1986ee2d18fd2fdb8a56554f";
         assert_eq!(dht_key(&format!("{plain}&s=6e")), salted);
-        assert_eq!(dht_key(&format!("magnet:?s=6E&amp;xs=urn:btpk:{PUBLIC}")), salted);
+        assert_eq!(
+            dht_key(&format!("magnet:?s=6E&amp;xs=urn:btpk:{PUBLIC}")),
+            salted
+        );
         let longest = format!("{plain}&s={}", "ab".repeat(64));
-        assert!(matches!(Link::parse(&longest), Ok(Link::Mutable(key)) if key.salt() == [0xab; 64]));
+        assert!(
+            matches!(Link::parse(&longest), Ok(Link::Mutable(key)) if key.salt() == [0xab; 64])
+        );
     }
 
     #[test]
@@ -440,17 +445,43 @@ mod tests {
     #[test]
     fn each_mistake_in_a_link_to_a_record_is_named() {
         for (link, expected) in [
-            (format!("xs=urn:btpk:{}", &PUBLIC[1..]), "has 63 characters, expected 64"),
-            (format!("xs=urn:btpk:{}x", &PUBLIC[1..]), "digits 0-9 and a-f"),
-            (format!("xs=urn:btpk:{PUBLIC}&s=6"), "has 1 characters, expected an even number"),
-            (format!("xs=urn:btpk:{PUBLIC}&s={}", "ab".repeat(65)), "at most 128"),
-            (format!("xs=urn:btpk:{PUBLIC}&s=6g"), "the salt after s= must be written"),
+            (
+                format!("xs=urn:btpk:{}", &PUBLIC[1..]),
+                "has 63 characters, expected 64",
+            ),
+            (
+                format!("xs=urn:btpk:{}x", &PUBLIC[1..]),
+                "digits 0-9 and a-f",
+            ),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&s=6"),
+                "has 1 characters, expected an even number",
+            ),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&s={}", "ab".repeat(65)),
+                "at most 128",
+            ),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&s=6g"),
+                "the salt after s= must be written",
+            ),
             (format!("xs=urn:btpk:{PUBLIC}&s=6e&s=6f"), "two different"),
-            (format!("xs=urn:btpk:{PUBLIC}&xs=urn:btpk:{HEX}"), "two different"),
-            (format!("xs=urn:btpk:{}", "00".repeat(32)), "cannot be: this is no public key"),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&xs=urn:btpk:{HEX}"),
+                "two different",
+            ),
+            (
+                format!("xs=urn:btpk:{}", "00".repeat(32)),
+                "cannot be: this is no public key",
+            ),
         ] {
-            let error = Link::parse(&format!("magnet:?{link}")).expect_err("invalid").to_string();
-            assert!(error.contains(expected) && !error.contains('\n'), "{link}: {error}");
+            let error = Link::parse(&format!("magnet:?{link}"))
+                .expect_err("invalid")
+                .to_string();
+            assert!(
+                error.contains(expected) && !error.contains('\n'),
+                "{link}: {error}"
+            );
         }
     }
 

@@ -13,7 +13,12 @@ fn key(text: &str) -> [u8; 32] {
     hex(text).try_into().expect("32 bytes")
 }
 
-fn record(salt: &[u8], seq: i64, signature: &str, value: &[u8]) -> Result<MutableRecord, MutableError> {
+fn record(
+    salt: &[u8],
+    seq: i64,
+    signature: &str,
+    value: &[u8],
+) -> Result<MutableRecord, MutableError> {
     let signature = hex(signature).try_into().expect("64 bytes");
     MutableRecord::new(key(PUBLIC), salt.to_vec(), seq, signature, value.to_vec())
 }
@@ -26,11 +31,20 @@ fn the_test_vectors_of_bep_44_have_their_signed_bytes_keys_and_signatures() {
         b"4:salt6:foobar3:seqi1e1:v12:Hello World!"
     );
     let plain = record(b"", 1, PLAIN, VALUE).expect("test 1");
-    assert_eq!(plain.key().dht_key().to_string(), "4a533d47ec9c7d95b1ad75f576cffc641853b750");
+    assert_eq!(
+        plain.key().dht_key().to_string(),
+        "4a533d47ec9c7d95b1ad75f576cffc641853b750"
+    );
     let salted = record(b"foobar", 1, SALTED, VALUE).expect("test 2");
-    assert_eq!(salted.key().dht_key().to_string(), "411eba73b6f087ca51a3795d9c8c938d365e32c1");
+    assert_eq!(
+        salted.key().dht_key().to_string(),
+        "411eba73b6f087ca51a3795d9c8c938d365e32c1"
+    );
     // Test 3 is the key of the same bytes as an immutable value.
-    assert_eq!(NodeId::hash_of(VALUE).to_string(), "e5f96f6f38320f0f33959cb4d3d656452117aadb");
+    assert_eq!(
+        NodeId::hash_of(VALUE).to_string(),
+        "e5f96f6f38320f0f33959cb4d3d656452117aadb"
+    );
 }
 
 #[test]
@@ -38,7 +52,10 @@ fn the_test_vectors_of_bep_46_have_their_keys() {
     let public = key("8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e");
     let dht_key = |salt: &[u8]| mutable_key(&public, salt).to_string();
     assert_eq!(dht_key(b""), "cc3f9d90b572172053626f9980ce261a850d050b");
-    assert_eq!(dht_key(&hex("6e")), "59ee7c2cb9b4f7eb1986ee2d18fd2fdb8a56554f");
+    assert_eq!(
+        dht_key(&hex("6e")),
+        "59ee7c2cb9b4f7eb1986ee2d18fd2fdb8a56554f"
+    );
 }
 
 #[test]
@@ -108,7 +125,9 @@ fn weak_keys_are_refused_whatever_they_sign() {
 #[test]
 fn the_higher_number_wins_and_of_equal_ones_the_greater_value() {
     let version = |seq, value: &[u8]| {
-        MutableRecord::sign(&[1; 32], Vec::new(), seq, value.to_vec()).expect("signs").version
+        MutableRecord::sign(&[1; 32], Vec::new(), seq, value.to_vec())
+            .expect("signs")
+            .version
     };
     let (old, new, other) = (version(1, b"1:z"), version(2, b"1:a"), version(2, b"1:b"));
     assert!(new.supersedes(&old) && !old.supersedes(&new));
@@ -118,6 +137,10 @@ fn the_higher_number_wins_and_of_equal_ones_the_greater_value() {
 
 #[test]
 fn debug_output_names_neither_key_nor_value() {
-    let record = MutableRecord::sign(&[1; 32], b"salt".to_vec(), 3, b"1:a".to_vec()).expect("signs");
-    assert_eq!(format!("{record:?} {:?}", record.key()), "MutableRecord { seq: 3, .. } MutableKey(..)");
+    let record =
+        MutableRecord::sign(&[1; 32], b"salt".to_vec(), 3, b"1:a".to_vec()).expect("signs");
+    assert_eq!(
+        format!("{record:?} {:?}", record.key()),
+        "MutableRecord { seq: 3, .. } MutableKey(..)"
+    );
 }

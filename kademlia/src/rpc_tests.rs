@@ -303,7 +303,16 @@ fn mutable_records_out_of_bounds_are_refused() {
         let salt = vec![7; usize::from(salt)];
         let (cas, seq) = (hex(cas), hex(seq));
         let value = vec![0x77; usize::from(length)];
-        [&head[..], &salt, &cas, &seq, &[8; 64], &length.to_be_bytes(), &value].concat()
+        [
+            &head[..],
+            &salt,
+            &cas,
+            &seq,
+            &[8; 64],
+            &length.to_be_bytes(),
+            &value,
+        ]
+        .concat()
     };
     let (seq, most) = ("0000000000000001", "7fffffffffffffff");
     for good in [
@@ -314,11 +323,11 @@ fn mutable_records_out_of_bounds_are_refused() {
         assert!(Request::from_body(&good).is_ok(), "control");
     }
     for bad in [
-        bytes(65, "00", seq, 1),                   // a salt of 65 bytes
-        bytes(0, "00", seq, 801),                  // a value of 801 bytes
-        bytes(0, "00", "8000000000000000", 1),     // a negative number
-        bytes(0, "01ffffffffffffffff", seq, 1),    // a negative expected number
-        bytes(0, "02", seq, 1),                    // a flag that is neither 0 nor 1
+        bytes(65, "00", seq, 1),                // a salt of 65 bytes
+        bytes(0, "00", seq, 801),               // a value of 801 bytes
+        bytes(0, "00", "8000000000000000", 1),  // a negative number
+        bytes(0, "01ffffffffffffffff", seq, 1), // a negative expected number
+        bytes(0, "02", seq, 1),                 // a flag that is neither 0 nor 1
     ] {
         assert_eq!(Request::from_body(&bad), Err(Malformed));
     }

@@ -47,9 +47,7 @@ impl PersonaPlane {
                 Ok(self.nodes(&target, sender.as_ref(), now))
             }
             Request::FindValue { kind, key } => Ok(self.find_value(kind, &key, now)),
-            Request::Store { token, record } => {
-                Ok(self.store_record(&token, record, now))
-            }
+            Request::Store { token, record } => Ok(self.store_record(&token, record, now)),
         }
     }
 

@@ -125,10 +125,7 @@ impl Published {
         Some(published.seq())
     }
 
-    fn find_mutable(
-        &mut self,
-        of: &MutableKey,
-    ) -> Option<(PublishedId, &mut Kept, MutableRecord)> {
+    fn find_mutable(&mut self, of: &MutableKey) -> Option<(PublishedId, &mut Kept, MutableRecord)> {
         self.kept
             .iter_mut()
             .find_map(|(id, kept)| match &kept.publication {

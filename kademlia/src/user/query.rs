@@ -304,7 +304,11 @@ impl Storing {
         if stands {
             self.waiting.clear();
         }
-        if self.kept.as_ref().is_none_or(|known| kept.supersedes(known)) {
+        if self
+            .kept
+            .as_ref()
+            .is_none_or(|known| kept.supersedes(known))
+        {
             self.kept = Some(kept);
         }
     }
