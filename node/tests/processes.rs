@@ -645,13 +645,18 @@ fn a_mutable_record_is_put_updated_and_contested_and_its_link_leads_to_a_torrent
 fn alone_a_daemon_keeps_what_is_put_and_publishes_it_when_another_comes() {
     let mut fleet = Fleet::start("alone", 2, 30);
     fleet.kill(1);
+    let end = Instant::now() + PATIENCE;
+    while !fleet.run(0, &["status"]).status.success() {
+        assert!(Instant::now() < end, "{}", fleet.log(0));
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let refused = fleet.run(0, &["put", "early", "--timeout", "2"]);
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(12), "{text}");
     assert!(text.contains("stored at 0 nodes yet"), "{text}");
     let child = fleet.spawn(1, 30);
     fleet.children[1] = Some(child);
-    let (key, end) = (key_of(&text), Instant::now() + PATIENCE);
+    let key = key_of(&text);
     loop {
         let got = fleet.run(1, &["get", &key, "--timeout", "20"]);
         if got.stdout == b"early" {
@@ -663,7 +668,8 @@ fn alone_a_daemon_keeps_what_is_put_and_publishes_it_when_another_comes() {
     // Both put and get, and what nobody has is told before the time is over.
     let stored = fleet.json(1, &["put", "late"]).expect("stored");
     let key = stored["key"].as_str().expect("a key").to_owned();
-    assert_eq!(fleet.run(0, &["get", &key]).stdout, b"late");
+    let got = fleet.run(0, &["get", &key, "-v"]);
+    assert_eq!(got.stdout, b"late", "{stored}\n{}\n{}\n{}", String::from_utf8_lossy(&got.stderr), fleet.status(0), fleet.status(1));
     let began = Instant::now();
     let unknown = fleet.run(0, &["get", &"00".repeat(20), "--timeout", "60"]);
     assert_eq!(unknown.status.code(), Some(8));
