@@ -7,7 +7,7 @@ use crate::{
     bencode,
     codec::{BoundedBytes, ShortBytes},
     id::{Key, NodeId},
-    identity::strong_key,
+    identity::{is_signed_by, is_strong_key},
     rpc::ValueBytes,
     store::MAX_VALUE,
 };
@@ -17,7 +17,7 @@ use bincode::{
     enc::Encoder,
     error::{DecodeError, EncodeError},
 };
-use ed25519_dalek::{Signature, Signer, SigningKey};
+use ed25519_dalek::{Signer, SigningKey};
 use std::fmt;
 
 /// Longest salt in bytes (BEP 44).
@@ -62,7 +62,9 @@ impl MutableKey {
         if salt.len() > MAX_SALT {
             return Err(MutableError::SaltTooLong(salt.len()));
         }
-        strong_key(&public).ok_or(MutableError::WeakKey)?;
+        if !is_strong_key(&public) {
+            return Err(MutableError::WeakKey);
+        }
         Ok(Self { public, salt })
     }
 
@@ -269,8 +271,7 @@ fn mutable_key(public: &[u8; 32], salt: &[u8]) -> Key {
 
 fn is_signed(public: &[u8; 32], salt: &[u8], version: &Version) -> bool {
     let message = signed_bytes(salt, version.seq, version.value.as_slice());
-    let signature = Signature::from_bytes(&version.signature);
-    strong_key(public).is_some_and(|key| key.verify_strict(&message, &signature).is_ok())
+    is_signed_by(public, &message, &version.signature)
 }
 
 /// What BEP 44 signs: `4:salt<length>:<salt>` if there is a salt, then `3:seqi<seq>e1:v` and the bencoded value.

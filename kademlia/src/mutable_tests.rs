@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::hex;
+use ed25519_dalek::Signature;
 
 /// The key of BEP 44's test vectors.
 const PUBLIC: &str = "77ff84905a91936367c01360803104f92432fcd904a43511876df5cdf3e7e548";

@@ -669,7 +669,14 @@ fn alone_a_daemon_keeps_what_is_put_and_publishes_it_when_another_comes() {
     let stored = fleet.json(1, &["put", "late"]).expect("stored");
     let key = stored["key"].as_str().expect("a key").to_owned();
     let got = fleet.run(0, &["get", &key, "-v"]);
-    assert_eq!(got.stdout, b"late", "{stored}\n{}\n{}\n{}", String::from_utf8_lossy(&got.stderr), fleet.status(0), fleet.status(1));
+    assert_eq!(
+        got.stdout,
+        b"late",
+        "{stored}\n{}\n{}\n{}",
+        String::from_utf8_lossy(&got.stderr),
+        fleet.status(0),
+        fleet.status(1)
+    );
     let began = Instant::now();
     let unknown = fleet.run(0, &["get", &"00".repeat(20), "--timeout", "60"]);
     assert_eq!(unknown.status.code(), Some(8));

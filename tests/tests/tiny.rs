@@ -152,7 +152,7 @@ fn two_nodes_put_and_get_everything() {
     }
 }
 
-/// The rules of public networks, as few tunnels as the virtual networks have.
+/// The rules of public networks, with as few tunnels as the virtual networks have.
 fn production(config: &mut CoreConfig) {
     let policy = Policy::new("tiny", Profile::Production).expect("a short name");
     config.transport = Config {

@@ -140,26 +140,11 @@ impl UserPlane {
                 Ok(0)
             }
             (CallKind::Lookup, Answer::Mutable { token, version }) => {
-                if !matches!(query.task, Task::Mutable { .. }) {
-                    return Err(DropReason::UnexpectedAnswer);
-                }
-                self.saw_version(query, &version)?;
-                query.lookup.answered(&node, token);
-                query.task.found_version(&version);
-                let seq = version.seq;
-                self.progress(query, Progress::FoundVersion { node, seq });
+                self.accept_version(query, node, token, &version)?;
                 Ok(0)
             }
             (CallKind::Store, Answer::Conflict { kept, .. }) => {
-                self.saw_version(query, &kept)?;
-                let seq = kept.seq;
-                let stands = query.task.is_stopped_by(&kept);
-                if let Some(storing) = &mut query.storing {
-                    storing.ended(&node, false);
-                    storing.conflict(kept, stands);
-                }
-                self.progress(query, Progress::FoundVersion { node, seq });
-                self.progress(query, Progress::Refused { node });
+                self.accept_conflict(query, node, kept)?;
                 Ok(0)
             }
             (CallKind::Store, Answer::Stored(result)) => {
@@ -180,6 +165,44 @@ impl UserPlane {
             }
             _ => Err(DropReason::UnexpectedAnswer),
         }
+    }
+
+    /// A version of the wanted mutable record: the lookup goes on, as others may have a newer one.
+    fn accept_version(
+        &mut self,
+        query: &mut UserQuery,
+        node: NodeId,
+        token: Token,
+        version: &Version,
+    ) -> Result<(), DropReason> {
+        if !matches!(query.task, Task::Mutable { .. }) {
+            return Err(DropReason::UnexpectedAnswer);
+        }
+        self.saw_version(query, version)?;
+        query.lookup.answered(&node, token);
+        query.task.found_version(version);
+        let seq = version.seq;
+        self.progress(query, Progress::FoundVersion { node, seq });
+        Ok(())
+    }
+
+    /// A node keeps another version than the one that it was to store.
+    fn accept_conflict(
+        &mut self,
+        query: &mut UserQuery,
+        node: NodeId,
+        kept: Version,
+    ) -> Result<(), DropReason> {
+        self.saw_version(query, &kept)?;
+        let seq = kept.seq;
+        let stands = query.task.is_stopped_by(&kept);
+        if let Some(storing) = &mut query.storing {
+            storing.ended(&node, false);
+            storing.conflict(kept, stands);
+        }
+        self.progress(query, Progress::FoundVersion { node, seq });
+        self.progress(query, Progress::Refused { node });
+        Ok(())
     }
 
     /// Checks a version of the mutable record that the query is about. If it is newer than what this node

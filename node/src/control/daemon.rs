@@ -35,6 +35,60 @@ impl Daemon {
         )
         .of_daemon()
     }
+
+    /// Mutable records.
+    async fn mutable(
+        &self,
+        request: Request,
+        steps: mpsc::Sender<Step>,
+    ) -> Result<serde_json::Value, Failure> {
+        match request {
+            Request::GetMutable {
+                public_key,
+                salt_hex,
+                min_seq,
+                lookups,
+                timeout_ms,
+            } => {
+                let of = mutable_key(&public_key, salt(&salt_hex)?)?;
+                let target = Target::Mutable(of, min_seq);
+                let work = self.work(timeout_ms, steps).at_most(lookups);
+                json(&work.get(&target).await?)
+            }
+            Request::PutMutable {
+                public_key,
+                salt_hex,
+                seq,
+                value_hex,
+                signature,
+                cas,
+                timeout_ms,
+            } => {
+                let of = mutable_key(&public_key, salt(&salt_hex)?)?;
+                let signature = unhex(&signature)
+                    .and_then(|signature| signature.try_into().ok())
+                    .ok_or_else(|| Failure::bad_input("signature is not 128 hex digits"))?;
+                let record = MutableRecord::new(
+                    of.public_key(),
+                    of.salt().to_vec(),
+                    seq,
+                    signature,
+                    bytes("value_hex", &value_hex)?,
+                )
+                .map_err(Failure::bad_input)?;
+                json(
+                    &self
+                        .work(timeout_ms, steps)
+                        .put_mutable(record, cas)
+                        .await?,
+                )
+            }
+            _ => Err(Failure::new(
+                Exit::Internal,
+                "no request about mutable records",
+            )),
+        }
+    }
 }
 
 impl Handler for Daemon {
@@ -71,17 +125,8 @@ impl Handler for Daemon {
                 let target = Target::parse(&target)?;
                 json(&self.work(timeout_ms, steps).get(&target).await?)
             }
-            Request::GetMutable {
-                public_key,
-                salt_hex,
-                min_seq,
-                lookups,
-                timeout_ms,
-            } => {
-                let of = mutable_key(&public_key, salt(&salt_hex)?)?;
-                let target = Target::Mutable(of, min_seq);
-                let work = self.work(timeout_ms, steps).at_most(lookups);
-                json(&work.get(&target).await?)
+            request @ (Request::GetMutable { .. } | Request::PutMutable { .. }) => {
+                self.mutable(request, steps).await
             }
             Request::Ping => json(&Echoes::new(&self.node.echo_all().await?)),
             Request::Put {
@@ -90,34 +135,6 @@ impl Handler for Daemon {
             } => {
                 let value = bytes("value_hex", &value_hex)?;
                 json(&self.work(timeout_ms, steps).put(value).await?)
-            }
-            Request::PutMutable {
-                public_key,
-                salt_hex,
-                seq,
-                value_hex,
-                signature,
-                cas,
-                timeout_ms,
-            } => {
-                let of = mutable_key(&public_key, salt(&salt_hex)?)?;
-                let signature = unhex(&signature)
-                    .and_then(|signature| signature.try_into().ok())
-                    .ok_or_else(|| Failure::bad_input("signature is not 128 hex digits"))?;
-                let record = MutableRecord::new(
-                    of.public_key(),
-                    of.salt().to_vec(),
-                    seq,
-                    signature,
-                    bytes("value_hex", &value_hex)?,
-                )
-                .map_err(Failure::bad_input)?;
-                json(
-                    &self
-                        .work(timeout_ms, steps)
-                        .put_mutable(record, cas)
-                        .await?,
-                )
             }
             Request::Status => json(&self.node.status().await?),
         }
