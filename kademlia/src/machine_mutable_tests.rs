@@ -301,3 +301,38 @@ fn this_node_refuses_to_put_a_version_below_the_one_it_publishes() {
     let refused = QueryResult::Refused(crate::api::Refusal::OtherVersionPublished(5));
     assert_eq!(rig.results.last(), Some(&refused));
 }
+
+/// Puts a version among ten nodes where two keep a record; how many are asked to store when each answers this.
+fn stores_sent(to_each: &Answer) -> usize {
+    let mut rig = Rig::new(Config {
+        width: 2,
+        seeds_per_answer: 10,
+        ..Config::test()
+    });
+    let seeds = (1..=10).map(|number| contact(number, 10).as_bytes().to_vec());
+    rig.input(DhtInput::Seeds(OnBehalf::User, seeds.collect()));
+    let query = Query::PutMutable {
+        record: record(5, b"1:a"),
+        cas: None,
+    };
+    rig.input(DhtInput::Start(QueryTicket(1), query));
+    let (none, mut next, mut stores) = (nodes(&[]), 0, 0);
+    while let Some(sent) = rig.sent.get(next) {
+        next += 1;
+        let (ticket, is_store) = (sent.ticket, matches!(sent.request, Request::Store { .. }));
+        stores += usize::from(is_store);
+        rig.respond(ticket, if is_store { to_each } else { &none });
+    }
+    assert_eq!(rig.results.len(), 1);
+    stores
+}
+
+#[test]
+fn a_version_that_another_one_stands_against_is_not_carried_to_further_nodes() {
+    let refusal = Answer::Stored(StoreResult::Full);
+    assert!(
+        stores_sent(&refusal) > 2,
+        "control: others step in for those without room"
+    );
+    assert_eq!(stores_sent(&conflict(record(6, b"1:b").version())), 2);
+}
