@@ -302,26 +302,32 @@ fn this_node_refuses_to_put_a_version_below_the_one_it_publishes() {
     assert_eq!(rig.results.last(), Some(&refused));
 }
 
-/// Puts a version among ten nodes where two keep a record; how many are asked to store when each answers this.
+/// Puts a version among six nodes where two keep a record; how many are asked to store when each answers this.
 fn stores_sent(to_each: &Answer) -> usize {
+    let key = record(5, b"1:a").key().dht_key();
+    let mut all: Vec<Contact> = (1..=6).map(|number| contact(number, 10)).collect();
+    all.sort_by_key(|contact| std::cmp::Reverse(key.distance(&contact.id())));
     let mut rig = Rig::new(Config {
         width: 2,
-        seeds_per_answer: 10,
         ..Config::test()
     });
-    let seeds = (1..=10).map(|number| contact(number, 10).as_bytes().to_vec());
-    rig.input(DhtInput::Seeds(OnBehalf::User, seeds.collect()));
+    // Only the farthest is known; each knows the next two, so all are asked on the way.
+    let farthest = all[0].as_bytes().to_vec();
+    rig.input(DhtInput::Seeds(OnBehalf::User, vec![farthest]));
     let query = Query::PutMutable {
         record: record(5, b"1:a"),
         cas: None,
     };
     rig.input(DhtInput::Start(QueryTicket(1), query));
-    let (none, mut next, mut stores) = (nodes(&[]), 0, 0);
+    let (mut next, mut stores) = (0, 0);
     while let Some(sent) = rig.sent.get(next) {
         next += 1;
         let (ticket, is_store) = (sent.ticket, matches!(sent.request, Request::Store { .. }));
+        let place = all.iter().position(|contact| contact.id() == sent.to);
+        let closer = all.iter().skip(place.expect("one of them") + 1).take(2);
+        let closer = nodes(&closer.cloned().collect::<Vec<_>>());
         stores += usize::from(is_store);
-        rig.respond(ticket, if is_store { to_each } else { &none });
+        rig.respond(ticket, if is_store { to_each } else { &closer });
     }
     assert_eq!(rig.results.len(), 1);
     stores
