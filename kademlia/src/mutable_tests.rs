@@ -145,3 +145,23 @@ fn debug_output_names_neither_key_nor_value() {
         "MutableRecord { seq: 3, .. } MutableKey(..)"
     );
 }
+
+#[test]
+fn a_signature_with_an_r_of_small_order_is_refused() {
+    // Made by the holder of seed 01..01 with R = identity and s = H(R, A, M) * a: what plain `verify` checks holds.
+    let public = key("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
+    let signature: [u8; 64] = hex(
+        "0100000000000000000000000000000000000000000000000000000000000000\
+         b7b563b3b4bc499c00701285fd49f36b98117546ebbbacf307e851986af17406",
+    )
+    .try_into()
+    .expect("64 bytes");
+    let lax = ed25519_dalek::VerifyingKey::from_bytes(&public).expect("a point");
+    let message = signed_bytes(b"", 1, VALUE);
+    let taken = ed25519_dalek::Verifier::verify(&lax, &message, &Signature::from_bytes(&signature));
+    assert!(taken.is_ok(), "control: a lax verifier takes it");
+    assert_eq!(
+        MutableRecord::new(public, Vec::new(), 1, signature, VALUE.to_vec()),
+        Err(MutableError::WrongSignature)
+    );
+}
