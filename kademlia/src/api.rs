@@ -75,6 +75,17 @@ pub struct Group(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TunnelTag(pub u64);
 
+/// How an RPC failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It was never sent: no fault of the recipient's.
+    NotSent,
+    /// All its copies left by this tunnel of ours.
+    Over(TunnelTag),
+    /// Its copies left by several tunnels of ours.
+    OverSeveral,
+}
+
 /// The bytes of one RPC: a request of at most [`MAX_REQUEST_BODY`], an answer of at most [`MAX_ANSWER_BODY`].
 pub type Body = Vec<u8>;
 
@@ -169,9 +180,8 @@ impl fmt::Debug for Query {
 pub enum DhtInput {
     /// Ends a query without a result: [`QueryResult::Cancelled`] is its outcome.
     Cancel(QueryTicket),
-    /// No answer within the full timeout, or it could not be sent. The tag is of the (last) sending
-    /// tunnel, where the caller knows it.
-    Failed(RpcTicket, Option<TunnelTag>),
+    /// No answer within the full timeout, or it could not be sent.
+    Failed(RpcTicket, Failure),
     /// The endpoint addresses of the persona's tunnels, each with its end. A changed set gives a newly
     /// signed contact. Empty: the persona neither answers nor advertises.
     OwnAddresses(Vec<(EndpointAddress, Unix)>),

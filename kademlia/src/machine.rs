@@ -79,9 +79,9 @@ impl Kademlia {
                     persona.advance(now);
                 }
             }
-            DhtInput::Failed(ticket, tunnel) => match (plane_of(ticket), &mut self.persona) {
-                (OnBehalf::User, _) => self.user.failed(ticket, now),
-                (OnBehalf::Persona, Some(persona)) => persona.failed(ticket, tunnel, now),
+            DhtInput::Failed(ticket, how) => match (plane_of(ticket), &mut self.persona) {
+                (OnBehalf::User, _) => self.user.failed(ticket, how, now),
+                (OnBehalf::Persona, Some(persona)) => persona.failed(ticket, how, now),
                 (OnBehalf::Persona, None) => self.without_persona.count(DropReason::UnknownTicket),
             },
             DhtInput::Response(ticket, body) => match (plane_of(ticket), &mut self.persona) {

@@ -851,7 +851,7 @@ proptest! {
                 1 | 2 => rig.input(DhtInput::Response(ticket, body)),
                 3 => rig.input(DhtInput::Seeds(OnBehalf::Persona, vec![body])),
                 4 => rig.input(DhtInput::Slow(ticket)),
-                _ => rig.input(DhtInput::Failed(ticket, None)),
+                _ => rig.input(DhtInput::Failed(ticket, crate::api::Failure::OverSeveral)),
             }
             rig.later(wait);
         }

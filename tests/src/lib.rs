@@ -2,6 +2,7 @@
 
 pub mod curves;
 pub mod hostile;
+pub mod meter;
 pub mod net;
 pub mod observe;
 pub mod sim;

@@ -313,6 +313,8 @@ pub enum Event {
         ticket: CallTicket,
         /// Why.
         why: CallError,
+        /// The tunnels that its copies left by; none: the recipient was never asked.
+        sent_by: Vec<TunnelHandle>,
     },
     /// Contacts that an endpoint of ours hosts; unverified.
     Seeds {

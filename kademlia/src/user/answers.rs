@@ -4,7 +4,7 @@ use super::{
     query::{Task, UserQuery},
 };
 use crate::{
-    api::{Announced, DhtOutput, MAX_ANSWER_BODY, Now, Progress, RpcTicket},
+    api::{Announced, DhtOutput, Failure, MAX_ANSWER_BODY, Now, Progress, RpcTicket},
     audit::DropReason,
     codec::Bounded,
     contact::{Contact, RawContact},
@@ -39,6 +39,7 @@ impl UserPlane {
             }
             Err(reason) => {
                 self.counters.drops.count(reason);
+                self.cache.failed(&call.to.id());
                 self.lose(&mut query, &call);
             }
         }
@@ -47,13 +48,16 @@ impl UserPlane {
     }
 
     /// No answer came.
-    pub(crate) fn failed(&mut self, ticket: RpcTicket, now: &Now) {
+    pub(crate) fn failed(&mut self, ticket: RpcTicket, how: Failure, now: &Now) {
         let Some(call) = self.calls.remove(&ticket) else {
             return self.counters.drops.count(DropReason::UnknownTicket);
         };
         if let Some(mut query) = self.queries.remove(&call.query) {
             self.lose(&mut query, &call);
             self.queries.insert(call.query, query);
+        }
+        if how != Failure::NotSent {
+            self.cache.failed(&call.to.id());
         }
         self.drive(call.query, now);
     }
@@ -89,7 +93,6 @@ impl UserPlane {
     fn lose(&mut self, query: &mut UserQuery, call: &Call) {
         let node = call.to.id();
         query.counts.failed += 1;
-        self.cache.failed(&node);
         match call.kind {
             CallKind::Lookup => query.lookup.failed(&node),
             CallKind::Resolve(target) => {

@@ -266,7 +266,9 @@ impl Model {
         };
         self.now = at;
         match event {
-            Event::Failed(node, ticket) => self.after(node, ticket, DhtInput::Failed(ticket, None)),
+            Event::Failed(node, ticket) => {
+                self.after(node, ticket, DhtInput::Failed(ticket, Failure::OverSeveral))
+            }
             Event::Slow(node, ticket) => {
                 if self.nodes[node].calls.contains_key(&ticket) {
                     self.input(node, DhtInput::Slow(ticket));

@@ -104,6 +104,18 @@ enum Behaviour {
     Corrupt,
     /// Relayers send every cell twice.
     Replay,
+    /// Personas answer with made-up contacts close to the target, and store nothing.
+    MadeUp,
+    /// Personas answer with contacts of nodes that are gone, and store nothing.
+    Stale,
+    /// Personas answer with wrong values.
+    WrongValues,
+    /// Personas answer with forged peer entries.
+    ForgedPeers,
+    /// Personas know only each other, and store nothing.
+    OnlySybils,
+    /// Personas answer nothing but PINGs.
+    Silent,
 }
 
 impl From<Behaviour> for Kind {
@@ -113,6 +125,12 @@ impl From<Behaviour> for Kind {
             Behaviour::Delay => Self::Delay,
             Behaviour::Corrupt => Self::Corrupt,
             Behaviour::Replay => Self::Replay,
+            Behaviour::MadeUp => Self::MadeUp,
+            Behaviour::Stale => Self::Stale,
+            Behaviour::WrongValues => Self::WrongValues,
+            Behaviour::ForgedPeers => Self::ForgedPeers,
+            Behaviour::OnlySybils => Self::OnlySybils,
+            Behaviour::Silent => Self::Silent,
         }
     }
 }

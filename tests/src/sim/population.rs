@@ -4,7 +4,7 @@ use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 
 use super::{SECOND, Settings};
 use crate::{
-    hostile,
+    hostile::Conspiracy,
     net::{Mapping, Net},
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Population {
     /// Nodes that left.
     pub(super) left: usize,
     hostile: Vec<usize>,
+    conspiracy: Conspiracy,
+    refresh_us: u64,
 }
 
 impl Population {
@@ -64,13 +66,18 @@ impl Population {
             }
         }
         self.churn(net, settings, rng);
+        if !self.hostile.is_empty() && self.refresh_us <= net.now_us() {
+            self.refresh_us = net.now_us() + 60 * SECOND;
+            self.conspiracy
+                .refresh(net, &self.hostile, settings.hostile);
+        }
     }
 
     fn add(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
         let node = net.add_relay(|config| settings.configure(config));
         if node >= PERMANENT && rng.random_range(0..100) < settings.hostile_percent {
             self.hostile.push(node);
-            hostile::corrupt(net, node, settings.hostile, rng);
+            self.conspiracy.corrupt(net, node, settings.hostile, rng);
         }
     }
 
