@@ -14,6 +14,7 @@
 
 mod api;
 mod audit;
+pub mod bencode;
 mod codec;
 mod config;
 mod contact;
@@ -25,6 +26,7 @@ pub mod labels;
 mod lookup;
 mod machine;
 mod magnet;
+mod mutable;
 mod persona;
 mod rpc;
 mod seeding;
@@ -45,4 +47,5 @@ pub use contact::{CLOCK_TOLERANCE, Contact, ContactError};
 pub use id::{Distance, Key, NodeId};
 pub use identity::PersonaSecret;
 pub use machine::{Kademlia, TableEntry};
-pub use magnet::{Magnet, MagnetError, parse_key};
+pub use magnet::{Link, Magnet, MagnetError, parse_key};
+pub use mutable::{MAX_SALT, MutableError, MutableKey, MutableRecord};

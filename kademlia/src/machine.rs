@@ -181,6 +181,7 @@ impl Kademlia {
             stored_records: persona.map_or(0, |persona| persona.store().records()),
             stored_bytes: persona.map_or(0, |persona| persona.store().bytes()),
             published: self.user.published(),
+            superseded: self.user.superseded(),
         }
     }
 

@@ -14,6 +14,7 @@ mod driver;
 mod entropy;
 pub mod handle;
 mod jobs;
+pub mod key_file;
 mod persona;
 pub mod rsa_suite;
 mod udp;
@@ -26,8 +27,8 @@ pub use handle::{
 };
 
 pub use deut_kademlia::{
-    Announced, Contact, EndpointAddress, FoundPeer, NodeId, Progress, Query, QueryOutcome,
-    QueryResult, QueryStats, Refusal,
+    Announced, Contact, EndpointAddress, FoundPeer, MutableError, MutableKey, MutableRecord,
+    NodeId, Progress, Query, QueryOutcome, QueryResult, QueryStats, Refusal,
 };
 pub use deut_transport::{
     api::{CallError, Destination, PoolId, Service},

@@ -127,6 +127,14 @@ impl Core {
                 };
                 self.tell(now, call);
             }
+            DhtOutput::Superseded {
+                key: _,
+                published,
+                seen,
+            } => {
+                self.events
+                    .push_back(CoreEvent::Superseded { published, seen });
+            }
             DhtOutput::WantOtherEndpoints(on_behalf) => {
                 self.tell(now, Command::MoveOn(pool(on_behalf)));
             }

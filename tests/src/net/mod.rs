@@ -219,7 +219,8 @@ impl Net {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n)), RELAY_PORT)
     }
 
-    fn add(
+    /// One more node at this address, which nobody else has.
+    pub fn add(
         &mut self,
         role: Role,
         address: SocketAddr,
