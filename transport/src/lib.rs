@@ -34,12 +34,12 @@ pub mod packet;
 pub mod policy;
 #[cfg(feature = "probe")]
 pub mod probe;
-#[cfg(feature = "probe")]
-pub mod stand_in;
 mod relay;
 mod routes;
 pub mod rsa;
 mod shared;
+#[cfg(feature = "probe")]
+pub mod stand_in;
 pub mod status;
 mod timers;
 pub mod transport;

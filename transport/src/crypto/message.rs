@@ -244,7 +244,8 @@ mod stand_in {
     ) -> Option<(Zeroizing<Vec<u8>>, Exported)> {
         let (key, exported) = exported(curves.message_secret(&persona.public().0, enc), *enc);
         let mut plaintext = vec![0; REQUEST_PLAINTEXT];
-        key.open_into([0; 12], gate, ciphertext, &mut plaintext).ok()?;
+        key.open_into([0; 12], gate, ciphertext, &mut plaintext)
+            .ok()?;
         Some((Zeroizing::new(plaintext), exported))
     }
 }

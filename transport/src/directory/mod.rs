@@ -12,7 +12,8 @@ use std::{
 };
 
 pub(crate) use bootstrap::Bootstrap;
-use crowd::{Crowds, Shunned, host_of, prefix_of};
+pub(crate) use crowd::host_of;
+use crowd::{Crowds, Shunned, prefix_of};
 pub(crate) use gossip::GossipState;
 
 use crate::{

@@ -297,7 +297,7 @@ impl Transport {
         let limits = &self.sh.config.limits;
         let tunnels = limits.own_tunnels + limits.transit_tunnels * 2 + limits.endpoint_tunnels;
         let links_timers = limits.links * 3;
-        Audit {
+        let mut audit = Audit {
             sizes: vec![
                 ("links", self.links.len(), limits.links),
                 ("gossip states", self.directory.gossip.len(), limits.links),
@@ -350,10 +350,12 @@ impl Transport {
                 (
                     "timers",
                     self.sh.timers.len(),
-                    links_timers + 2 * tunnels + limits.calls + limits.groups + 16,
+                    links_timers + 2 * tunnels + limits.calls + limits.groups + limits.hellos + 16,
                 ),
             ],
-        }
+        };
+        audit.sizes.extend(self.endpoint.hello_sizes(&self.sh));
+        audit
     }
 
     /// Reports what each role can read; for the tests crate.
