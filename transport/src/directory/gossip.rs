@@ -163,7 +163,7 @@ impl Directory {
             }
         }
         let fruitful = self.questions.len() > before;
-        let wants_more = self.len() < ENOUGH;
+        let wants_more = self.len() < ENOUGH && !self.is_full(sh);
         let Some(state) = self.gossip.get_mut(&link) else {
             return;
         };

@@ -46,7 +46,16 @@ impl Directory {
         if self.own == Some(id) || same || self.shunned.contains(sh, descriptor.address) {
             return Ok(());
         }
+        // In a network larger than the directory everybody tells of unknown relays all the time: taking up each would
+        // verify and forget for ever.
+        let newcomer = known.is_none() && self.is_full(sh);
+        if newcomer && !self.newcomers.has(sh.mono()) {
+            return Err(DropReason::TableFull);
+        }
         self.check(sh, descriptor, known.as_deref())?;
+        if newcomer && !self.newcomers.take(sh.mono()) {
+            return Err(DropReason::TableFull);
+        }
         self.ask(sh, descriptor.address, Some(id));
         Ok(())
     }

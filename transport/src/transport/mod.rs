@@ -95,7 +95,7 @@ impl Transport {
         let limits = sh.config.limits.clone();
         let mut transport = Self {
             links: Links::new(Arc::clone(&keys), &sh),
-            directory: Directory::new(own),
+            directory: Directory::new(own, &sh),
             routes: Routes::default(),
             walks: Walks::default(),
             relays: RelayTable::default(),
