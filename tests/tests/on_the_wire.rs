@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use deut::core::CoreEvent;
+use deut::core::{CoreConfig, CoreEvent};
 use deut_kademlia::{Announced, Query, QueryResult};
 use deut_tests::{
     net::{Net, Sighting},
@@ -54,13 +54,18 @@ fn load(net: &Net, transcript: &[Sighting]) -> usize {
         .unwrap_or(0)
 }
 
+/// Fewer relays than there are, so that endpoints must ask each other; changing, so that all of them have work.
+fn small_directory(config: &mut CoreConfig) {
+    config.transport.limits.relays = 12;
+    config.transport.times.newcomer_ms = 5_000;
+}
+
 /// Value, announcement, and lookups of both from everywhere, until every relayer has seen enough.
 fn observe(seed: u64) -> Observed {
     let mut net = Net::new(seed, Arc::new(StandIn));
     let transcript = capture::wire(&mut net);
     for _ in 0..NODES {
-        // Fewer than there are, so that endpoints must ask each other.
-        net.add_relay(|config| config.transport.limits.relays = 10);
+        net.add_relay(small_directory);
     }
     let told = capture::probe_all(&mut net);
     net.run_ready();
