@@ -142,9 +142,9 @@ impl Contact {
         self.expiry() <= now
     }
 
-    /// Whether this contact is a later one of the same persona.
+    /// Whether this contact is the same or a later one of the same persona: each new one ends later than those before.
     pub(crate) fn replaces(&self, other: &Self) -> bool {
-        self.raw.key() == other.raw.key() && self.expiry() >= other.expiry()
+        self == other || (self.raw.key() == other.raw.key() && self.expiry() > other.expiry())
     }
 
     pub(crate) fn to_raw(&self) -> RawContact {

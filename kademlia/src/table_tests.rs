@@ -58,8 +58,8 @@ fn a_contact_that_was_only_heard_of_is_not_handed_out() {
     assert!(!table.heard(&contact(1, 20), &at(0)), "its turn comes");
     assert_eq!(
         table.closest(&own(), 8, &at(0)),
-        [&contact(1, 10)],
-        "the newer one did not answer yet"
+        [&contact(1, 20)],
+        "its persona answered before, and signed the newer one"
     );
     assert_eq!(table.take_due(1, &at(300)), [contact(1, 20)]);
     table.answered(&contact(1, 20), &at(301));

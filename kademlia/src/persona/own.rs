@@ -86,13 +86,19 @@ impl OwnContact {
         };
         let (addresses, until) = self.chosen(rules, now);
         // Whole minutes, downwards: a second would tell our clock, and an endpoint must not be asked late.
-        let minutes = u32::try_from(until.0 / 60).unwrap_or(u32::MAX);
-        let same = |contact: &Contact| {
-            contact.addresses() == addresses && contact.expiry().0 / 60 == u64::from(minutes)
+        let minutes = until.0 / 60;
+        let signed = self.contact.as_ref().map(|contact| {
+            let same = contact.addresses() == addresses;
+            (contact.expiry().0 / 60, same)
+        });
+        let minutes = match signed {
+            Some((before, true)) if before >= minutes => return false,
+            // Whoever holds both must see which one is newer. The tunnels are replaced long before.
+            Some((before, false)) if self.current(now).is_some() => minutes.max(before + 1),
+            _ => minutes,
         };
-        if self.contact.as_ref().is_some_and(same) {
-            return false;
-        }
+        let latest = now.unix.0.saturating_add(rules.max_life_seconds) / 60;
+        let minutes = u32::try_from(minutes.min(latest)).unwrap_or(u32::MAX);
         self.contact = Contact::sign(&self.secret, nonce, minutes, &addresses).ok();
         self.contact.is_some()
     }

@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) contact: Contact,
-    /// A later contact of the same persona that was only heard of: the next PING goes there.
+    /// A later contact of the same persona that was only heard of: it is handed out, and the next PING goes there.
     newer: Option<Contact>,
     pub(crate) last_answer: Mono,
     /// When to ask it again.
@@ -43,8 +43,9 @@ impl Entry {
         }
     }
 
-    /// Where to ask it, expired or not.
-    pub(super) fn to_ask(&self) -> &Contact {
+    /// Where to ask it, expired or not. The persona signed it, and answered before: a neighbour whose tunnels died must
+    /// not be handed out under its old addresses until its turn to be asked comes.
+    pub(crate) fn to_ask(&self) -> &Contact {
         self.newer.as_ref().unwrap_or(&self.contact)
     }
 
@@ -54,7 +55,7 @@ impl Entry {
 
     /// Whether it may be handed out.
     pub(crate) fn is_good(&self, now: &Now, config: &Config) -> bool {
-        !self.is_bad(config) && !self.contact.is_expired(now.unix)
+        !self.is_bad(config) && !self.to_ask().is_expired(now.unix)
     }
 
     fn failed(&mut self, how: Failure, now: &Now, config: &Config) {
@@ -120,10 +121,10 @@ impl Bucket {
             .position(|entry| entry.contact.id() == id)
             .map(|at| self.entries.remove(at));
         if let Some(old) = known {
-            let newest = if contact.replaces(&old.contact) {
+            let newest = if contact.replaces(old.to_ask()) {
                 contact
             } else {
-                &old.contact
+                old.to_ask()
             };
             self.entries.push(Entry::new(newest, now, config));
             return;

@@ -88,7 +88,7 @@ impl RoutingTable {
         let mut all: Vec<&Contact> = self
             .entries()
             .filter(|entry| entry.is_good(now, &self.config))
-            .map(|entry| &entry.contact)
+            .map(Entry::to_ask)
             .collect();
         let distance = |contact: &&Contact| target.distance(&contact.id());
         if all.len() > count && count > 0 {
