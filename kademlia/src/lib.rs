@@ -26,6 +26,8 @@ mod lookup;
 mod machine;
 mod magnet;
 mod persona;
+#[cfg(feature = "probe")]
+pub mod probe;
 mod rpc;
 mod seeding;
 pub mod store;
