@@ -2,12 +2,15 @@
 
 use super::Transport;
 use crate::{
-    api::{Command, DownReason, TunnelHandle},
+    api::{CallError, Command, DownReason, Event, TunnelHandle},
     calls::NewCall,
 };
 
 impl Transport {
     pub(super) fn on_command(&mut self, command: Command) {
+        if self.own.shutting_down {
+            return self.refuse(&command);
+        }
         let (sh, own, links) = (&mut self.sh, &mut self.own, &mut self.links);
         match command {
             Command::Bootstrap(peers) => self.directory.set_bootstrap(sh, peers),
@@ -47,8 +50,17 @@ impl Transport {
         }
     }
 
-    /// Ends all tunnels politely and plans nothing more.
+    /// After the end only a call has an answer: that it failed.
+    fn refuse(&mut self, command: &Command) {
+        if let Command::Call { ticket, .. } = *command {
+            let why = CallError::Cancelled;
+            self.sh.event(Event::Failed { ticket, why });
+        }
+    }
+
+    /// Ends all calls, and all tunnels politely, and plans nothing more.
     fn shut_down(&mut self) {
+        self.calls.end_all(&mut self.sh);
         self.own.shutting_down = true;
         let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
         let own: Vec<TunnelHandle> = self.own.iter().map(|(handle, _)| handle).collect();
