@@ -201,6 +201,7 @@ fn job<M: Machine>(world: &mut World<M>, p: u8, input: &mut Input<'_>) {
     let jobs = world.jobs.len();
     let seats = world.seats.len();
     match p {
+        7 => world.refuse_jobs = !world.refuse_jobs,
         // The worker's queue was full, or the result is somebody else's.
         12.. if jobs > 0 => {
             let work = world.jobs.remove(input.below(jobs));

@@ -303,6 +303,18 @@ pub fn seeds() -> Vec<Vec<u8>> {
         deed_byte(deed::KILL, 1),
         run,
     ];
+    // The worker takes nothing, its first job comes back late, and then it takes everything again.
+    let full = deed_byte(deed::JOB, 7);
+    let busy = vec![0, full, deed_byte(deed::JOB, 12), 0, run, run, full, run];
     let slept = [&[200], &sleep[..], &sleep, &call].concat();
-    vec![vec![250], talk, troubled, strange, worker, life, slept]
+    vec![
+        vec![250],
+        talk,
+        troubled,
+        strange,
+        worker,
+        life,
+        busy,
+        slept,
+    ]
 }

@@ -14,7 +14,7 @@ use deut_transport::{
     Handled,
     api::{Mono, Now, Port, PortError, PortToken, Unix},
     packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
-    rsa::{Job, RsaSuite},
+    rsa::{Job, JobResult, RsaSuite},
 };
 
 use super::{
@@ -96,6 +96,8 @@ pub struct World<M: Machine> {
     pub fuel: u32,
     /// The system refuses the next port.
     pub refuse_port: bool,
+    /// The worker's queue is full: every job comes back at once.
+    pub refuse_jobs: bool,
     /// Stands for RSA.
     pub suite: Arc<dyn RsaSuite>,
 }
@@ -113,6 +115,7 @@ impl<M: Machine> World<M> {
             now: 0,
             fuel,
             refuse_port: false,
+            refuse_jobs: false,
             suite: Arc::new(StandIn),
         }
     }
@@ -343,6 +346,10 @@ impl<M: Machine> World<M> {
                     if let Some(port) = seat.numbers.remove(&token) {
                         seat.ports.remove(&port);
                     }
+                }
+                Todo::Job(ticket, _) if self.refuse_jobs => {
+                    seat.machine
+                        .news(now, News::Job(ticket, JobResult::Refused));
                 }
                 Todo::Job(ticket, work) => {
                     let takes = match work {
