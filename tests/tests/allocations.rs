@@ -14,7 +14,7 @@ use std::{
 use deut::core::Core;
 use deut_tests::{
     fuzz::{
-        network, set_watch, target,
+        neighbour, network, set_watch, target,
         world::{Flight, World},
     },
     net::{Net, RELAY_PORT, START_UNIX},
@@ -27,7 +27,10 @@ use deut_transport::{
     config::{Config, Role},
     keys::RelayKeys,
     packet::Packet,
-    wire::datagram::{Datagram, Kind, parse_who_are_you, who_are_you_answer},
+    wire::{
+        datagram::{Datagram, Kind, parse_who_are_you, who_are_you_answer},
+        frame,
+    },
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
@@ -161,6 +164,13 @@ fn a_hundred_thousand_datagrams_take_no_more() {
     });
     let heard = heard(&world);
     assert!(heard > 100_000, "control: {heard} arrived");
+    let accepted: u64 = world
+        .seats
+        .iter()
+        .map(|seat| seat.machine.counters().accepted)
+        .sum();
+    assert!(accepted > 2_000, "control: {accepted} were taken in");
+    println!("{heard} datagrams arrived, {accepted} were taken in");
     assert!(most > 0 && most <= LARGEST, "{most} bytes");
     println!("100,000 datagrams: at most {most} bytes at once");
 }
@@ -210,6 +220,25 @@ fn hostile(world: &mut World<Core>, rng: &mut StdRng, real: &[Flight]) -> Flight
         to,
         bytes,
     }
+}
+
+/// A neighbour that is master of as many tunnels as one may have says goodbye in one datagram.
+#[test]
+fn a_neighbour_that_leaves_with_all_its_tunnels_takes_no_more() {
+    let (mut world, mut partner) = neighbour::start_with(u32::MAX, |_| {});
+    for _ in 0..160 {
+        partner.walk();
+        neighbour::run(&mut world, &mut partner, 40);
+    }
+    let (_, served) = world.seats[0].machine.transit();
+    assert!(served >= 120, "control: {served} tunnels end here");
+    let most = largest(|| {
+        partner.send(&frame::encode_goodbye());
+        partner.pump(&mut world);
+    });
+    assert_eq!(world.seats[0].machine.transit(), (0, 0), "control");
+    assert!(most > 0 && most <= LARGEST, "{most} bytes");
+    println!("{served} tunnels closed: at most {most} bytes at once");
 }
 
 /// The directory fills up to its cap of 4,096 relays, one answer at a time.

@@ -46,12 +46,25 @@ const PERSONA: [u8; 32] = [0x66; 32];
 /// The machine under test with its neighbour, the link up and both verified.
 #[must_use]
 pub fn start() -> (World<Transport>, Partner) {
-    let mut world = World::new(FUEL);
+    start_with(FUEL, |config| {
+        config.limits.transit_tunnels = 12;
+        config.limits.endpoint_tunnels = 8;
+        config.limits.relays = 4;
+        config.limits.links = 4;
+        config.limits.unverified = 4;
+        config.limits.requests_remembered = 4;
+    })
+}
+
+/// The same with other settings.
+#[must_use]
+pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Partner) {
+    let mut world = World::new(fuel);
     let role = Role::Relay {
         address: World::<Transport>::address_of(0),
         endpoint_ports: Some(PortRange {
             first: RELAY_PORT + 1,
-            last: RELAY_PORT + 16,
+            last: RELAY_PORT + 256,
         }),
     };
     let mut config = Config::new(Net::policy(), role);
@@ -60,12 +73,7 @@ pub fn start() -> (World<Transport>, Partner) {
         config.persona_tunnels,
         config.ready_at,
     ) = (2, 2, 1);
-    config.limits.transit_tunnels = 12;
-    config.limits.endpoint_tunnels = 8;
-    config.limits.relays = 4;
-    config.limits.links = 4;
-    config.limits.unverified = 4;
-    config.limits.requests_remembered = 4;
+    tune(&mut config);
     let restored = Restored {
         key_seed: SEED,
         relays: Vec::new(),
@@ -99,7 +107,7 @@ fn feed(world: &mut World<Transport>, command: Command) {
 }
 
 /// Runs for so many ms; the neighbour hears in between.
-fn run(world: &mut World<Transport>, partner: &mut Partner, ms: u64) {
+pub fn run(world: &mut World<Transport>, partner: &mut Partner, ms: u64) {
     let slice = (ms / 50).max(2);
     for _ in 0..ms.div_ceil(slice) {
         partner.pump(world);

@@ -4,6 +4,8 @@
 //! datagrams of one length, an endpoint port of two, and only where the policy lets it; nobody gets more bytes back than a
 //! stranger's datagram had; no machine asks to be called again at once for ever.
 
+mod outputs;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -12,17 +14,17 @@ use std::{
 
 use deut_transport::{
     Handled,
-    api::{Mono, Now, Port, PortError, PortToken, Unix},
-    packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
-    rsa::{Job, JobResult, RsaSuite},
+    api::{Mono, Now, Port, PortToken, Unix},
+    packet::Packet,
+    rsa::{Job, RsaSuite},
 };
 
 use super::{
-    machine::{Machine, News, Todo},
+    machine::{Machine, News},
     watched,
 };
 use crate::{
-    net::{Net, RELAY_PORT, START_UNIX},
+    net::{RELAY_PORT, START_UNIX},
     stand_in::StandIn,
 };
 
@@ -297,101 +299,6 @@ impl<M: Machine> World<M> {
         for seat in &self.seats {
             seat.machine.check_caps(self.now());
         }
-    }
-
-    fn transmit(&mut self, number: usize, from: Port, to: SocketAddr, packet: &Packet) {
-        let seat = &self.seats[number];
-        assert!(!seat.silent, "it was shut down and sends to {to}");
-        let bytes = packet.bytes().to_vec();
-        let port = match from {
-            Port::Relay => {
-                assert_eq!(bytes.len(), RELAY_DATAGRAM);
-                RELAY_PORT
-            }
-            Port::Endpoint(token) => {
-                assert!(matches!(bytes.len(), MESSAGE_DATAGRAM | HELLO));
-                assert!(Net::policy().may_send_to(to), "{to}");
-                seat.numbers.get(&token).copied().unwrap_or(0)
-            }
-        };
-        let flight = Flight {
-            at: self.now + DELAY_US,
-            from: SocketAddr::new(seat.address.ip(), port),
-            to,
-            bytes,
-        };
-        if self.past.len() >= PAST {
-            self.past.pop_front();
-        }
-        self.past.push_back(flight.clone());
-        self.flights.push(flight);
-    }
-
-    /// Does all that the machine says; bytes sent to `reply_to`.
-    fn drain(&mut self, number: usize, reply_to: Option<SocketAddr>) -> usize {
-        let mut sent = 0;
-        for _ in 0..MOST_AT_ONCE {
-            let now = self.now();
-            let seat = &mut self.seats[number];
-            let machine = &mut seat.machine;
-            match watched(|| machine.poll(now)) {
-                Todo::Transmit(from, to, packet) => {
-                    if reply_to == Some(to) {
-                        sent += packet.bytes().len();
-                    }
-                    self.transmit(number, from, to, &packet);
-                }
-                Todo::Open(token, port) => self.open(number, token, port),
-                Todo::Close(token) => {
-                    if let Some(port) = seat.numbers.remove(&token) {
-                        seat.ports.remove(&port);
-                    }
-                }
-                Todo::Job(ticket, _) if self.refuse_jobs => {
-                    seat.machine
-                        .news(now, News::Job(ticket, JobResult::Refused));
-                }
-                Todo::Job(ticket, work) => {
-                    let takes = match work {
-                        Job::Generate { .. } => 35_000,
-                        Job::Open { .. } => 1_200,
-                    };
-                    let at = self.now + takes;
-                    self.jobs.push(Work {
-                        at,
-                        seat: number,
-                        ticket,
-                        work,
-                    });
-                }
-                Todo::Event(event) => seat.events.push((self.now, event)),
-                Todo::Persist => {}
-                Todo::Wait(until) => {
-                    let due = until.map(|Mono(at)| at.max(self.now));
-                    if due.is_none_or(|due| due > self.now) {
-                        seat.spins = 0;
-                    }
-                    seat.due = due;
-                    return sent;
-                }
-            }
-        }
-        panic!("more than {MOST_AT_ONCE} outputs for one input");
-    }
-
-    fn open(&mut self, number: usize, token: PortToken, port: u16) {
-        let result = if std::mem::take(&mut self.refuse_port) {
-            Err(PortError::InUse)
-        } else {
-            Ok(())
-        };
-        let now = self.now();
-        let seat = &mut self.seats[number];
-        if result.is_ok() {
-            seat.ports.insert(port, token);
-            seat.numbers.insert(token, port);
-        }
-        seat.machine.news(now, News::Port(token, result));
     }
 
     /// An open endpoint port of this machine.
