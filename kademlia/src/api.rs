@@ -2,7 +2,12 @@
 //!
 //! One call order: any number of [`crate::Kademlia::handle_input`], after each of them
 //! [`crate::Kademlia::poll_output`] until it returns [`DhtOutput::Wait`]. No output may be dropped.
-use crate::{contact::Contact, id::NodeId, identity::PersonaSecret};
+use crate::{
+    contact::Contact,
+    id::NodeId,
+    identity::PersonaSecret,
+    mutable::{MutableKey, MutableRecord},
+};
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -70,6 +75,17 @@ pub struct Group(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TunnelTag(pub u64);
 
+/// How an RPC failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It was never sent: no fault of the recipient's.
+    NotSent,
+    /// All its copies left by this tunnel of ours.
+    Over(TunnelTag),
+    /// Its copies left by several tunnels of ours.
+    OverSeveral,
+}
+
 /// The bytes of one RPC: a request of at most [`MAX_REQUEST_BODY`], an answer of at most [`MAX_ANSWER_BODY`].
 pub type Body = Vec<u8>;
 
@@ -111,6 +127,14 @@ pub enum Query {
         /// The point.
         target: NodeId,
     },
+    /// The current version of a mutable record: of those that the closest nodes give, the one with the
+    /// highest sequence number.
+    GetMutable {
+        /// Which.
+        of: MutableKey,
+        /// Versions with a lower number are not taken: who has seen a version cannot be given an older one.
+        min_seq: Option<i64>,
+    },
     /// Who announced on an infohash, with personas resolved to their current contacts.
     GetPeers {
         /// The first 20 bytes of the torrent's hash.
@@ -120,6 +144,14 @@ pub enum Query {
     GetValue {
         /// SHA-1 of the value.
         key: NodeId,
+    },
+    /// Store a version of a mutable record, and keep it published until the node stops, a newer one is
+    /// put, or a newer one is seen. It comes signed: no secret is needed to announce it again.
+    PutMutable {
+        /// The version.
+        record: MutableRecord,
+        /// Store it only over the version with this sequence number, or where there is none.
+        cas: Option<i64>,
     },
     /// Store a value of at most [`crate::store::MAX_VALUE`] bytes, and keep it published until the node stops.
     PutValue {
@@ -134,8 +166,10 @@ impl fmt::Debug for Query {
         f.write_str(match self {
             Self::Announce { .. } => "Announce(..)",
             Self::FindNode { .. } => "FindNode(..)",
+            Self::GetMutable { .. } => "GetMutable(..)",
             Self::GetPeers { .. } => "GetPeers(..)",
             Self::GetValue { .. } => "GetValue(..)",
+            Self::PutMutable { .. } => "PutMutable(..)",
             Self::PutValue { .. } => "PutValue(..)",
         })
     }
@@ -146,9 +180,8 @@ impl fmt::Debug for Query {
 pub enum DhtInput {
     /// Ends a query without a result: [`QueryResult::Cancelled`] is its outcome.
     Cancel(QueryTicket),
-    /// No answer within the full timeout, or it could not be sent. The tag is of the (last) sending
-    /// tunnel, where the caller knows it.
-    Failed(RpcTicket, Option<TunnelTag>),
+    /// No answer within the full timeout, or it could not be sent.
+    Failed(RpcTicket, Failure),
     /// The endpoint addresses of the persona's tunnels, each with its end. A changed set gives a newly
     /// signed contact. Empty: the persona neither answers nor advertises.
     OwnAddresses(Vec<(EndpointAddress, Unix)>),
@@ -201,6 +234,15 @@ pub enum DhtOutput {
         /// The pool to use.
         on_behalf: OnBehalf,
     },
+    /// A newer version of a mutable record that this node publishes was seen: ours is no longer announced.
+    Superseded {
+        /// The record's key in the DHT.
+        key: NodeId,
+        /// The sequence number of the version that was published.
+        published: i64,
+        /// The one of the version that was seen.
+        seen: i64,
+    },
     /// Ends the drain: nothing to do until `until`; none means until the next input.
     Wait {
         /// When to call with [`DhtInput::Timeout`].
@@ -208,6 +250,8 @@ pub enum DhtOutput {
         /// What for, for logs.
         why: &'static str,
     },
+    /// The endpoints of that pool brought nobody new for a while: let one tunnel give way to another.
+    WantOtherEndpoints(OnBehalf),
     /// This plane needs contacts: ask endpoints of that pool for some. At most one per second.
     WantSeeds(OnBehalf),
 }
@@ -236,6 +280,13 @@ pub enum Progress {
     },
     /// An announcement was found; a persona's contact may follow.
     Found(FoundPeer),
+    /// A version of the mutable record was found.
+    FoundVersion {
+        /// The node that gave it.
+        node: NodeId,
+        /// Its sequence number.
+        seq: i64,
+    },
     /// A node answered that it does not take the record.
     Refused {
         /// Which.
@@ -280,10 +331,32 @@ pub struct QueryOutcome {
 pub enum QueryResult {
     /// It was cancelled.
     Cancelled,
+    /// Nodes keep another version of the mutable record, signed by its key, that stands against the one that
+    /// was put. That one is not published any further; nodes that took it keep it until it ends.
+    Conflict {
+        /// The version that stands: the newest of those that nodes gave.
+        kept: MutableRecord,
+        /// How many nodes took the new one nevertheless.
+        at: usize,
+    },
+    /// The current version of a mutable record.
+    Mutable {
+        /// It, with its signature.
+        record: MutableRecord,
+        /// How many nodes gave it.
+        given_by: usize,
+        /// How many nodes gave an older one.
+        older_by: usize,
+    },
     /// The closest nodes that answered, closest first.
     Nodes(Vec<Contact>),
     /// The closest nodes that answered (see the statistics) do not know it; or nobody answered.
     NotFound,
+    /// Only versions of the mutable record below the wanted sequence number were found; this is the newest.
+    OnlyOlder {
+        /// Its sequence number.
+        seq: i64,
+    },
     /// Who announced.
     Peers(Vec<FoundPeer>),
     /// The query was not run.
@@ -307,6 +380,10 @@ pub enum Refusal {
     /// An address with port 0, or an unspecified or multicast one.
     #[error("this address cannot be announced")]
     BadAddress,
+    /// This node publishes another version of the mutable record, with this sequence number, which is not
+    /// lower than the new one's or not the expected one.
+    #[error("this node publishes the mutable record with sequence number {0}")]
+    OtherVersionPublished(i64),
     /// The ticket belongs to a running query.
     #[error("this ticket is in use")]
     TicketInUse,

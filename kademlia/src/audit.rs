@@ -7,10 +7,14 @@ use std::collections::BTreeMap;
 pub enum DropReason {
     /// The token of a STORE is not ours or too old.
     BadToken,
+    /// A STORE of a mutable record expects another version than the one that is kept.
+    CasMismatch,
     /// A contact broke a rule.
     Contact(ContactError),
     /// A peer entry with a bad signature, or one that does not open under the infohash.
     ForgedEntry,
+    /// A version of a mutable record that its key did not sign, or whose key is weak.
+    ForgedRecord,
     /// A value that does not hash to the key that was asked for.
     ForgedValue,
     /// The answer's bytes are no answer.
@@ -19,10 +23,14 @@ pub enum DropReason {
     MalformedRequest,
     /// A request, but there is no persona with a current contact to answer it.
     NoPersona,
+    /// A STORE of a mutable record has a lower sequence number than the version that is kept.
+    OldSequence,
     /// The body is longer than any may be.
     Oversize,
     /// A contact of ours came back to us.
     OwnContact,
+    /// A STORE of a mutable record has the sequence number of the version that is kept, but another value.
+    SameSequence,
     /// The store is full of records that matter more.
     StoreFull,
     /// More seeds than are taken from one answer.
@@ -102,4 +110,6 @@ pub struct Audit {
     pub stored_bytes: usize,
     /// Records that this node publishes.
     pub published: usize,
+    /// Mutable records that this node no longer publishes, because a newer version was seen.
+    pub superseded: u64,
 }

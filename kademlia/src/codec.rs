@@ -121,6 +121,40 @@ impl<C, const N: usize> Decode<C> for BoundedBytes<N> {
     }
 }
 
+/// Up to `N` bytes (`N` ≤ 255) behind a length of one byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShortBytes<const N: usize>(Vec<u8>);
+
+impl<const N: usize> ShortBytes<N> {
+    pub(crate) fn new(bytes: Vec<u8>) -> Option<Self> {
+        const { assert!(N <= 255) };
+        (bytes.len() <= N).then_some(Self(bytes))
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Encode for ShortBytes<N> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        u8::try_from(self.0.len())
+            .unwrap_or(u8::MAX)
+            .encode(encoder)?;
+        encoder.writer().write(&self.0)
+    }
+}
+
+impl<C, const N: usize> Decode<C> for ShortBytes<N> {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let length = usize::from(u8::decode(decoder)?);
+        if length > N {
+            return Err(invalid());
+        }
+        read_bytes(decoder, length).map(Self)
+    }
+}
+
 fn read_bytes<D: Decoder>(decoder: &mut D, length: usize) -> Result<Vec<u8>, DecodeError> {
     decoder.claim_bytes_read(length)?;
     let mut bytes = vec![0; length];

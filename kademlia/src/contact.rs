@@ -6,10 +6,9 @@ use crate::{
     api::{EndpointAddress, Unix},
     config::ContactRules,
     id::NodeId,
-    identity::{PersonaSecret, strong_key, work_bits},
+    identity::{PersonaSecret, is_signed_by, is_strong_key, work_bits},
     labels,
 };
-use ed25519_dalek::Signature;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -282,15 +281,17 @@ impl RawContact {
         if work_bits(&key, u32::from_be_bytes(self.array(36))) < rules.work_bits {
             return Err(ContactError::WorkMissing);
         }
-        let verifying = strong_key(&key).ok_or(ContactError::WeakKey)?;
+        if !is_strong_key(&key) {
+            return Err(ContactError::WeakKey);
+        }
         let (signed, signature) = self
             .bytes
             .split_last_chunk::<SIGNATURE>()
             .ok_or(ContactError::Malformed)?;
         let message = [labels::CONTACT_SIGNATURE, signed].concat();
-        verifying
-            .verify_strict(&message, &Signature::from_bytes(signature))
-            .map_err(|_| ContactError::BadSignature)?;
+        if !is_signed_by(&key, &message, signature) {
+            return Err(ContactError::BadSignature);
+        }
         Ok(Contact {
             id: self.id(),
             raw: self,

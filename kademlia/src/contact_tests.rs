@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::Config;
 use crate::testing::{NOW, address, contact, hex, secret};
+use ed25519_dalek::Signature;
 use proptest::prelude::*;
 
 /// Made by tests/vectors/blinded_peers.py.

@@ -2,7 +2,12 @@
 //!
 //! From the infohash HKDF derives an Ed25519 key pair; its public key, the blinded key, signs every
 //! entry and its SHA-1 is the key in the DHT. The content is sealed under another key from the infohash.
-use crate::{api::Announced, id::Key, identity::strong_key, labels};
+use crate::{
+    api::Announced,
+    id::Key,
+    identity::{is_signed_by, is_strong_key},
+    labels,
+};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bincode::{
     Decode, Encode,
@@ -10,7 +15,7 @@ use bincode::{
     enc::Encoder,
     error::{DecodeError, EncodeError},
 };
-use ed25519_dalek::{Signature, Signer, SigningKey};
+use ed25519_dalek::{Signer, SigningKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -36,9 +41,8 @@ impl PeerEntry {
 
     /// Whether whoever made it knew the infohash behind the blinded key.
     pub(crate) fn is_signed_by(&self, blinded: &[u8; 32]) -> bool {
-        let signature = Signature::from_bytes(&self.signature);
         let message = signed_message(blinded, &self.writer, &self.salt, &self.sealed);
-        strong_key(blinded).is_some_and(|key| key.verify_strict(&message, &signature).is_ok())
+        is_signed_by(blinded, &message, &self.signature)
     }
 }
 
@@ -193,7 +197,7 @@ fn announced_from(content: &[u8; CONTENT]) -> Option<Announced> {
     let (kind, rest) = content.split_first()?;
     let rest: &[u8; 32] = rest.try_into().ok()?;
     match *kind {
-        KIND_PERSONA => strong_key(rest).map(|_| Announced::Persona(*rest)),
+        KIND_PERSONA => is_strong_key(rest).then_some(Announced::Persona(*rest)),
         KIND_ADDRESS => {
             let (ip, rest) = rest.split_first_chunk::<16>()?;
             let (port, zeros) = rest.split_first_chunk::<2>()?;

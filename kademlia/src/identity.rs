@@ -1,6 +1,6 @@
 //! The persona's key pair.
 use crate::{id::NodeId, labels};
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -43,6 +43,30 @@ pub(crate) fn strong_key(bytes: &[u8; 32]) -> Option<VerifyingKey> {
     // Several encodings of one key would give it several node ids.
     let canonical = key.to_edwards().compress().to_bytes() == *bytes;
     (canonical && !key.is_weak()).then_some(key)
+}
+
+/// Whether [`strong_key`] takes it.
+pub(crate) fn is_strong_key(bytes: &[u8; 32]) -> bool {
+    #[cfg(feature = "probe")]
+    if let Some(curves) = crate::stand_in::curves() {
+        return curves.usable(bytes, &|| strong_key(bytes).is_some());
+    }
+    strong_key(bytes).is_some()
+}
+
+/// Whether a strong key signed this message, strictly.
+pub(crate) fn is_signed_by(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    let real = || {
+        strong_key(key).is_some_and(|key| {
+            key.verify_strict(message, &Signature::from_bytes(signature))
+                .is_ok()
+        })
+    };
+    #[cfg(feature = "probe")]
+    if let Some(curves) = crate::stand_in::curves() {
+        return curves.verify(key, message, signature, &real);
+    }
+    real()
 }
 
 /// Leading zero bits of SHA-256(label ‖ key ‖ nonce): the proof of work of `nonce`.

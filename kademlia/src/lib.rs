@@ -14,6 +14,7 @@
 
 mod api;
 mod audit;
+pub mod bencode;
 mod codec;
 mod config;
 mod contact;
@@ -25,11 +26,14 @@ pub mod labels;
 mod lookup;
 mod machine;
 mod magnet;
+mod mutable;
 mod persona;
 #[cfg(feature = "probe")]
 pub mod probe;
 mod rpc;
 mod seeding;
+#[cfg(feature = "probe")]
+pub mod stand_in;
 pub mod store;
 mod table;
 #[cfg(test)]
@@ -45,4 +49,5 @@ pub use contact::{CLOCK_TOLERANCE, Contact, ContactError};
 pub use id::{Distance, Key, NodeId};
 pub use identity::PersonaSecret;
 pub use machine::{Kademlia, TableEntry};
-pub use magnet::{Magnet, MagnetError, parse_key};
+pub use magnet::{Link, Magnet, MagnetError, parse_key};
+pub use mutable::{MAX_SALT, MutableError, MutableKey, MutableRecord};

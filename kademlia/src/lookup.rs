@@ -85,8 +85,11 @@ impl Lookup {
         match self.candidates.get_mut(&distance) {
             Some(known) if known.contact == contact || !contact.replaces(&known.contact) => {}
             Some(known) => {
+                // Its addresses are new: what failed, or is slow, over the old ones may answer over these.
+                let moved = known.contact.addresses() != contact.addresses();
                 known.contact = contact;
-                if known.state == State::Failed {
+                if known.state == State::Failed || (moved && matches!(known.state, State::Slow(_)))
+                {
                     known.state = State::Waiting;
                 }
             }

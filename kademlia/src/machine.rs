@@ -29,6 +29,8 @@ pub struct Kademlia {
     left: VecDeque<DhtOutput>,
     /// Discards while there is no persona.
     without_persona: Drops,
+    /// When something is due, as long as no input changed it: asked for after every datagram of the node.
+    wake: Option<Option<(Mono, &'static str)>>,
 }
 
 /// One contact of the routing table, for people who look.
@@ -63,11 +65,13 @@ impl Kademlia {
             persona_choices: stream(&seed, labels::RANDOM_PERSONA_CHOICES),
             left: VecDeque::new(),
             without_persona: Drops::default(),
+            wake: None,
         }
     }
 
     /// Takes one input; then drain [`Self::poll_output`].
     pub fn handle_input(&mut self, now: &Now, input: DhtInput) {
+        self.wake = None;
         match input {
             DhtInput::Cancel(ticket) => self.user.cancel(ticket, now),
             DhtInput::Persona(secret) => self.set_persona(secret, now),
@@ -79,9 +83,9 @@ impl Kademlia {
                     persona.advance(now);
                 }
             }
-            DhtInput::Failed(ticket, tunnel) => match (plane_of(ticket), &mut self.persona) {
-                (OnBehalf::User, _) => self.user.failed(ticket, now),
-                (OnBehalf::Persona, Some(persona)) => persona.failed(ticket, tunnel, now),
+            DhtInput::Failed(ticket, how) => match (plane_of(ticket), &mut self.persona) {
+                (OnBehalf::User, _) => self.user.failed(ticket, how, now),
+                (OnBehalf::Persona, Some(persona)) => persona.failed(ticket, how, now),
                 (OnBehalf::Persona, None) => self.without_persona.count(DropReason::UnknownTicket),
             },
             DhtInput::Response(ticket, body) => match (plane_of(ticket), &mut self.persona) {
@@ -118,11 +122,11 @@ impl Kademlia {
         if let Some(output) = queues.into_iter().flatten().find_map(VecDeque::pop_front) {
             return output;
         }
-        let persona = self
-            .persona
-            .as_ref()
-            .and_then(|persona| persona.next_wake(now));
-        match self.user.next_wake(now).into_iter().chain(persona).min() {
+        let wake = match self.wake {
+            Some(wake) => wake,
+            None => *self.wake.insert(self.next_wake(now)),
+        };
+        match wake {
             Some((until, why)) => DhtOutput::Wait {
                 until: Some(until),
                 why,
@@ -132,6 +136,14 @@ impl Kademlia {
                 why: "nothing to do",
             },
         }
+    }
+
+    fn next_wake(&self, now: &Now) -> Option<(Mono, &'static str)> {
+        let persona = self
+            .persona
+            .as_ref()
+            .and_then(|persona| persona.next_wake(now));
+        self.user.next_wake(now).into_iter().chain(persona).min()
     }
 
     /// A new persona starts with an empty table and store and with random streams of its own.
@@ -169,6 +181,7 @@ impl Kademlia {
             stored_records: persona.map_or(0, |persona| persona.store().records()),
             stored_bytes: persona.map_or(0, |persona| persona.store().bytes()),
             published: self.user.published(),
+            superseded: self.user.superseded(),
         }
     }
 

@@ -11,10 +11,13 @@ use crate::{
     contact::{ContactError, RawContact},
     entry::PeerSet,
     id::NodeId,
-    rpc::{Answer, Record, RecordKind, Request, StoreResult, Token, ValueBytes},
+    rpc::{Answer, Conflict, Record, RecordKind, Request, StoreResult, Token, ValueBytes},
     testing::{NOW, address, contact, secret},
 };
 use proptest::prelude::*;
+
+#[path = "machine_mutable_tests.rs"]
+mod mutable;
 
 struct Sent {
     ticket: RpcTicket,
@@ -30,6 +33,7 @@ struct Rig {
     answers: Vec<Answer>,
     results: Vec<QueryResult>,
     ended: Vec<Group>,
+    superseded: Vec<(i64, i64)>,
     inputs: u64,
 }
 
@@ -42,6 +46,7 @@ impl Rig {
             answers: Vec::new(),
             results: Vec::new(),
             ended: Vec::new(),
+            superseded: Vec::new(),
             inputs: 0,
         }
     }
@@ -83,7 +88,13 @@ impl Rig {
                     });
                 }
                 DhtOutput::Wait { .. } => return,
-                DhtOutput::Advertise(_) | DhtOutput::Progress(..) | DhtOutput::WantSeeds(_) => {}
+                DhtOutput::Superseded {
+                    published, seen, ..
+                } => self.superseded.push((published, seen)),
+                DhtOutput::Advertise(_)
+                | DhtOutput::Progress(..)
+                | DhtOutput::WantOtherEndpoints(_)
+                | DhtOutput::WantSeeds(_) => {}
             }
         }
     }
@@ -569,7 +580,7 @@ fn forged_entries_are_refused_and_good_ones_beside_them_used() {
     let ticket = rig.query(Query::GetPeers { infohash: [1; 20] });
     let entry = |record| match record {
         Record::Peer { entry, .. } => entry,
-        Record::Value(_) => unreachable!(),
+        Record::Mutable(_) | Record::Value(_) => unreachable!(),
     };
     let peers = |entries: Vec<_>| Answer::Peers {
         token: [9; 8],
@@ -764,10 +775,14 @@ fn bodies() -> Vec<Body> {
             token: [1; 8],
             record: peer_record(1, 1),
         },
+        Request::Store {
+            token: [1; 8],
+            record: Record::Mutable(mutable::record(1, b"1:a").to_sent(Some(1))),
+        },
     ];
     let entry = match peer_record(1, 1) {
         Record::Peer { entry, .. } => entry,
-        Record::Value(_) => unreachable!(),
+        Record::Mutable(_) | Record::Value(_) => unreachable!(),
     };
     let answers = [
         nodes(&[contact(1, 10), contact(2, 10), contact(3, 10)]),
@@ -783,6 +798,14 @@ fn bodies() -> Vec<Body> {
             entries: Bounded::first_of([entry]),
         },
         Answer::Stored(StoreResult::Stored),
+        Answer::Mutable {
+            token: [1; 8],
+            version: mutable::record(2, b"1:b").version().clone(),
+        },
+        Answer::Conflict {
+            conflict: Conflict::OldSequence,
+            kept: mutable::record(3, b"1:c").version().clone(),
+        },
     ];
     requests
         .iter()
@@ -805,6 +828,8 @@ proptest! {
             Query::GetValue { key: NodeId([1; 20]) },
             Query::GetPeers { infohash: [1; 20] },
             Query::PutValue { value: b"hi".to_vec() },
+            Query::GetMutable { of: mutable::record(1, b"1:a").key().clone(), min_seq: None },
+            Query::PutMutable { record: mutable::record(1, b"1:a"), cas: Some(0) },
         ];
         rig.input(DhtInput::Seeds(OnBehalf::User, (1..6).map(|n| contact(n, 10).as_bytes().to_vec()).collect()));
         for (number, query) in (0..).zip(queries) {
@@ -826,7 +851,7 @@ proptest! {
                 1 | 2 => rig.input(DhtInput::Response(ticket, body)),
                 3 => rig.input(DhtInput::Seeds(OnBehalf::Persona, vec![body])),
                 4 => rig.input(DhtInput::Slow(ticket)),
-                _ => rig.input(DhtInput::Failed(ticket, None)),
+                _ => rig.input(DhtInput::Failed(ticket, crate::api::Failure::OverSeveral)),
             }
             rig.later(wait);
         }

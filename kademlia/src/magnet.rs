@@ -1,5 +1,8 @@
 //! Magnet links and keys as people type them.
-use crate::id::NodeId;
+use crate::{
+    id::NodeId,
+    mutable::{MAX_SALT, MutableError, MutableKey},
+};
 
 /// Longest text that is looked at, in bytes; real magnet links have at most some hundred.
 const MAX_TEXT: usize = 16_384;
@@ -11,6 +14,15 @@ pub struct Magnet {
     pub infohash: [u8; 20],
     /// 1 or 2. A hybrid link, which names both, counts as version 1.
     pub version: u8,
+}
+
+/// What a magnet link leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A mutable record that names a torrent (BEP 46).
+    Mutable(MutableKey),
+    /// A torrent.
+    Torrent(Magnet),
 }
 
 /// Why a text is no magnet link or key that can be looked up, in one line for the user.
@@ -38,21 +50,40 @@ pub enum MagnetError {
         /// How many there must be.
         expected: &'static str,
     },
-    /// Two hashes of the same version that differ.
-    #[error("the magnet link names two different torrents")]
+    /// Two hashes of the same version, public keys or salts that differ.
+    #[error("the magnet link names two different torrents or records")]
     Contradiction,
     /// A magnet link of another network.
     #[error("the magnet link names no torrent (no xt=urn:btih: or xt=urn:btmh:)")]
     NoTorrent,
+    /// Not a mutable record.
+    #[error("the magnet link names a mutable record that cannot be: {0}")]
+    NoMutable(MutableError),
     /// No magnet link at all.
     #[error("not a magnet link: it must begin with magnet:?")]
     NotAMagnet,
-    /// A link to a mutable record (BEP 46).
-    #[error("links to mutable records (xs=urn:btpk:) are not supported yet")]
-    NotYetMutable,
+    /// A link to a mutable record (BEP 46), where one to a torrent is needed.
+    #[error("the magnet link names a mutable record (xs=urn:btpk:), not a torrent")]
+    OnlyMutable,
     /// Longer than any real link.
     #[error("the magnet link is longer than 16,384 bytes")]
     TooLong,
+}
+
+impl Link {
+    /// Reads a magnet link: one to a torrent as in [`Magnet::parse`], else `xs=urn:btpk:` with 64 hex
+    /// characters and perhaps `s=` with the salt in hex. A link that names both leads to the torrent.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, MagnetError> {
+        let parameters = Parameters::parse(text)?;
+        if let Some(magnet) = parameters.magnet() {
+            return Ok(Self::Torrent(magnet));
+        }
+        let public = parameters.mutable.ok_or(MagnetError::NoTorrent)?;
+        mutable_key(&public, parameters.salt.as_deref().unwrap_or_default()).map(Self::Mutable)
+    }
 }
 
 impl Magnet {
@@ -62,13 +93,33 @@ impl Magnet {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
+        let parameters = Parameters::parse(text)?;
+        parameters.magnet().ok_or(match parameters.mutable {
+            Some(_) => MagnetError::OnlyMutable,
+            None => MagnetError::NoTorrent,
+        })
+    }
+}
+
+/// The parameters of a magnet link that mean something here.
+#[derive(Default)]
+struct Parameters {
+    first: Option<[u8; 20]>,
+    second: Option<[u8; 20]>,
+    /// What follows `urn:btpk:`.
+    mutable: Option<String>,
+    salt: Option<String>,
+}
+
+impl Parameters {
+    fn parse(text: &str) -> Result<Self, MagnetError> {
         let text = text.trim();
         if text.len() > MAX_TEXT {
             return Err(MagnetError::TooLong);
         }
         let query = strip_prefix_any_case(text, "magnet:").ok_or(MagnetError::NotAMagnet)?;
         let query = query.strip_prefix('?').ok_or(MagnetError::NotAMagnet)?;
-        let (mut first, mut second, mut mutable) = (None, None, false);
+        let mut found = Self::default();
         for parameter in query.split('&') {
             let Some((name, value)) = parameter.split_once('=') else {
                 continue;
@@ -78,33 +129,50 @@ impl Magnet {
                 .strip_prefix("amp;")
                 .unwrap_or(name)
                 .to_ascii_lowercase();
-            if name == "xs" {
-                let value = percent_decoded(value)?;
-                mutable |= strip_prefix_any_case(&value, "urn:btpk:").is_some();
-            }
-            if !is_topic(&name) {
-                continue;
-            }
-            let value = percent_decoded(value)?;
-            if let Some(hash) = strip_prefix_any_case(&value, "urn:btih:") {
-                set_once(&mut first, version_one(hash)?)?;
-            } else if let Some(hash) = strip_prefix_any_case(&value, "urn:btmh:") {
-                set_once(&mut second, version_two(hash)?)?;
+            if name == "xs" || name == "s" || is_topic(&name) {
+                found.take(&name, &percent_decoded(value)?)?;
             }
         }
-        match (first, second) {
-            (Some(infohash), _) => Ok(Self {
-                infohash,
-                version: 1,
-            }),
-            (None, Some(infohash)) => Ok(Self {
-                infohash,
-                version: 2,
-            }),
-            (None, None) if mutable => Err(MagnetError::NotYetMutable),
-            (None, None) => Err(MagnetError::NoTorrent),
+        Ok(found)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), MagnetError> {
+        if name == "s" {
+            set_once(&mut self.salt, value.to_owned())
+        } else if name == "xs" {
+            match strip_prefix_any_case(value, "urn:btpk:") {
+                Some(public) => set_once(&mut self.mutable, public.to_ascii_lowercase()),
+                None => Ok(()),
+            }
+        } else if let Some(hash) = strip_prefix_any_case(value, "urn:btih:") {
+            set_once(&mut self.first, version_one(hash)?)
+        } else if let Some(hash) = strip_prefix_any_case(value, "urn:btmh:") {
+            set_once(&mut self.second, version_two(hash)?)
+        } else {
+            Ok(())
         }
     }
+
+    fn magnet(&self) -> Option<Magnet> {
+        let magnet = |version| move |infohash| Magnet { infohash, version };
+        self.first.map(magnet(1)).or(self.second.map(magnet(2)))
+    }
+}
+
+fn mutable_key(public: &str, salt: &str) -> Result<MutableKey, MagnetError> {
+    const PUBLIC: &str = "the public key after urn:btpk:";
+    const SALT: &str = "the salt after s=";
+    if public.len() != 64 {
+        return Err(bad_length(PUBLIC, public, "64"));
+    }
+    let public = hex(public).ok_or(MagnetError::BadHex(PUBLIC))?;
+    let (pairs, rest) = salt.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() || pairs.len() > MAX_SALT {
+        return Err(bad_length(SALT, salt, "an even number, at most 128"));
+    }
+    let digits = |[high, low]: &[u8; 2]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?);
+    let salt: Option<Vec<u8>> = pairs.iter().map(digits).collect();
+    MutableKey::new(public, salt.ok_or(MagnetError::BadHex(SALT))?).map_err(MagnetError::NoMutable)
 }
 
 /// Reads a key of the DHT: 40 hex characters.
@@ -156,11 +224,12 @@ fn bad_length(what: &'static str, text: &str, expected: &'static str) -> MagnetE
     }
 }
 
-fn set_once(slot: &mut Option<[u8; 20]>, hash: [u8; 20]) -> Result<(), MagnetError> {
-    match slot.replace(hash) {
-        Some(before) if before != hash => Err(MagnetError::Contradiction),
-        _ => Ok(()),
+fn set_once<T: PartialEq>(slot: &mut Option<T>, new: T) -> Result<(), MagnetError> {
+    if slot.as_ref().is_some_and(|before| *before != new) {
+        return Err(MagnetError::Contradiction);
     }
+    *slot = Some(new);
+    Ok(())
 }
 
 fn strip_prefix_any_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -325,11 +394,90 @@ mod tests {
             ),
             (
                 "magnet:?xs=urn:btpk:8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e",
-                "not supported yet",
+                "names a mutable record (xs=urn:btpk:), not a torrent",
             ),
             (&format!("magnet:?dn={}", "x".repeat(20_000)), "longer than"),
         ] {
             let error = error(link);
+            assert!(
+                error.contains(expected) && !error.contains('\n'),
+                "{link}: {error}"
+            );
+        }
+    }
+
+    const PUBLIC: &str = "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e"; // BEP 46's
+
+    #[test]
+    fn a_link_to_a_mutable_record_gives_its_key() {
+        let dht_key = |link: &str| match Link::parse(link) {
+            Ok(Link::Mutable(key)) => key.dht_key().to_string(),
+            other => panic!("{link}: {other:?}"),
+        };
+        let plain = format!("magnet:?xs=urn:btpk:{PUBLIC}");
+        for link in [
+            plain.clone(),
+            format!("MAGNET:?XS=urn%3Abtpk:{}&dn=x&s=", PUBLIC.to_uppercase()),
+            format!("{plain}&xs=http://example.org/x&xt=urn:sha1:00"),
+        ] {
+            assert_eq!(dht_key(&link), "cc3f9d90b572172053626f9980ce261a850d050b");
+        }
+        let salted = "59ee7c2cb9b4f7eb1986ee2d18fd2fdb8a56554f";
+        assert_eq!(dht_key(&format!("{plain}&s=6e")), salted);
+        assert_eq!(
+            dht_key(&format!("magnet:?s=6E&amp;xs=urn:btpk:{PUBLIC}")),
+            salted
+        );
+        let longest = format!("{plain}&s={}", "ab".repeat(64));
+        assert!(
+            matches!(Link::parse(&longest), Ok(Link::Mutable(key)) if key.salt() == [0xab; 64])
+        );
+    }
+
+    #[test]
+    fn a_link_that_names_a_torrent_and_a_record_leads_to_the_torrent() {
+        let both = format!("magnet:?xs=urn:btpk:{PUBLIC}&xt=urn:btih:{HEX}");
+        let magnet = Magnet::parse(&both).expect("a torrent");
+        assert_eq!(Link::parse(&both), Ok(Link::Torrent(magnet)));
+        assert_eq!(Link::parse("magnet:?dn=x"), Err(MagnetError::NoTorrent));
+    }
+
+    #[test]
+    fn each_mistake_in_a_link_to_a_record_is_named() {
+        for (link, expected) in [
+            (
+                format!("xs=urn:btpk:{}", &PUBLIC[1..]),
+                "has 63 characters, expected 64",
+            ),
+            (
+                format!("xs=urn:btpk:{}x", &PUBLIC[1..]),
+                "digits 0-9 and a-f",
+            ),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&s=6"),
+                "has 1 characters, expected an even number",
+            ),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&s={}", "ab".repeat(65)),
+                "at most 128",
+            ),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&s=6g"),
+                "the salt after s= must be written",
+            ),
+            (format!("xs=urn:btpk:{PUBLIC}&s=6e&s=6f"), "two different"),
+            (
+                format!("xs=urn:btpk:{PUBLIC}&xs=urn:btpk:{HEX}"),
+                "two different",
+            ),
+            (
+                format!("xs=urn:btpk:{}", "00".repeat(32)),
+                "cannot be: this is no public key",
+            ),
+        ] {
+            let error = Link::parse(&format!("magnet:?{link}"))
+                .expect_err("invalid")
+                .to_string();
             assert!(
                 error.contains(expected) && !error.contains('\n'),
                 "{link}: {error}"
@@ -370,6 +518,8 @@ mod tests {
             let _ = Magnet::parse(&text);
             let _ = Magnet::parse(&format!("magnet:?xt={tail}"));
             let _ = Magnet::parse(&format!("magnet:?xt=urn:btih:{tail}"));
+            let _ = Link::parse(&format!("magnet:?xs=urn:btpk:{PUBLIC}&s={tail}"));
+            let _ = Link::parse(&format!("magnet:?xs=urn:btpk:{tail}"));
             let _ = parse_key(&text);
         }
     }

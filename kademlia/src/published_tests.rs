@@ -176,3 +176,81 @@ fn a_record_is_sealed_afresh_each_time() {
     ];
     assert!(records[0].is_some() && records[0] != records[1]);
 }
+
+fn version(seed: u8, seq: i64, value: &[u8]) -> MutableRecord {
+    MutableRecord::sign(&[seed; 32], Vec::new(), seq, value.to_vec()).expect("signs")
+}
+
+impl Fixture {
+    fn keep_mutable(
+        &mut self,
+        record: MutableRecord,
+        cas: Option<i64>,
+    ) -> Result<PublishedId, Refusal> {
+        self.published.keep_mutable(record, cas, &self.config)
+    }
+
+    fn kept_seq(&mut self, id: PublishedId) -> Option<i64> {
+        match self.published.record(id, &mut self.random) {
+            Some(Record::Mutable(sent)) => {
+                assert_eq!(sent.cas, None, "announcing again expects nothing");
+                Some(sent.version.seq)
+            }
+            None => None,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_mutable_record_is_announced_again_like_a_value_and_a_newer_version_takes_its_place() {
+    let mut f = fixture();
+    let id = f.keep_mutable(version(1, 1, b"1:a"), None).expect("kept");
+    assert!((50 * MINUTE..=60 * MINUTE).contains(&f.announced(id, 8, 8, 5)));
+    assert_eq!(
+        f.keep_mutable(version(1, 1, b"1:a"), None),
+        Ok(id),
+        "the same again"
+    );
+    assert_eq!(f.keep_mutable(version(1, 2, b"1:b"), Some(1)), Ok(id));
+    assert_eq!(f.kept_seq(id), Some(2));
+    assert_ne!(
+        f.keep_mutable(version(2, 1, b"1:a"), None),
+        Ok(id),
+        "another signer's"
+    );
+    assert_eq!(f.published.len(), 2);
+    for (record, cas) in [
+        (version(1, 1, b"1:a"), None),
+        (version(1, 2, b"1:c"), None),
+        (version(1, 3, b"1:c"), Some(1)),
+    ] {
+        let refused = Err(Refusal::OtherVersionPublished(2));
+        assert_eq!(f.keep_mutable(record, cas), refused);
+    }
+    assert_eq!(f.kept_seq(id), Some(2));
+}
+
+#[test]
+fn a_newer_version_that_is_seen_ends_the_publication() {
+    let mut f = fixture();
+    let id = f.keep_mutable(version(1, 5, b"1:b"), None).expect("kept");
+    let other = f.keep_mutable(version(2, 5, b"1:b"), None).expect("kept");
+    let key = version(1, 0, b"1:a").key().clone();
+    for harmless in [version(1, 4, b"1:z"), version(1, 5, b"1:b")] {
+        assert_eq!(f.published.saw(&key, harmless.version()), None);
+    }
+    assert_eq!(f.kept_seq(id), Some(5), "control");
+    assert_eq!(
+        f.published.saw(&key, version(1, 6, b"1:a").version()),
+        Some(5)
+    );
+    assert_eq!((f.kept_seq(id), f.kept_seq(other)), (None, Some(5)));
+    let key = version(2, 0, b"1:a").key().clone();
+    let twin = version(2, 5, b"1:a");
+    assert_eq!(
+        f.published.saw(&key, twin.version()),
+        Some(5),
+        "its number with another value"
+    );
+}

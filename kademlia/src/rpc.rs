@@ -8,6 +8,7 @@ use crate::{
     contact::{Contact, RawContact},
     entry::PeerEntry,
     id::{Key, NodeId},
+    mutable::{SentMutable, Version},
     store::MAX_VALUE,
 };
 use bincode::{
@@ -56,6 +57,7 @@ pub(crate) enum Request {
 pub(crate) enum RecordKind {
     Value = 1,
     Peers = 2,
+    Mutable = 3,
 }
 
 impl RecordKind {
@@ -63,6 +65,7 @@ impl RecordKind {
         match byte {
             1 => Ok(Self::Value),
             2 => Ok(Self::Peers),
+            3 => Ok(Self::Mutable),
             _ => Err(invalid()),
         }
     }
@@ -75,6 +78,8 @@ pub(crate) enum Record {
     Value(ValueBytes),
     /// Key: SHA-1 of the blinded public key, which signs the entry.
     Peer { blinded: [u8; 32], entry: PeerEntry },
+    /// Key: SHA-1 of public key and salt.
+    Mutable(SentMutable),
 }
 
 impl Record {
@@ -82,6 +87,7 @@ impl Record {
         match self {
             Self::Value(value) => Key::hash_of(value.as_slice()),
             Self::Peer { blinded, .. } => Key::hash_of(blinded),
+            Self::Mutable(sent) => sent.key(),
         }
     }
 }
@@ -104,7 +110,17 @@ pub(crate) enum Answer {
         token: Token,
         entries: Bounded<PeerEntry, MAX_ENTRIES>,
     },
+    /// A version of a mutable record. The asker knows public key and salt, others need not learn them.
+    Mutable {
+        token: Token,
+        version: Version,
+    },
     Stored(StoreResult),
+    /// A mutable record was not stored, for the sake of the version that is kept: its signature proves it.
+    Conflict {
+        conflict: Conflict,
+        kept: Version,
+    },
 }
 
 /// What became of a STORE.
@@ -115,6 +131,15 @@ pub(crate) enum StoreResult {
     BadToken = 1,
     Full = 2,
     BadRecord = 3,
+}
+
+/// Why a mutable record was not stored over the one that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Conflict {
+    OldSequence = 4,
+    SameSequence = 5,
+    CasMismatch = 6,
 }
 
 impl Request {
@@ -146,6 +171,7 @@ const NODES: u8 = 0x82;
 const VALUE: u8 = 0x83;
 const PEERS: u8 = 0x84;
 const STORED: u8 = 0x85;
+const MUTABLE: u8 = 0x86;
 
 impl Encode for Request {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
@@ -208,6 +234,10 @@ impl Encode for Record {
                 blinded.encode(encoder)?;
                 entry.encode(encoder)
             }
+            Self::Mutable(sent) => {
+                (RecordKind::Mutable as u8).encode(encoder)?;
+                sent.encode(encoder)
+            }
         }
     }
 }
@@ -220,6 +250,7 @@ impl<C> Decode<C> for Record {
                 blinded: Decode::decode(decoder)?,
                 entry: Decode::decode(decoder)?,
             },
+            RecordKind::Mutable => Self::Mutable(Decode::decode(decoder)?),
         })
     }
 }
@@ -250,6 +281,16 @@ impl Encode for Answer {
                 STORED.encode(encoder)?;
                 (*result as u8).encode(encoder)
             }
+            Self::Mutable { token, version } => {
+                MUTABLE.encode(encoder)?;
+                token.encode(encoder)?;
+                version.encode(encoder)
+            }
+            Self::Conflict { conflict, kept } => {
+                STORED.encode(encoder)?;
+                (*conflict as u8).encode(encoder)?;
+                kept.encode(encoder)
+            }
         }
     }
 }
@@ -277,16 +318,31 @@ impl<C> Decode<C> for Answer {
                 }
                 Self::Peers { token, entries }
             }
-            STORED => Self::Stored(match u8::decode(decoder)? {
-                0 => StoreResult::Stored,
-                1 => StoreResult::BadToken,
-                2 => StoreResult::Full,
-                3 => StoreResult::BadRecord,
+            STORED => match u8::decode(decoder)? {
+                0 => Self::Stored(StoreResult::Stored),
+                1 => Self::Stored(StoreResult::BadToken),
+                2 => Self::Stored(StoreResult::Full),
+                3 => Self::Stored(StoreResult::BadRecord),
+                4 => conflict(Conflict::OldSequence, decoder)?,
+                5 => conflict(Conflict::SameSequence, decoder)?,
+                6 => conflict(Conflict::CasMismatch, decoder)?,
                 _ => return Err(invalid()),
-            }),
+            },
+            MUTABLE => Self::Mutable {
+                token: Decode::decode(decoder)?,
+                version: Decode::decode(decoder)?,
+            },
             _ => return Err(invalid()),
         })
     }
+}
+
+fn conflict<C, D: Decoder<Context = C>>(
+    conflict: Conflict,
+    decoder: &mut D,
+) -> Result<Answer, DecodeError> {
+    let kept = Decode::decode(decoder)?;
+    Ok(Answer::Conflict { conflict, kept })
 }
 
 fn encode_optional<E: Encoder>(
@@ -315,10 +371,15 @@ fn decode_optional<C, D: Decoder<Context = C>>(
 /// Longest bodies in bytes, so that the budget of one datagram is checked where the layout is.
 const LONGEST_FIND_NODE: usize = 1 + NodeId::LEN + 1 + Contact::MAX_LEN;
 const LONGEST_STORE: usize = 1 + TOKEN_LEN + 1 + 2 + MAX_VALUE;
+const LONGEST_STORE_MUTABLE: usize = 1 + TOKEN_LEN + 1 + SentMutable::MAX_LEN;
+const LONGEST_MUTABLE: usize = 1 + TOKEN_LEN + Version::MAX_LEN;
+const LONGEST_CONFLICT: usize = 1 + 1 + Version::MAX_LEN;
 const LONGEST_NODES: usize = 1 + TOKEN_LEN + 1 + MAX_CONTACTS * Contact::MAX_LEN;
 const LONGEST_VALUE: usize = 1 + TOKEN_LEN + 2 + MAX_VALUE;
 const LONGEST_PEERS: usize = 1 + TOKEN_LEN + 1 + MAX_ENTRIES * PeerEntry::LEN;
 const _: () = assert!(LONGEST_FIND_NODE <= MAX_REQUEST_BODY && LONGEST_STORE <= MAX_REQUEST_BODY);
+const _: () = assert!(LONGEST_STORE_MUTABLE == 990 && LONGEST_STORE_MUTABLE <= MAX_REQUEST_BODY);
+const _: () = assert!(LONGEST_MUTABLE == 883 && LONGEST_CONFLICT == 876);
 const _: () = assert!(LONGEST_NODES == 1_042 && LONGEST_PEERS == 969);
 const _: () = assert!(LONGEST_NODES <= MAX_ANSWER_BODY && LONGEST_VALUE <= MAX_ANSWER_BODY);
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     api::Announced,
+    codec::ShortBytes,
     entry::PeerSet,
     testing::{contact, hex, longest_contact},
 };
@@ -51,7 +52,36 @@ fn requests() -> Vec<Request> {
                 entry: entry(1),
             },
         },
+        Request::FindValue {
+            kind: RecordKind::Mutable,
+            key: NodeId([4; 20]),
+        },
+        Request::Store {
+            token: [5; 8],
+            record: Record::Mutable(sent(64, 800, Some(i64::MAX))),
+        },
+        Request::Store {
+            token: [5; 8],
+            record: Record::Mutable(sent(0, 0, None)),
+        },
     ]
+}
+
+fn version(length: usize) -> Version {
+    Version {
+        seq: 0x0102_0304_0506_0708,
+        signature: [8; 64],
+        value: value(length),
+    }
+}
+
+fn sent(salt: usize, length: usize, cas: Option<i64>) -> SentMutable {
+    SentMutable {
+        public: [6; 32],
+        salt: ShortBytes::new(vec![7; salt]).expect("fits"),
+        cas,
+        version: version(length),
+    }
 }
 
 fn answers() -> Vec<Answer> {
@@ -81,6 +111,26 @@ fn answers() -> Vec<Answer> {
         Answer::Stored(StoreResult::BadToken),
         Answer::Stored(StoreResult::Full),
         Answer::Stored(StoreResult::BadRecord),
+        Answer::Mutable {
+            token: [7; 8],
+            version: version(800),
+        },
+        Answer::Mutable {
+            token: [7; 8],
+            version: version(0),
+        },
+        Answer::Conflict {
+            conflict: Conflict::OldSequence,
+            kept: version(800),
+        },
+        Answer::Conflict {
+            conflict: Conflict::SameSequence,
+            kept: version(1),
+        },
+        Answer::Conflict {
+            conflict: Conflict::CasMismatch,
+            kept: version(0),
+        },
     ]
 }
 
@@ -131,6 +181,10 @@ fn the_longest_messages_have_the_documented_lengths() {
     length(LONGEST_NODES, answers()[2].to_body());
     length(LONGEST_VALUE, answers()[3].to_body());
     length(LONGEST_PEERS, answers()[4].to_body());
+    length(LONGEST_STORE_MUTABLE, requests()[10].to_body());
+    length(118, requests()[11].to_body());
+    length(LONGEST_MUTABLE, answers()[9].to_body());
+    length(LONGEST_CONFLICT, answers()[11].to_body());
 }
 
 #[test]
@@ -211,6 +265,75 @@ fn answers_have_the_documented_bytes() {
         [&[0x84][..], &[7; 8], &[1], &encode(&entry(1))].concat()
     ); // op | token | count | entries
     assert_eq!(Answer::Stored(StoreResult::Full).to_body(), [0x85, 2]); // op | result
+    let version = [&hex("0102030405060708")[..], &[8; 64], &hex("0002 7777")].concat(); // seq | signature | length | value
+    let mutable = Answer::Mutable {
+        token: [7; 8],
+        version: self::version(2),
+    };
+    assert_eq!(mutable.to_body(), [&[0x86][..], &[7; 8], &version].concat()); // op | token | version
+    for (conflict, result) in [
+        (Conflict::OldSequence, 4),
+        (Conflict::SameSequence, 5),
+        (Conflict::CasMismatch, 6),
+    ] {
+        let kept = self::version(2);
+        let answer = Answer::Conflict { conflict, kept };
+        assert_eq!(answer.to_body(), [&[0x85, result], &version[..]].concat()); // op | result | version
+    }
+}
+
+#[test]
+fn a_mutable_record_is_stored_with_the_documented_bytes() {
+    let version = [&hex("0102030405060708")[..], &[8; 64], &hex("0002 7777")].concat();
+    let head = [&[0x04][..], &[5; 8], &[0x03], &[6; 32]].concat(); // op | token | kind | public key
+    let store = |salt, cas| Request::Store {
+        token: [5; 8],
+        record: Record::Mutable(sent(salt, 2, cas)),
+    };
+    let plain = [&head[..], &[0, 0], &version].concat(); // no salt | no cas
+    assert_eq!(store(0, None).to_body(), plain);
+    let with_both = [&head[..], &hex("03 070707 01 0000000000000009"), &version].concat(); // length, salt | cas
+    assert_eq!(store(3, Some(9)).to_body(), with_both);
+}
+
+#[test]
+fn mutable_records_out_of_bounds_are_refused() {
+    let bytes = |salt: u8, cas: &str, seq: &str, length: u16| {
+        let head = [&[0x04][..], &[5; 8], &[0x03], &[6; 32], &[salt]].concat();
+        let salt = vec![7; usize::from(salt)];
+        let (cas, seq) = (hex(cas), hex(seq));
+        let value = vec![0x77; usize::from(length)];
+        [
+            &head[..],
+            &salt,
+            &cas,
+            &seq,
+            &[8; 64],
+            &length.to_be_bytes(),
+            &value,
+        ]
+        .concat()
+    };
+    let (seq, most) = ("0000000000000001", "7fffffffffffffff");
+    for good in [
+        bytes(64, "00", seq, 800),
+        bytes(0, "00", most, 0),
+        bytes(0, &format!("01{most}"), seq, 1),
+    ] {
+        assert!(Request::from_body(&good).is_ok(), "control");
+    }
+    for bad in [
+        bytes(65, "00", seq, 1),                // a salt of 65 bytes
+        bytes(0, "00", seq, 801),               // a value of 801 bytes
+        bytes(0, "00", "8000000000000000", 1),  // a negative number
+        bytes(0, "01ffffffffffffffff", seq, 1), // a negative expected number
+        bytes(0, "02", seq, 1),                 // a flag that is neither 0 nor 1
+    ] {
+        assert_eq!(Request::from_body(&bad), Err(Malformed));
+    }
+    for bad in ["85 04", "85 05", "85 06", "85 07", "86 0707070707070707"] {
+        assert_eq!(Answer::from_body(&hex(bad)), Err(Malformed), "{bad}");
+    }
 }
 
 #[test]
@@ -220,13 +343,13 @@ fn forms_that_say_the_same_in_another_way_are_refused() {
         ("01 00".to_owned(), "01 02".to_owned()), // a flag that is neither 0 nor 1
         ("85 03".to_owned(), "85 04".to_owned()), // an unknown result
         (format!("82 {token} 00"), format!("84 {token} 00")), // a peer set without entries
-        (format!("04 {token} 01 0000"), format!("04 {token} 03 0000")), // an unknown kind of record
+        (format!("04 {token} 01 0000"), format!("04 {token} 04 0000")), // an unknown kind of record
         (
             format!("83 {token} 0000"),
             format!("83 {token} 0321") + &"00".repeat(801),
         ), // a value of 801 bytes
         ("01 00".to_owned(), "05 00".to_owned()), // an unknown request
-        ("85 00".to_owned(), "86 00".to_owned()), // an unknown answer
+        ("85 00".to_owned(), "87 00".to_owned()), // an unknown answer
     ] {
         let accepted = |text: &str| {
             Request::from_body(&hex(text)).is_ok() || Answer::from_body(&hex(text)).is_ok()

@@ -6,7 +6,16 @@ use crate::{api::Mono, config::Config};
 #[derive(Debug, Default)]
 pub(crate) struct Seeding {
     last: Option<Mono>,
+    /// Live contacts at the last request, and requests since they last grew.
+    contacts: usize,
+    in_vain: u32,
+    /// How often other endpoints were wanted since then.
+    moves: u32,
 }
+
+/// Requests in vain, while there are few contacts, after which other endpoints are wanted; doubled each time, six times
+/// at most.
+const PATIENCE: u32 = 5;
 
 impl Seeding {
     /// The earliest time to ask again, with this many live contacts.
@@ -38,7 +47,54 @@ impl Seeding {
             .is_some_and(|due| due <= now);
         if due {
             self.last = Some(now);
+            self.in_vain = self.in_vain.saturating_add(1);
         }
+        if contacts > self.contacts || contacts >= enough {
+            (self.in_vain, self.moves) = (0, 0);
+        }
+        self.contacts = contacts;
         due
+    }
+
+    /// Whether the same endpoints were asked in vain for too long: nodes whose tunnels end at endpoints that nobody else
+    /// uses know only each other, and stay so until a tunnel ends elsewhere. True once each time.
+    pub(crate) fn wants_other_endpoints(&mut self) -> bool {
+        let wants = self.in_vain >= PATIENCE << self.moves.min(6);
+        if wants {
+            self.in_vain = 0;
+            self.moves = self.moves.saturating_add(1);
+        }
+        wants
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds at which other endpoints are wanted, in half an hour with so many contacts at each second.
+    fn moves(contacts: impl Fn(u64) -> usize) -> Vec<u64> {
+        let (mut seeding, config) = (Seeding::default(), Config::production());
+        (0..1_800)
+            .filter(|second| {
+                seeding.ask(contacts(*second), 8, &config, Mono(second * 1_000_000));
+                seeding.wants_other_endpoints()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn few_contacts_that_do_not_grow_want_other_endpoints_less_and_less_often() {
+        assert_eq!(moves(|_| 2), [50, 150, 350, 750, 1_550]);
+    }
+
+    #[test]
+    fn enough_contacts_or_growing_ones_want_none() {
+        assert!(moves(|_| 8).is_empty());
+        assert!(
+            moves(|second| usize::try_from(second / 250).unwrap_or(0)).len()
+                < moves(|_| 2).len() * 8
+        );
+        assert!(moves(|second| if second < 30 { 2 } else { 8 }).is_empty());
     }
 }

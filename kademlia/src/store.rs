@@ -7,7 +7,8 @@ use crate::{
     config::Config,
     entry::PeerEntry,
     id::{Distance, Key, NodeId},
-    rpc::{Record, StoreResult},
+    mutable::{SentMutable, Version},
+    rpc::{Conflict, Record, StoreResult},
 };
 use rand::{rngs::StdRng, seq::SliceRandom};
 use std::collections::BTreeMap;
@@ -18,10 +19,11 @@ pub const MAX_VALUE: usize = 800;
 /// What a record costs besides its own bytes, roughly.
 const OVERHEAD: usize = 128;
 
-/// Everything under one key. Values and peers do not hide each other.
+/// Everything under one key. Values, peers and mutable records do not hide each other.
 #[derive(Debug, Default)]
 struct Slot {
     value: Option<(Vec<u8>, Mono)>,
+    mutable: Option<(Version, Mono)>,
     /// By writer tag.
     peers: BTreeMap<[u8; 8], (PeerEntry, Mono)>,
 }
@@ -32,12 +34,47 @@ impl Slot {
             .value
             .as_ref()
             .map_or(0, |(value, _)| value.len() + OVERHEAD);
-        value + self.peers.len() * (PeerEntry::LEN + OVERHEAD)
+        let mutable = self
+            .mutable
+            .as_ref()
+            .map_or(0, |(version, _)| mutable_bytes(version));
+        value + mutable + self.peers.len() * (PeerEntry::LEN + OVERHEAD)
+    }
+
+    /// What a record would take the place of.
+    fn replaced_bytes(&self, record: &Record) -> usize {
+        match record {
+            Record::Value(_) => self
+                .value
+                .as_ref()
+                .map_or(0, |(value, _)| value.len() + OVERHEAD),
+            Record::Mutable(_) => self
+                .mutable
+                .as_ref()
+                .map_or(0, |(version, _)| mutable_bytes(version)),
+            Record::Peer { entry, .. } if self.peers.contains_key(&entry.writer) => {
+                PeerEntry::LEN + OVERHEAD
+            }
+            Record::Peer { .. } => 0,
+        }
     }
 
     fn purge(&mut self, now: Mono) {
         self.value.take_if(|(_, until)| *until <= now);
+        self.mutable.take_if(|(_, until)| *until <= now);
         self.peers.retain(|_, (_, until)| *until > now);
+    }
+}
+
+fn mutable_bytes(version: &Version) -> usize {
+    version.value.as_slice().len() + version.signature.len() + 8 + OVERHEAD
+}
+
+fn record_bytes(record: &Record) -> usize {
+    match record {
+        Record::Value(value) => value.as_slice().len() + OVERHEAD,
+        Record::Mutable(sent) => mutable_bytes(&sent.version),
+        Record::Peer { .. } => PeerEntry::LEN + OVERHEAD,
     }
 }
 
@@ -60,7 +97,8 @@ impl Store {
         }
     }
 
-    /// Keeps a record whose signature was checked. A record that is there already lives on.
+    /// Keeps a record whose signature was checked, and that has no [`Self::conflict`]. A record that is
+    /// there already lives on.
     pub(crate) fn put(&mut self, record: Record, now: Mono) -> StoreResult {
         let at = self.own.distance(&record.key());
         if !self.make_room(&at, &record, now) {
@@ -71,6 +109,9 @@ impl Store {
         match record {
             Record::Value(value) => {
                 slot.value = Some((value.into_vec(), now.plus(self.config.value_life)));
+            }
+            Record::Mutable(sent) => {
+                slot.mutable = Some((sent.version, now.plus(self.config.value_life)));
             }
             Record::Peer { entry, .. } => {
                 let full = slot.peers.len() >= self.config.max_entries_per_key;
@@ -93,6 +134,30 @@ impl Store {
     pub(crate) fn value(&self, key: &Key, now: Mono) -> Option<&[u8]> {
         let (value, until) = self.slots.get(&self.own.distance(key))?.value.as_ref()?;
         (*until > now).then_some(value)
+    }
+
+    /// The version of a mutable record that is kept.
+    pub(crate) fn mutable(&self, key: &Key, now: Mono) -> Option<&Version> {
+        let (version, until) = self.slots.get(&self.own.distance(key))?.mutable.as_ref()?;
+        (*until > now).then_some(version)
+    }
+
+    /// Whether the version that is kept, which comes along, stands against a new one (BEP 44). The same
+    /// version again is no conflict, whatever the writer expects: an answer may have been lost.
+    pub(crate) fn conflict(&self, sent: &SentMutable, now: Mono) -> Option<(Conflict, &Version)> {
+        let kept = self.mutable(&sent.key(), now)?;
+        let conflict = if kept.says_the_same(&sent.version) {
+            return None;
+        } else if sent.cas.is_some_and(|cas| cas != kept.seq) {
+            Conflict::CasMismatch
+        } else if sent.version.seq < kept.seq {
+            Conflict::OldSequence
+        } else if sent.version.seq == kept.seq {
+            Conflict::SameSequence
+        } else {
+            return None;
+        };
+        Some((conflict, kept))
     }
 
     /// Up to `count` of the entries under a key, drawn at random.
@@ -121,25 +186,12 @@ impl Store {
     }
 
     fn make_room(&mut self, at: &Distance, record: &Record, now: Mono) -> bool {
-        let cost = OVERHEAD
-            + match record {
-                Record::Value(value) => value.as_slice().len(),
-                Record::Peer { .. } => PeerEntry::LEN,
-            };
-        // What it replaces need not fit beside it.
-        let replaced = self.slots.get(at).map_or(0, |slot| match record {
-            Record::Value(_) => slot
-                .value
-                .as_ref()
-                .map_or(0, |(value, _)| value.len() + OVERHEAD),
-            Record::Peer { entry, .. } if slot.peers.contains_key(&entry.writer) => cost,
-            Record::Peer { .. } => 0,
-        });
-        let cost = cost.saturating_sub(replaced);
-        if self.fits(at, cost) {
+        if self.fits(at, self.cost(at, record)) {
             return true;
         }
         self.purge(now);
+        // What ended no longer gives its place.
+        let cost = self.cost(at, record);
         while !self.fits(at, cost) {
             match self.slots.last_key_value() {
                 Some((farthest, slot)) if farthest > at => {
@@ -150,6 +202,13 @@ impl Store {
             }
         }
         true
+    }
+
+    /// Bytes that a record adds: what it replaces need not fit beside it.
+    fn cost(&self, at: &Distance, record: &Record) -> usize {
+        let slot = self.slots.get(at);
+        let replaced = slot.map_or(0, |slot| slot.replaced_bytes(record));
+        record_bytes(record).saturating_sub(replaced)
     }
 
     fn fits(&self, at: &Distance, cost: usize) -> bool {
@@ -164,7 +223,10 @@ impl Store {
     pub(crate) fn records(&self) -> usize {
         self.slots
             .values()
-            .map(|slot| usize::from(slot.value.is_some()) + slot.peers.len())
+            .map(|slot| {
+                let single = [slot.value.is_some(), slot.mutable.is_some()];
+                single.map(usize::from).iter().sum::<usize>() + slot.peers.len()
+            })
             .sum()
     }
 

@@ -1,5 +1,7 @@
 use super::*;
-use crate::{api::Announced, codec::BoundedBytes, config::Config, entry::PeerSet};
+use crate::{
+    api::Announced, codec::BoundedBytes, config::Config, entry::PeerSet, mutable::MutableRecord,
+};
 use rand::SeedableRng;
 
 const MINUTE: u64 = 60_000_000;
@@ -143,4 +145,124 @@ fn a_value_does_not_hide_the_peer_set_under_the_same_key() {
     store.put(twin, Mono(0));
     assert_eq!(peers(&store, 7, Mono(1)).len(), 1);
     assert_eq!(store.value(&peer(1).key(), Mono(1)), Some(&blinded[..]));
+}
+
+fn sent(seq: i64, value: &[u8], cas: Option<i64>) -> SentMutable {
+    let record = MutableRecord::sign(&[1; 32], b"salt".to_vec(), seq, value.to_vec());
+    record.expect("signs").to_sent(cas)
+}
+
+/// As the persona does it.
+fn put(store: &mut Store, sent: SentMutable, now: Mono) -> Result<StoreResult, (Conflict, i64)> {
+    match store.conflict(&sent, now) {
+        Some((conflict, kept)) => Err((conflict, kept.seq)),
+        None => Ok(store.put(Record::Mutable(sent), now)),
+    }
+}
+
+#[test]
+fn only_a_newer_version_replaces_a_mutable_record() {
+    let mut store = store(&Config::test());
+    let stored = Ok(StoreResult::Stored);
+    assert_eq!(put(&mut store, sent(5, b"1:a", None), Mono(0)), stored);
+    let old = Err((Conflict::OldSequence, 5));
+    assert_eq!(put(&mut store, sent(4, b"1:b", None), Mono(1)), old);
+    let same = Err((Conflict::SameSequence, 5));
+    assert_eq!(put(&mut store, sent(5, b"1:b", None), Mono(1)), same);
+    let key = sent(0, b"1:a", None).key();
+    assert_eq!(store.mutable(&key, Mono(1)).map(|kept| kept.seq), Some(5));
+    assert_eq!(put(&mut store, sent(6, b"1:b", None), Mono(1)), stored);
+    assert_eq!(
+        store.mutable(&key, Mono(1)),
+        Some(&sent(6, b"1:b", None).version)
+    );
+    assert_eq!((store.keys(), store.records()), (1, 1));
+}
+
+#[test]
+fn compare_and_swap_takes_the_expected_version_only() {
+    let mut store = store(&Config::test());
+    let stored = Ok(StoreResult::Stored);
+    let put_with = |store: &mut Store, seq, cas| put(store, sent(seq, b"1:a", Some(cas)), Mono(0));
+    assert_eq!(
+        put_with(&mut store, 5, 3),
+        stored,
+        "nothing to compare with"
+    );
+    assert_eq!(
+        put_with(&mut store, 5, 3),
+        stored,
+        "the same again, as after a lost answer"
+    );
+    let mismatch = Err((Conflict::CasMismatch, 5));
+    assert_eq!(put_with(&mut store, 6, 4), mismatch);
+    assert_eq!(put_with(&mut store, 6, 6), mismatch);
+    assert_eq!(put_with(&mut store, 4, 4), mismatch);
+    assert_eq!(put_with(&mut store, 4, 5), Err((Conflict::OldSequence, 5)));
+    assert_eq!(put_with(&mut store, 6, 5), stored);
+}
+
+#[test]
+fn a_mutable_record_ends_after_two_hours_unless_it_is_stored_again() {
+    let mut store = store(&Config::test());
+    let key = sent(1, b"1:a", None).key();
+    let again = |store: &mut Store, at| put(store, sent(1, b"1:a", None), Mono(at));
+    assert_eq!(again(&mut store, 0), Ok(StoreResult::Stored));
+    assert_eq!(again(&mut store, 60 * MINUTE), Ok(StoreResult::Stored));
+    assert!(store.mutable(&key, Mono(180 * MINUTE - 1)).is_some());
+    assert_eq!(store.mutable(&key, Mono(180 * MINUTE)), None);
+    // What ended does not stand against anything.
+    let older = put(&mut store, sent(0, b"1:z", None), Mono(180 * MINUTE));
+    assert_eq!(older, Ok(StoreResult::Stored));
+    store.purge(Mono(300 * MINUTE));
+    assert_eq!((store.keys(), store.records(), store.bytes()), (0, 0, 0));
+}
+
+#[test]
+fn mutable_records_count_against_the_caps_and_hide_nothing() {
+    let longest = crate::bencode::of_string(&[b'x'; 796]);
+    let cost = longest.len() + 64 + 8 + 128;
+    let mut store = store(&Config {
+        max_stored_bytes: cost,
+        ..Config::test()
+    });
+    assert_eq!(
+        put(&mut store, sent(1, &longest, None), Mono(0)),
+        Ok(StoreResult::Stored)
+    );
+    assert_eq!(store.bytes(), cost);
+    // What it replaces gives its place; anything else under its key has none.
+    assert_eq!(
+        put(&mut store, sent(2, &longest, None), Mono(0)),
+        Ok(StoreResult::Stored)
+    );
+    let public = sent(1, b"1:a", None).public;
+    let twin = Record::Value(BoundedBytes::new([&public[..], b"salt"].concat()).expect("fits"));
+    assert_eq!(twin.key(), sent(1, b"1:a", None).key());
+    assert_eq!(store.put(twin.clone(), Mono(0)), StoreResult::Full);
+    put(&mut store, sent(3, b"1:a", None), Mono(0)).expect("stored");
+    assert_eq!(
+        store.put(twin.clone(), Mono(0)),
+        StoreResult::Stored,
+        "control"
+    );
+    let key = twin.key();
+    assert!(store.mutable(&key, Mono(0)).is_some() && store.value(&key, Mono(0)).is_some());
+    assert_eq!((store.keys(), store.records()), (1, 2));
+}
+
+#[test]
+fn what_ended_gives_its_place_once_only() {
+    let mut store = store(&Config {
+        max_stored_bytes: 400,
+        ..Config::test()
+    });
+    let large = |number: u8| Record::Value(BoundedBytes::new(vec![number; 200]).expect("fits"));
+    assert_eq!(store.put(large(1), Mono(0)), StoreResult::Stored);
+    for number in 0..50 {
+        // The old one has ended, so it is forgotten before the new one is counted.
+        store.put(large(number), Mono(120 * MINUTE));
+        store.put(large(1), Mono(120 * MINUTE));
+        assert!(store.bytes() <= 400, "{}", store.bytes());
+    }
 }

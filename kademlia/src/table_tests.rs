@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::TunnelTag;
 use crate::testing::{NOW, contact};
 use proptest::prelude::*;
 use std::collections::BTreeMap as Map;
@@ -82,13 +83,15 @@ fn those_seen_longest_stay_and_newcomers_wait_as_replacements() {
 
 #[test]
 fn a_contact_is_bad_after_three_failures_over_two_tunnels_and_calls_a_replacement() {
-    let (one, two) = (Some(TunnelTag(1)), Some(TunnelTag(2)));
+    let (one, two) = (Failure::Over(TunnelTag(1)), Failure::Over(TunnelTag(2)));
+    let (several, not_sent) = (Failure::OverSeveral, Failure::NotSent);
     for (tunnels, bad) in [
         ([one, one, one], false),
         ([one, one, two], true),
         ([two, one, one], true),
-        ([None, None, None], true),
-        ([one, None, one], true),
+        ([several, several, several], true),
+        ([not_sent, not_sent, several], false),
+        ([one, several, one], true),
     ] {
         let mut table = table();
         let crowd = crowd(6, 60);
@@ -121,7 +124,7 @@ fn an_answer_ends_a_row_of_failures() {
     let one = contact(1, 60);
     table.answered(&one, &at(0));
     for second in 1..10 {
-        table.failed(&one.id(), None, &at(second));
+        table.failed(&one.id(), Failure::OverSeveral, &at(second));
         if second % 2 == 0 {
             table.answered(&one, &at(second));
         }
@@ -137,7 +140,7 @@ fn contacts_are_asked_again_at_half_life_and_sooner_after_a_failure() {
     assert!(table.take_due(8, &at(299)).is_empty());
     assert_eq!(table.take_due(8, &at(300)), std::slice::from_ref(&one));
     assert!(table.take_due(8, &at(301)).is_empty(), "it is being asked");
-    table.failed(&one.id(), None, &at(306));
+    table.failed(&one.id(), Failure::OverSeveral, &at(306));
     assert!(table.take_due(8, &at(310)).is_empty());
     assert_eq!(table.take_due(8, &at(311)), std::slice::from_ref(&one));
     table.answered(&contact(1, 20), &at(312));
@@ -220,7 +223,7 @@ proptest! {
                 }
                 Op::Failed(number) => {
                     let id = contacts[number as usize].id();
-                    table.failed(&id, None, &now);
+                    table.failed(&id, Failure::OverSeveral, &now);
                     let bucket = model.entry(table.index(&id).expect("not ours")).or_default();
                     bucket.iter_mut().filter(|(known, _)| *known == id).for_each(|(_, failures)| *failures += 1);
                 }

@@ -26,9 +26,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a node until SIGINT or SIGTERM.
     Run(Run),
-    /// Find who announced on a magnet link, or the value of a key.
+    /// Find who announced on a magnet link, the value of a key, or a mutable record.
     Get(Get),
-    /// Store a value of at most 800 bytes; the daemon keeps it published.
+    /// Store a value of at most 800 bytes, or a version of a mutable record; the daemon keeps it published.
     Put(Put),
     /// Announce on a magnet link; the daemon keeps it announced.
     Announce(Announce),
@@ -116,9 +116,18 @@ impl Lookup {
 /// `deut get`.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// A magnet link (who announced on it?) or a key of 40 hex digits (which value has it?).
+    /// A magnet link (who announced on it?), a key of 40 hex digits (which value has it?), or with --mutable a public key of 64.
     #[arg(value_name = "MAGNET|KEY")]
     pub(crate) target: String,
+    /// The current version of the mutable record that this public key signs.
+    #[arg(long)]
+    pub(crate) mutable: bool,
+    /// With --mutable: which of the signer's records, at most 64 bytes.
+    #[arg(long, value_name = "TEXT", requires = "mutable")]
+    pub(crate) salt: Option<String>,
+    /// With --mutable: take no version with a lower sequence number.
+    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) min_seq: Option<i64>,
     /// Join this network as a short-lived client, even where a daemon runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
@@ -132,7 +141,7 @@ pub(crate) struct Put {
     /// The value; `-` reads it from standard input.
     #[arg(
         value_name = "VALUE",
-        required_unless_present = "file",
+        required_unless_present_any = ["file", "torrent"],
         conflicts_with = "file"
     )]
     pub(crate) value: Option<String>,
@@ -140,7 +149,35 @@ pub(crate) struct Put {
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) signed: Signed,
+    #[command(flatten)]
     pub(crate) lookup: Lookup,
+}
+
+/// What `deut put --mutable` needs besides.
+#[derive(Debug, Args)]
+pub(crate) struct Signed {
+    /// Store it as the next version of a mutable record (at most 796 bytes), which is found by the public key that signs it.
+    #[arg(long, requires = "key_file")]
+    pub(crate) mutable: bool,
+    /// With --mutable: the file with the signing key, 32 bytes. It stays here; the daemon gets the signature only.
+    #[arg(long, value_name = "FILE", requires = "mutable")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Make the key file, readable by you only.
+    #[arg(long, requires = "key_file")]
+    pub(crate) new_key: bool,
+    /// With --mutable: which of the signer's records, at most 64 bytes.
+    #[arg(long, value_name = "TEXT", requires = "mutable")]
+    pub(crate) salt: Option<String>,
+    /// With --mutable: its sequence number; the highest is current. [default: one more than the network's]
+    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) seq: Option<i64>,
+    /// With --mutable: store it only over the version with this sequence number. [default: without --seq the network's]
+    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) cas: Option<i64>,
+    /// With --mutable: the value is the torrent of this magnet link, for links to the record (magnet:?xs=urn:btpk:).
+    #[arg(long, value_name = "MAGNET", requires = "mutable", conflicts_with_all = ["value", "file"])]
+    pub(crate) torrent: Option<String>,
 }
 
 /// `deut announce`.
@@ -232,6 +269,13 @@ mod tests {
             "deut get",
             "deut put",
             "deut put a --file b",
+            "deut put a --mutable",
+            "deut put a --key-file k",
+            "deut put a --seq 1",
+            "deut put a --mutable --key-file k --seq -1",
+            "deut put --torrent m",
+            "deut put a --mutable --key-file k --torrent m",
+            "deut get m --salt s",
             "deut announce m --bootstrap b",
             "deut get m --timeout 0",
             "deut announce m --address here",

@@ -43,6 +43,23 @@ pub struct Core {
     events: VecDeque<CoreEvent>,
     transport_wait: Option<Mono>,
     kademlia_wait: Option<Mono>,
+    /// See [`Core::set_liar`].
+    #[cfg(feature = "probe")]
+    liar: Option<Liar>,
+}
+
+/// What a hostile persona of a test answers to a request body; `None`: what an honest one would.
+#[cfg(feature = "probe")]
+pub type Liar = Box<dyn FnMut(&[u8]) -> Option<Lie> + Send>;
+
+/// See [`Liar`].
+#[cfg(feature = "probe")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// This body.
+    Answer(Vec<u8>),
+    /// Nothing.
+    Silence,
 }
 
 impl Core {
@@ -71,6 +88,8 @@ impl Core {
             events: VecDeque::new(),
             transport_wait: None,
             kademlia_wait: None,
+            #[cfg(feature = "probe")]
+            liar: None,
         }
     }
 
@@ -169,6 +188,16 @@ impl Core {
 
 #[cfg(feature = "probe")]
 impl Core {
+    /// From now on the persona answers what this says; for the tests crate.
+    pub fn set_liar(&mut self, liar: Liar) {
+        self.liar = Some(liar);
+    }
+
+    /// The persona's next key comes from this seed, at once; for the tests crate.
+    pub fn set_persona_seed(&mut self, now: Now, seed: [u8; 32]) {
+        self.persona.set_next(now.mono, seed);
+    }
+
     /// Reports what each role can read; for the tests crate.
     pub fn set_probe(&mut self, probe: deut_transport::probe::Probe) {
         self.transport.set_probe(probe);
@@ -226,6 +255,18 @@ impl Core {
     #[must_use]
     pub fn own_descriptor(&self) -> Option<[u8; 196]> {
         self.transport.own_descriptor()
+    }
+
+    /// The persona's routing table, far buckets first.
+    #[must_use]
+    pub fn table(&self, now: Now) -> Vec<deut_kademlia::TableEntry> {
+        self.kademlia.table(&dht_now(now))
+    }
+
+    /// The contact that the persona advertises; none while it has no addresses.
+    #[must_use]
+    pub fn persona_contact(&self, now: Now) -> Option<deut_kademlia::Contact> {
+        self.kademlia.persona_contact(&dht_now(now)).cloned()
     }
 
     /// The persona's public key; none while it is off.

@@ -36,6 +36,8 @@ pub(crate) enum Exit {
     DataDir = 13,
     /// The daemon has too much to do at the moment.
     Busy = 14,
+    /// Another version of the mutable record stands.
+    Conflict = 15,
     /// Ended by the user.
     Interrupted = 130,
 }
@@ -78,6 +80,12 @@ impl Failure {
     /// Something that cannot be used as it was typed.
     pub(crate) fn bad_input(why: impl fmt::Display) -> Self {
         Self::new(Exit::BadInput, why.to_string())
+    }
+
+    /// Another version of a mutable record stands.
+    pub(crate) fn conflict(why: impl Into<String>) -> Self {
+        Self::new(Exit::Conflict, why)
+            .hint("read it with `deut get --mutable`, then put again; without --seq the next number is taken")
     }
 
     /// A value of this many bytes is too long.
@@ -124,6 +132,9 @@ impl From<Refusal> for Failure {
             Refusal::TooManyPublished | Refusal::TooManyQueries => {
                 Self::new(Exit::Busy, refusal.to_string()).hint("try again later")
             }
+            Refusal::OtherVersionPublished(seq) => Self::conflict(format!(
+                "the daemon publishes this record with sequence number {seq}"
+            )),
             Refusal::TicketInUse => Self::new(Exit::Internal, refusal.to_string()),
         }
     }
@@ -139,7 +150,7 @@ mod tests {
     fn every_error_has_its_documented_code() {
         let address = "127.0.0.1:15000".parse().expect("an address");
         let path = PathBuf::from("x");
-        let cases: [(Failure, u8); 9] = [
+        let cases: [(Failure, u8); 10] = [
             (StartError::PortInUse { address }.into(), 5),
             (
                 StartError::CannotListen {
@@ -171,6 +182,7 @@ mod tests {
             (Refusal::ValueTooLarge(801).into(), 3),
             (Refusal::TooManyQueries.into(), 14),
             (Refusal::BadAddress.into(), 3),
+            (Refusal::OtherVersionPublished(7).into(), 15),
         ];
         for (failure, code) in cases {
             assert_eq!(failure.kind.code(), code, "{failure:?}");
@@ -221,6 +233,7 @@ mod tests {
             Exit::NotStored,
             Exit::DataDir,
             Exit::Busy,
+            Exit::Conflict,
             Exit::Interrupted,
         ] {
             let name = serde_json::to_string(&kind)

@@ -17,6 +17,7 @@ pub mod config;
 #[allow(dead_code, reason = "the binary uses all of it, the probe a part")]
 mod control {
     pub(crate) mod protocol;
+    pub(crate) mod report;
     pub(crate) mod target;
 }
 pub mod core;
@@ -28,6 +29,7 @@ mod entropy;
 mod exit;
 pub mod handle;
 mod jobs;
+pub mod key_file;
 mod persona;
 #[cfg(feature = "probe")]
 pub mod probe;
@@ -42,8 +44,8 @@ pub use handle::{
 };
 
 pub use deut_kademlia::{
-    Announced, Contact, EndpointAddress, FoundPeer, NodeId, Progress, Query, QueryOutcome,
-    QueryResult, QueryStats, Refusal,
+    Announced, Contact, EndpointAddress, FoundPeer, MutableError, MutableKey, MutableRecord,
+    NodeId, Progress, Query, QueryOutcome, QueryResult, QueryStats, Refusal,
 };
 pub use deut_transport::{
     api::{CallError, Destination, PoolId, Service},

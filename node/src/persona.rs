@@ -15,6 +15,9 @@ pub(crate) struct PersonaClock {
     rng: StdRng,
     /// When the next key begins; `None`: no persona, now and later.
     next: Option<Mono>,
+    /// A key that a test chose.
+    #[cfg(feature = "probe")]
+    given: Option<Zeroizing<[u8; 32]>>,
 }
 
 impl PersonaClock {
@@ -28,7 +31,16 @@ impl PersonaClock {
         Self {
             rng,
             next: wanted.then(|| now.plus_us(delay)),
+            #[cfg(feature = "probe")]
+            given: None,
         }
+    }
+
+    /// The next key is the one of this seed, at once; for the tests crate.
+    #[cfg(feature = "probe")]
+    pub(crate) fn set_next(&mut self, now: Mono, seed: [u8; 32]) {
+        self.given = Some(Zeroizing::new(seed));
+        self.next = Some(now);
     }
 
     /// When `poll` has something.
@@ -42,6 +54,10 @@ impl PersonaClock {
             return None;
         }
         self.next = Some(now.plus_us(self.rng.random_range(DAY / 2..=DAY + DAY / 2)));
+        #[cfg(feature = "probe")]
+        if let Some(given) = self.given.take() {
+            return Some(given);
+        }
         Some(Zeroizing::new(self.rng.random()))
     }
 }

@@ -4,7 +4,8 @@
 use crate::{
     control::{
         protocol::{MAX_REQUEST, Request},
-        target::Target,
+        report::unhex,
+        target::{Target, mutable_key},
     },
     data_dir,
     exit::Failure,
@@ -24,6 +25,19 @@ pub fn control_line(line: &[u8]) -> Result<Vec<u8>, Vec<String>> {
         Request::Announce { magnet, .. } => crate::control::target::magnet(magnet)
             .map(|_| ())
             .map_err(texts)?,
+        Request::GetMutable {
+            public_key,
+            salt_hex,
+            ..
+        }
+        | Request::PutMutable {
+            public_key,
+            salt_hex,
+            ..
+        } => {
+            let salt = unhex(salt_hex).unwrap_or_default();
+            mutable_key(public_key, salt).map(|_| ()).map_err(texts)?;
+        }
         _ => {}
     }
     Ok(serde_json::to_vec(&request).unwrap_or_default())

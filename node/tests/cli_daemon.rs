@@ -169,19 +169,60 @@ fn it_tells_about_itself_and_ends_with_0_on_both_signals() {
 fn without_others_lookups_say_what_is_missing() {
     let daemon = Daemon::start("missing");
     let magnet = "magnet:?xt=urn:btih:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
-    for arguments in [
-        vec!["get", magnet],
-        vec!["put", "value"],
-        vec!["announce", magnet],
+    for (arguments, code, says) in [
+        (vec!["get", magnet], 7, "error: "),
+        (
+            vec!["put", "--mutable", "--key-file", "k", "--new-key", "value"],
+            7,
+            "error: the present sequence number is unknown: ",
+        ),
+        (
+            vec!["put", "value"],
+            12,
+            "error: f32b67c7e26342af42efabc674d441dca0a281c5 is stored at 0 nodes yet: ",
+        ),
+        (
+            vec!["put", "--mutable", "--key-file", "k", "--seq", "7", "value"],
+            12,
+            " is stored at 0 nodes yet: ",
+        ),
+        (
+            vec!["announce", magnet],
+            12,
+            "error: aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d is stored at 0 nodes yet: ",
+        ),
     ] {
         let output = daemon.run(&[arguments.as_slice(), &["--timeout", "1"]].concat());
         let text = String::from_utf8(output.stderr).expect("UTF-8");
-        assert_eq!(output.status.code(), Some(7), "{arguments:?}: {text}");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        let missing = "not ready within 1 s: 0 of 4 tunnels";
         assert!(
-            text.contains("error: not ready within 1 s: 0 of 4 tunnels"),
+            text.contains(says) && text.contains(missing),
             "{arguments:?}: {text}"
         );
+        assert_eq!(text.contains("the daemon keeps it"), code == 12, "{text}");
     }
+    // The three that may be stored later are kept, and a version below the kept one is refused.
+    let status = json(&daemon.run(&["status", "--json"]));
+    assert_eq!(status["dht"]["published"], 3, "{status}");
+    let older = [
+        "put",
+        "--mutable",
+        "--key-file",
+        "k",
+        "--seq",
+        "6",
+        "value",
+        "--timeout",
+        "1",
+    ];
+    let output = daemon.run(&older);
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(15), "{text}");
+    assert!(
+        text.contains("publishes this record with sequence number 7"),
+        "{text}"
+    );
     let ping = daemon.run(&["ping"]);
     assert_eq!(ping.status.code(), Some(7));
     assert!(String::from_utf8_lossy(&ping.stderr).contains("no tunnels yet"));

@@ -4,10 +4,12 @@ use std::{
     fs,
     io::Write,
     net::UdpSocket,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
+const PUBLIC: &str = "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e";
 const HASH: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
 
 /// A directory that is data directory, configuration and current directory at once, so that nothing of the user's is touched.
@@ -95,14 +97,19 @@ fn malformed_magnets_and_keys_are_named() {
             magnet(&HASH.replace('a', "g")).as_str(),
             "digits 0-9 and a-f",
         ),
-        (
-            "magnet:?xs=urn:btpk:8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e",
-            "not supported yet",
-        ),
+        ("magnet:?xs=urn:btpk:00", "2 characters, expected 64"),
     ] {
         place.fails(&["get", target], 3, &[says]);
-        place.fails(&["announce", target], 3, &[says]);
+        if !target.contains("btpk") {
+            place.fails(&["announce", target], 3, &[says]);
+        }
     }
+    let record = format!("magnet:?xs=urn:btpk:{PUBLIC}");
+    place.fails(
+        &["announce", &record],
+        3,
+        &["names a mutable record", "announce on the torrent itself"],
+    );
     place.fails(&["get", &HASH[1..]], 3, &["39 characters, expected 40"]);
     place.fails(
         &["get", &HASH.replace('f', "x")],
@@ -143,6 +150,38 @@ fn values_of_a_wrong_size_are_refused_before_anybody_is_asked() {
         3,
         &["900 bytes"],
     );
+}
+
+#[test]
+fn what_cannot_be_a_mutable_record_is_refused_before_anybody_is_asked() {
+    let place = Place::new("mutable");
+    fn put<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["put", "--mutable", "--key-file", "key"], more].concat()
+    }
+    fn get(public: &str) -> [&str; 3] {
+        ["get", "--mutable", public]
+    }
+    place.fails(&put(&["x"]), 3, &["key: cannot be read", "add --new-key"]);
+    place.fails(&put(&["x", "--new-key"]), 6, &["`put` needs a daemon"]);
+    let mode = fs::metadata(place.0.join("key")).expect("made").mode();
+    assert_eq!(mode & 0o777, 0o600);
+    place.fails(&put(&["x", "--new-key"]), 3, &["is there already"]);
+    place.fails(&put(&[""]), 3, &["the value is empty"]);
+    let long = "x".repeat(797);
+    let says = ["801 bytes", "796 bytes"];
+    place.fails(&put(&[&long, "--seq", "1"]), 3, &says);
+    let salt = "s".repeat(65);
+    place.fails(&put(&["x", "--salt", &salt]), 3, &["the salt has 65 bytes"]);
+    place.fails(
+        &put(&["--torrent", "magnet:?dn=x"]),
+        3,
+        &["names no torrent"],
+    );
+    place.file("key", "too short");
+    place.fails(&put(&["x"]), 3, &["has 9 bytes, but a key file has 32"]);
+    place.fails(&get(HASH), 3, &["64 hex digits"]);
+    place.fails(&get(&"00".repeat(32)), 3, &["no public key"]);
+    place.fails(&get(PUBLIC), 4, &["no bootstrap.toml"]);
 }
 
 #[test]

@@ -548,3 +548,145 @@ fn uncounted(fleet: &Fleet, all: u64) -> u64 {
     }
     missing
 }
+
+/// The public key that `put --mutable` printed, and the sequence number.
+fn signed(stored: &Value) -> (String, i64) {
+    let public = stored["mutable"]["public_key"].as_str().expect("a key");
+    (
+        public.to_owned(),
+        stored["mutable"]["seq"].as_i64().expect("a number"),
+    )
+}
+
+#[test]
+fn a_mutable_record_is_put_updated_and_contested_and_its_link_leads_to_a_torrent() {
+    let fleet = Fleet::start("mutable", 6, 20);
+    fleet.settle();
+    let put = |node: usize, more: &[&str]| {
+        let all = [&["put", "--mutable", "--key-file", "key"], more].concat();
+        fleet.json(node, &all).expect("stored")
+    };
+    let first = put(0, &["--new-key", "--salt", "blog", "first"]);
+    let (public, seq) = signed(&first);
+    assert_eq!(seq, 1, "{first}");
+    let get = |node: usize| {
+        let arguments = ["get", "--mutable", &public, "--salt", "blog"];
+        String::from_utf8(fleet.run(node, &arguments).stdout).expect("text")
+    };
+    assert_eq!((get(1), get(5)), ("first".into(), "first".into()));
+    // Whoever has the key file may write at any node; the next number is taken.
+    let second = put(3, &["--salt", "blog", "second"]);
+    assert_eq!(signed(&second), (public.clone(), 2), "{second}");
+    assert_eq!((get(1), get(5)), ("second".into(), "second".into()));
+
+    let older = [
+        "put",
+        "--mutable",
+        "--key-file",
+        "key",
+        "--salt",
+        "blog",
+        "--seq",
+        "1",
+        "late",
+    ];
+    let refused = fleet.run(4, &older);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(15), "{text}");
+    assert!(text.contains("keeps sequence number 2"), "{text}");
+    let unexpected = [&older[..6], &["--seq", "9", "--cas", "1", "late"]].concat();
+    assert_eq!(fleet.run(4, &unexpected).status.code(), Some(15));
+    assert_eq!(get(5), "second");
+    let wanted = [
+        "get",
+        "--mutable",
+        &public,
+        "--salt",
+        "blog",
+        "--min-seq",
+        "3",
+        "--timeout",
+        "8",
+    ];
+    let missing = fleet.run(1, &wanted);
+    assert_eq!(missing.status.code(), Some(8));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("only sequence number 2"));
+
+    // BEP 46: the link stays, the torrent behind it is announced and found.
+    let announced = fleet.json(2, &["announce", MAGNET]).expect("announced");
+    let persona = announced["announced"]
+        .as_str()
+        .expect("a persona")
+        .to_owned();
+    put(0, &["--salt", "feed", "--torrent", MAGNET]);
+    let salt: String = "feed".bytes().map(|byte| format!("{byte:02x}")).collect();
+    let link = format!("magnet:?xs=urn:btpk:{public}&s={salt}");
+    let found = fleet.json(5, &["get", &link]).expect("resolved");
+    assert_eq!(
+        found["infohash"],
+        "c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
+    );
+    assert_eq!(found["through"]["public_key"], public.as_str());
+    assert!(
+        personas(&found).iter().any(|key| persona.ends_with(key)),
+        "{found}"
+    );
+    // A record without a torrent says so.
+    let salt: String = "blog".bytes().map(|byte| format!("{byte:02x}")).collect();
+    let none = fleet.run(
+        5,
+        &["get", &format!("magnet:?xs=urn:btpk:{public}&s={salt}")],
+    );
+    assert_eq!(none.status.code(), Some(8));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("names no torrent"));
+}
+
+#[test]
+fn alone_a_daemon_keeps_what_is_put_and_publishes_it_when_another_comes() {
+    let mut fleet = Fleet::start("alone", 2, 30);
+    fleet.kill(1);
+    let end = Instant::now() + PATIENCE;
+    while !fleet.run(0, &["status"]).status.success() {
+        assert!(Instant::now() < end, "{}", fleet.log(0));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let refused = fleet.run(0, &["put", "early", "--timeout", "2"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(12), "{text}");
+    assert!(text.contains("stored at 0 nodes yet"), "{text}");
+    let child = fleet.spawn(1, 30);
+    fleet.children[1] = Some(child);
+    let key = key_of(&text);
+    loop {
+        let got = fleet.run(1, &["get", &key, "--timeout", "20"]);
+        if got.stdout == b"early" {
+            break;
+        }
+        let text = String::from_utf8_lossy(&got.stderr).into_owned();
+        assert!(Instant::now() < end, "{text}\n{}", fleet.log(0));
+    }
+    // Both put and get, and what nobody has is told before the time is over.
+    let stored = fleet.json(1, &["put", "late"]).expect("stored");
+    let key = stored["key"].as_str().expect("a key").to_owned();
+    let got = fleet.run(0, &["get", &key, "-v"]);
+    assert_eq!(
+        got.stdout,
+        b"late",
+        "{stored}\n{}\n{}\n{}",
+        String::from_utf8_lossy(&got.stderr),
+        fleet.status(0),
+        fleet.status(1)
+    );
+    let began = Instant::now();
+    let unknown = fleet.run(0, &["get", &"00".repeat(20), "--timeout", "60"]);
+    assert_eq!(unknown.status.code(), Some(8));
+    println!("a miss in a network of two took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(50));
+}
+
+/// The key in `error: KEY is stored at 0 nodes yet`.
+fn key_of(text: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix("error: "));
+    let key = line.and_then(|line| line.split(' ').next());
+    key.expect("a key").to_owned()
+}

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use deut::rsa_suite::RealRsa;
 use deut_transport::rsa::{BadRsaKey, OAEP_LEN, PrivateKey, RsaKeyPair, RsaSuite, SPKI_LEN};
 use sha2::{Digest, Sha256};
 
@@ -75,5 +76,40 @@ impl PrivateKey for StandInKey {
         } else {
             hash(&[b"rejected", &self.reject, sealed])
         }
+    }
+}
+
+/// Real RSA whose keys were made before: "making" a key draws one from a pool.
+pub struct Pooled {
+    keys: Vec<RsaKeyPair>,
+}
+
+impl Pooled {
+    /// Makes so many keys, the same ones each time.
+    #[must_use]
+    pub fn new(count: u8) -> Self {
+        Self {
+            keys: (0..count).map(|n| RealRsa.generate([n; 32])).collect(),
+        }
+    }
+}
+
+impl RsaSuite for Pooled {
+    fn generate(&self, seed: [u8; 32]) -> RsaKeyPair {
+        let number = usize::from(seed[0]) | usize::from(seed[1]) << 8;
+        let key = &self.keys[number % self.keys.len()];
+        RsaKeyPair {
+            public: key.public.clone(),
+            private: Arc::clone(&key.private),
+        }
+    }
+
+    fn seal(
+        &self,
+        public: &[u8; SPKI_LEN],
+        message: &[u8; 32],
+        seed: [u8; 32],
+    ) -> Result<[u8; OAEP_LEN], BadRsaKey> {
+        RealRsa.seal(public, message, seed)
     }
 }

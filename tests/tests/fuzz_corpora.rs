@@ -81,7 +81,7 @@ fn names(directory: &Path) -> BTreeSet<String> {
 
 replays! {
     bootstrap, cell, contact, control_line, datagram, descriptor, dht, entry, frame, gossip, handshake, magnet, message,
-    neighbour, network, rpc_answer, rpc_request, saved_relays, transport, walk,
+    mutable, neighbour, network, rpc_answer, rpc_request, saved_relays, transport, walk,
 }
 
 #[test]

@@ -191,6 +191,8 @@ pub enum Command {
     Persona(Option<crate::keys::PersonaSecret>),
     /// The persona's newest signed contact (at most 129 bytes): registered at its endpoints.
     Advertise(Vec<u8>),
+    /// Let one tunnel of this pool give way to another: its endpoints brought nobody new.
+    MoveOn(PoolId),
     /// Ask up to four different endpoints for contacts.
     WantSeeds(PoolId),
     /// Answer a request (at most 1,046 bytes). Unknown tokens are ignored: the answer came too late.
@@ -311,6 +313,8 @@ pub enum Event {
         ticket: CallTicket,
         /// Why.
         why: CallError,
+        /// The tunnels that its copies left by; none: the recipient was never asked.
+        sent_by: Vec<TunnelHandle>,
     },
     /// Contacts that an endpoint of ours hosts; unverified.
     Seeds {

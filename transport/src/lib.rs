@@ -38,6 +38,8 @@ mod relay;
 mod routes;
 pub mod rsa;
 mod shared;
+#[cfg(feature = "probe")]
+pub mod stand_in;
 pub mod status;
 mod timers;
 pub mod transport;

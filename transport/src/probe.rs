@@ -34,6 +34,20 @@ pub enum Seen {
         /// As on the wire.
         element: [u8; 32],
     },
+    /// A walk of this node begins: which tunnel it is for, and the element that the first hop sees.
+    WalkStarted {
+        /// The tunnel to be.
+        tunnel: TunnelHandle,
+        /// As on the wire.
+        element: [u8; 32],
+    },
+    /// This node took its place in a walk: ground truth for whoever follows paths.
+    WalkTaken {
+        /// Of the request that reached it.
+        element: [u8; 32],
+        /// What the next hop will see; none: the walk ends here.
+        next: Option<[u8; 32]>,
+    },
     /// A copy of a request of this node was sealed: what only this node and the recipient know.
     RequestSealed {
         /// Request id, reply address and gate, service.
@@ -61,6 +75,18 @@ pub(crate) fn endpoint_opened(sh: &mut Shared, direction: Direction, cell: &Cell
 pub(crate) fn walk_sent(sh: &mut Shared, own: bool, element: [u8; 32]) {
     if let Some(probe) = &mut sh.probe {
         probe(Seen::WalkSent { own, element });
+    }
+}
+
+pub(crate) fn walk_started(sh: &mut Shared, tunnel: TunnelHandle, element: [u8; 32]) {
+    if let Some(probe) = &mut sh.probe {
+        probe(Seen::WalkStarted { tunnel, element });
+    }
+}
+
+pub(crate) fn walk_taken(sh: &mut Shared, element: [u8; 32], next: Option<[u8; 32]>) {
+    if let Some(probe) = &mut sh.probe {
+        probe(Seen::WalkTaken { element, next });
     }
 }
 

@@ -207,6 +207,10 @@ impl PersonaPlane {
                 now.mono,
             ) {
                 self.out.push_back(DhtOutput::WantSeeds(OnBehalf::Persona));
+                if self.seeding.wants_other_endpoints() {
+                    self.out
+                        .push_back(DhtOutput::WantOtherEndpoints(OnBehalf::Persona));
+                }
             }
         }
     }

@@ -6,7 +6,10 @@ use crate::{
     codec::{Bounded, BoundedBytes},
     contact::{Contact, RawContact},
     id::{Key, NodeId},
-    rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES, Record, RecordKind, Request, StoreResult, Token},
+    rpc::{
+        Answer, Conflict, MAX_CONTACTS, MAX_ENTRIES, Record, RecordKind, Request, StoreResult,
+        Token,
+    },
 };
 
 impl PersonaPlane {
@@ -44,9 +47,7 @@ impl PersonaPlane {
                 Ok(self.nodes(&target, sender.as_ref(), now))
             }
             Request::FindValue { kind, key } => Ok(self.find_value(kind, &key, now)),
-            Request::Store { token, record } => {
-                Ok(Answer::Stored(self.store_record(&token, record, now)))
-            }
+            Request::Store { token, record } => Ok(self.store_record(&token, record, now)),
         }
     }
 
@@ -103,25 +104,51 @@ impl PersonaPlane {
                     };
                 }
             }
+            RecordKind::Mutable => {
+                if let Some(version) = self.store.mutable(key, now.mono) {
+                    let version = version.clone();
+                    return Answer::Mutable { token, version };
+                }
+            }
         }
         self.nodes(key, None, now)
     }
 
-    fn store_record(&mut self, token: &Token, record: Record, now: &Now) -> StoreResult {
+    fn store_record(&mut self, token: &Token, record: Record, now: &Now) -> Answer {
         if !self.tokens.accepts(&record.key(), token) {
             self.counters.drops.count(DropReason::BadToken);
-            return StoreResult::BadToken;
+            return Answer::Stored(StoreResult::BadToken);
         }
-        if let Record::Peer { blinded, entry } = &record
-            && !entry.is_signed_by(blinded)
+        if let Some(forged) = forgery(&record) {
+            self.counters.drops.count(forged);
+            return Answer::Stored(StoreResult::BadRecord);
+        }
+        if let Record::Mutable(sent) = &record
+            && let Some((conflict, kept)) = self.store.conflict(sent, now.mono)
         {
-            self.counters.drops.count(DropReason::ForgedEntry);
-            return StoreResult::BadRecord;
+            self.counters.drops.count(match conflict {
+                Conflict::OldSequence => DropReason::OldSequence,
+                Conflict::SameSequence => DropReason::SameSequence,
+                Conflict::CasMismatch => DropReason::CasMismatch,
+            });
+            let kept = kept.clone();
+            return Answer::Conflict { conflict, kept };
         }
         let result = self.store.put(record, now.mono);
         if result == StoreResult::Full {
             self.counters.drops.count(DropReason::StoreFull);
         }
-        result
+        Answer::Stored(result)
+    }
+}
+
+/// What is wrong with the signature of a record, if it has one.
+fn forgery(record: &Record) -> Option<DropReason> {
+    match record {
+        Record::Value(_) => None,
+        Record::Peer { blinded, entry } => {
+            (!entry.is_signed_by(blinded)).then_some(DropReason::ForgedEntry)
+        }
+        Record::Mutable(sent) => (!sent.is_signed()).then_some(DropReason::ForgedRecord),
     }
 }

@@ -1,7 +1,7 @@
 //! The persona's upkeep: PINGs and maintenance lookups, one lookup at a time.
 use super::{Call, CallKind, PersonaPlane};
 use crate::{
-    api::{DhtOutput, Group, MAX_ANSWER_BODY, Mono, Now, RpcTicket, TunnelTag},
+    api::{DhtOutput, Failure, Group, MAX_ANSWER_BODY, Mono, Now, RpcTicket},
     audit::DropReason,
     contact::Contact,
     id::NodeId,
@@ -285,18 +285,18 @@ impl PersonaPlane {
             Ok(()) => self.counters.answered += 1,
             Err(reason) => {
                 self.counters.drops.count(reason);
-                self.lose(&call, None, now);
+                self.lose(&call, Failure::OverSeveral, now);
             }
         }
         self.after_call(&call, now);
     }
 
     /// No answer came.
-    pub(crate) fn failed(&mut self, ticket: RpcTicket, tunnel: Option<TunnelTag>, now: &Now) {
+    pub(crate) fn failed(&mut self, ticket: RpcTicket, how: Failure, now: &Now) {
         let Some(call) = self.calls.remove(&ticket) else {
             return self.counters.drops.count(DropReason::UnknownTicket);
         };
-        self.lose(&call, tunnel, now);
+        self.lose(&call, how, now);
         self.after_call(&call, now);
     }
 
@@ -321,11 +321,11 @@ impl PersonaPlane {
         }
     }
 
-    fn lose(&mut self, call: &Call, tunnel: Option<TunnelTag>, now: &Now) {
+    fn lose(&mut self, call: &Call, how: Failure, now: &Now) {
         if let (CallKind::Lookup, Some(running)) = (call.kind, &mut self.upkeep.running) {
             running.lookup.failed(&call.to.id());
         }
-        if let Some(replacement) = self.table.failed(&call.to.id(), tunnel, now)
+        if let Some(replacement) = self.table.failed(&call.to.id(), how, now)
             && self.unverified.len() < self.config.max_unverified
         {
             self.unverified.push_front(replacement);

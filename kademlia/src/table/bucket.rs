@@ -1,6 +1,6 @@
 //! One bucket with its replacement cache.
 use crate::{
-    api::{Mono, Now, TunnelTag},
+    api::{Failure, Mono, Now, TunnelTag},
     config::Config,
     contact::Contact,
     hasher::KeyedState,
@@ -57,11 +57,16 @@ impl Entry {
         !self.is_bad(config) && !self.contact.is_expired(now.unix)
     }
 
-    fn failed(&mut self, tunnel: Option<TunnelTag>, now: &Now, config: &Config) {
+    fn failed(&mut self, how: Failure, now: &Now, config: &Config) {
         self.asked = false;
-        match (tunnel, self.first_tunnel) {
-            (Some(_), None) if self.failures == 0 => self.first_tunnel = tunnel,
-            (Some(tunnel), Some(first)) if tunnel == first => {}
+        match (how, self.first_tunnel) {
+            (Failure::NotSent, _) => {
+                // Our own tunnels are missing: asked again when they may stand.
+                self.ask_at = now.mono.plus(config.retry_check);
+                return;
+            }
+            (Failure::Over(tunnel), None) if self.failures == 0 => self.first_tunnel = Some(tunnel),
+            (Failure::Over(tunnel), Some(first)) if tunnel == first => {}
             _ => self.several_tunnels = true,
         }
         self.failures = self.failures.saturating_add(1);
@@ -165,7 +170,7 @@ impl Bucket {
     pub(super) fn failed(
         &mut self,
         id: &NodeId,
-        tunnel: Option<TunnelTag>,
+        how: Failure,
         now: &Now,
         config: &Config,
     ) -> Option<Contact> {
@@ -173,7 +178,7 @@ impl Bucket {
             .entries
             .iter_mut()
             .find(|entry| entry.contact.id() == *id)?;
-        entry.failed(tunnel, now, config);
+        entry.failed(how, now, config);
         if !entry.is_bad(config) {
             return None;
         }

@@ -6,7 +6,7 @@
 mod bucket;
 
 use crate::{
-    api::{Mono, Now, TunnelTag},
+    api::{Failure, Mono, Now},
     config::Config,
     contact::Contact,
     hasher::KeyedState,
@@ -73,14 +73,9 @@ impl RoutingTable {
     }
 
     /// An RPC to a contact failed. Returns a replacement to be asked, if the contact is bad now.
-    pub(crate) fn failed(
-        &mut self,
-        id: &NodeId,
-        tunnel: Option<TunnelTag>,
-        now: &Now,
-    ) -> Option<Contact> {
+    pub(crate) fn failed(&mut self, id: &NodeId, how: Failure, now: &Now) -> Option<Contact> {
         let bucket = self.buckets.get_mut(&self.index(id)?)?;
-        bucket.failed(id, tunnel, now, &self.config)
+        bucket.failed(id, how, now, &self.config)
     }
 
     /// The entry of an id.

@@ -4,13 +4,14 @@ use super::{
     query::{Task, UserQuery},
 };
 use crate::{
-    api::{Announced, MAX_ANSWER_BODY, Now, Progress, RpcTicket},
+    api::{Announced, DhtOutput, Failure, MAX_ANSWER_BODY, Now, Progress, RpcTicket},
     audit::DropReason,
     codec::Bounded,
     contact::{Contact, RawContact},
     entry::PeerEntry,
     id::NodeId,
     lookup::Lookup,
+    mutable::Version,
     rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES, StoreResult, Token},
 };
 
@@ -38,6 +39,7 @@ impl UserPlane {
             }
             Err(reason) => {
                 self.counters.drops.count(reason);
+                self.cache.failed(&call.to.id());
                 self.lose(&mut query, &call);
             }
         }
@@ -46,13 +48,16 @@ impl UserPlane {
     }
 
     /// No answer came.
-    pub(crate) fn failed(&mut self, ticket: RpcTicket, now: &Now) {
+    pub(crate) fn failed(&mut self, ticket: RpcTicket, how: Failure, now: &Now) {
         let Some(call) = self.calls.remove(&ticket) else {
             return self.counters.drops.count(DropReason::UnknownTicket);
         };
         if let Some(mut query) = self.queries.remove(&call.query) {
             self.lose(&mut query, &call);
             self.queries.insert(call.query, query);
+        }
+        if how != Failure::NotSent {
+            self.cache.failed(&call.to.id());
         }
         self.drive(call.query, now);
     }
@@ -88,7 +93,6 @@ impl UserPlane {
     fn lose(&mut self, query: &mut UserQuery, call: &Call) {
         let node = call.to.id();
         query.counts.failed += 1;
-        self.cache.failed(&node);
         match call.kind {
             CallKind::Lookup => query.lookup.failed(&node),
             CallKind::Resolve(target) => {
@@ -138,6 +142,14 @@ impl UserPlane {
                 query.lookup.answered(&node, token);
                 Ok(0)
             }
+            (CallKind::Lookup, Answer::Mutable { token, version }) => {
+                self.accept_version(query, node, token, &version)?;
+                Ok(0)
+            }
+            (CallKind::Store, Answer::Conflict { kept, .. }) => {
+                self.accept_conflict(query, node, kept)?;
+                Ok(0)
+            }
             (CallKind::Store, Answer::Stored(result)) => {
                 let stored = result == StoreResult::Stored;
                 if let Some(storing) = &mut query.storing {
@@ -156,6 +168,66 @@ impl UserPlane {
             }
             _ => Err(DropReason::UnexpectedAnswer),
         }
+    }
+
+    /// A version of the wanted mutable record: the lookup goes on, as others may have a newer one.
+    fn accept_version(
+        &mut self,
+        query: &mut UserQuery,
+        node: NodeId,
+        token: Token,
+        version: &Version,
+    ) -> Result<(), DropReason> {
+        if !matches!(query.task, Task::Mutable { .. }) {
+            return Err(DropReason::UnexpectedAnswer);
+        }
+        self.saw_version(query, version)?;
+        query.lookup.answered(&node, token);
+        query.task.found_version(version);
+        let seq = version.seq;
+        self.progress(query, Progress::FoundVersion { node, seq });
+        Ok(())
+    }
+
+    /// A node keeps another version than the one that it was to store.
+    fn accept_conflict(
+        &mut self,
+        query: &mut UserQuery,
+        node: NodeId,
+        kept: Version,
+    ) -> Result<(), DropReason> {
+        self.saw_version(query, &kept)?;
+        let seq = kept.seq;
+        let stands = query.task.is_stopped_by(&kept);
+        if let Some(storing) = &mut query.storing {
+            storing.ended(&node, false);
+            storing.conflict(kept, stands);
+        }
+        self.progress(query, Progress::FoundVersion { node, seq });
+        self.progress(query, Progress::Refused { node });
+        Ok(())
+    }
+
+    /// Checks a version of the mutable record that the query is about. If it is newer than what this node
+    /// publishes, that is not announced again.
+    fn saw_version(&mut self, query: &UserQuery, version: &Version) -> Result<(), DropReason> {
+        let of = query.task.mutable_key();
+        let of = of.ok_or(DropReason::UnexpectedAnswer)?;
+        if !of.signed(version) {
+            return Err(DropReason::ForgedRecord);
+        }
+        // Whoever puts a version hears of a conflict by the outcome.
+        if !matches!(query.task, Task::PutMutable { .. })
+            && let Some(published) = self.published.saw(&of, version)
+        {
+            self.superseded += 1;
+            self.out.push_back(DhtOutput::Superseded {
+                key: of.dht_key(),
+                published,
+                seen: version.seq,
+            });
+        }
+        Ok(())
     }
 
     fn accept_nodes(

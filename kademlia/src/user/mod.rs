@@ -55,6 +55,7 @@ pub(crate) struct UserPlane {
     calls: BTreeMap<RpcTicket, Call>,
     tickets: Tickets,
     published: Published,
+    superseded: u64,
     seeding: Seeding,
     next_purge: Mono,
     counters: PlaneAudit,
@@ -77,6 +78,7 @@ impl UserPlane {
             calls: BTreeMap::new(),
             tickets: Tickets::new(OnBehalf::User),
             published: Published::new(&mut secrets),
+            superseded: 0,
             seeding: Seeding::default(),
             next_purge: Mono(PURGE_INTERVAL),
             counters: PlaneAudit::default(),
@@ -117,6 +119,19 @@ impl UserPlane {
             Query::FindNode { target } => return Ok(Task::Node(target)),
             Query::GetPeers { infohash } => return Ok(Task::Peers(PeerSet::of(&infohash))),
             Query::GetValue { key } => return Ok(Task::Value(key)),
+            Query::GetMutable { of, min_seq } => {
+                return Ok(Task::Mutable {
+                    of,
+                    min_seq: min_seq.unwrap_or(0),
+                    found: None,
+                });
+            }
+            Query::PutMutable { record, cas } => {
+                let id = self
+                    .published
+                    .keep_mutable(record.clone(), cas, &self.config)?;
+                return Ok(Task::PutMutable { id, record, cas });
+            }
             Query::PutValue { value } if value.len() > MAX_VALUE => {
                 return Err(Refusal::ValueTooLarge(value.len()));
             }
@@ -160,7 +175,7 @@ impl UserPlane {
         let Some(query) = found.and_then(|number| self.queries.remove(&number)) else {
             return;
         };
-        if let Task::Publish { id, .. } = query.task {
+        if let Some(id) = query.task.published() {
             self.published.forget(id);
         }
         self.end(
@@ -288,6 +303,11 @@ impl UserPlane {
                 .sum(),
             ..self.counters.clone()
         }
+    }
+
+    /// Mutable records that are no longer published, because a newer version was seen.
+    pub(crate) fn superseded(&self) -> u64 {
+        self.superseded
     }
 
     pub(crate) fn published(&self) -> usize {

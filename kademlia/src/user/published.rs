@@ -5,6 +5,7 @@ use crate::{
     config::Config,
     entry::PeerSet,
     labels,
+    mutable::{MutableKey, MutableRecord, Version},
     rpc::Record,
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -20,6 +21,7 @@ pub(crate) struct PublishedId(u64);
 /// What is published; the same twice is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Publication {
+    Mutable(MutableRecord),
     Peer { infohash: [u8; 20], what: Announced },
     Value(Vec<u8>),
 }
@@ -92,10 +94,54 @@ impl Published {
         Ok(id)
     }
 
+    /// Keeps a version of a mutable record, in the place of an older one; the caller announces it now.
+    /// `cas` is the number that the older one must have, if there is one.
+    pub(crate) fn keep_mutable(
+        &mut self,
+        record: MutableRecord,
+        cas: Option<i64>,
+        config: &Config,
+    ) -> Result<PublishedId, Refusal> {
+        let older = self.find_mutable(record.key());
+        if let Some((_, kept, published)) = older {
+            let (new, old) = (record.version(), published.version());
+            let expected = cas.is_none_or(|cas| cas == old.seq);
+            if old.stands_against(new) || !(expected || new.says_the_same(old)) {
+                return Err(Refusal::OtherVersionPublished(old.seq));
+            }
+            kept.publication = Publication::Mutable(record.clone());
+        }
+        self.keep(Publication::Mutable(record), config)
+    }
+
+    /// A version of a mutable record was seen, signed by its key. If this node publishes one with a lower
+    /// number, or with this number but another value, that is forgotten, and its number told.
+    pub(crate) fn saw(&mut self, of: &MutableKey, seen: &Version) -> Option<i64> {
+        let (id, _, published) = self.find_mutable(of)?;
+        if !seen.stands_against(published.version()) {
+            return None;
+        }
+        self.kept.remove(&id);
+        Some(published.seq())
+    }
+
+    fn find_mutable(&mut self, of: &MutableKey) -> Option<(PublishedId, &mut Kept, MutableRecord)> {
+        self.kept
+            .iter_mut()
+            .find_map(|(id, kept)| match &kept.publication {
+                Publication::Mutable(record) if record.key() == of => {
+                    let record = record.clone();
+                    Some((*id, kept, record))
+                }
+                _ => None,
+            })
+    }
+
     /// The record to store now, sealed afresh.
     pub(crate) fn record(&self, id: PublishedId, secrets: &mut StdRng) -> Option<Record> {
         match &self.kept.get(&id)?.publication {
             Publication::Value(value) => BoundedBytes::new(value.clone()).map(Record::Value),
+            Publication::Mutable(record) => Some(Record::Mutable(record.to_sent(None))),
             Publication::Peer { infohash, what } => {
                 let set = PeerSet::of(infohash);
                 let mut salt = [0; 16];
@@ -139,7 +185,7 @@ impl Published {
         };
         let usual = match kept.publication {
             Publication::Peer { .. } => config.entry_republish,
-            Publication::Value(_) => config.value_republish,
+            Publication::Mutable(_) | Publication::Value(_) => config.value_republish,
         };
         let (from, to) = match (at, of) {
             (0, _) => config.publish_retry,

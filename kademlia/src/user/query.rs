@@ -1,11 +1,12 @@
 //! The state of one query of a user, or of one re-announcement.
 use crate::{
-    api::{Announced, FoundPeer, Group, Mono, Progress, QueryStats, QueryTicket},
+    api::{Announced, FoundPeer, Group, Mono, Progress, QueryResult, QueryStats, QueryTicket},
     config::Config,
     contact::Contact,
     entry::{PeerEntry, PeerSet},
     id::{Key, NodeId},
     lookup::Lookup,
+    mutable::{MutableKey, MutableRecord, Version},
     rpc::{Record, RecordKind, Request, Token},
     user::published::PublishedId,
 };
@@ -14,9 +15,24 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the query is for.
 #[derive(Debug)]
 pub(super) enum Task {
+    Mutable {
+        of: MutableKey,
+        min_seq: i64,
+        /// The newest version, and the nodes that gave it and older ones.
+        found: Option<(Version, usize, usize)>,
+    },
     Node(NodeId),
     Peers(PeerSet),
-    Publish { id: PublishedId, record: Record },
+    Publish {
+        id: PublishedId,
+        record: Record,
+    },
+    /// A new version of a mutable record; its announcing later on is an ordinary publication.
+    PutMutable {
+        id: PublishedId,
+        record: MutableRecord,
+        cas: Option<i64>,
+    },
     Value(Key),
 }
 
@@ -37,6 +53,8 @@ pub(super) struct Storing {
     asked: BTreeMap<NodeId, Option<Mono>>,
     pub(super) stored: usize,
     pub(super) of: usize,
+    /// The newest version of the mutable record that nodes keep instead of the one to be stored.
+    pub(super) kept: Option<Version>,
 }
 
 /// See the module's text.
@@ -89,9 +107,13 @@ impl UserQuery {
     pub(super) fn request(&self) -> Request {
         let key = *self.lookup.target();
         match self.task {
-            Task::Node(_) | Task::Publish { .. } => Request::FindNode {
+            Task::Node(_) | Task::Publish { .. } | Task::PutMutable { .. } => Request::FindNode {
                 target: key,
                 sender: None,
+            },
+            Task::Mutable { .. } => Request::FindValue {
+                kind: RecordKind::Mutable,
+                key,
             },
             Task::Peers(_) => Request::FindValue {
                 kind: RecordKind::Peers,
@@ -179,6 +201,82 @@ impl Task {
             Self::Node(target) | Self::Value(target) => *target,
             Self::Peers(set) => set.key(),
             Self::Publish { record, .. } => record.key(),
+            Self::Mutable { of, .. } => of.dht_key(),
+            Self::PutMutable { record, .. } => record.key().dht_key(),
+        }
+    }
+
+    /// The publication that it announces.
+    pub(super) fn published(&self) -> Option<PublishedId> {
+        match self {
+            Self::Publish { id, .. } | Self::PutMutable { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// What it stores.
+    pub(super) fn record(&self) -> Option<Record> {
+        match self {
+            Self::Publish { record, .. } => Some(record.clone()),
+            Self::PutMutable { record, cas, .. } => Some(Record::Mutable(record.to_sent(*cas))),
+            _ => None,
+        }
+    }
+
+    /// The mutable record that it is about.
+    pub(super) fn mutable_key(&self) -> Option<MutableKey> {
+        match self {
+            Self::Mutable { of, .. } => Some(of.clone()),
+            Self::PutMutable { record, .. } => Some(record.key().clone()),
+            Self::Publish {
+                record: Record::Mutable(sent),
+                ..
+            } => sent.of(),
+            _ => None,
+        }
+    }
+
+    /// A version of the wanted mutable record came, signed by its key.
+    pub(super) fn found_version(&mut self, version: &Version) {
+        let Self::Mutable { found, .. } = self else {
+            return;
+        };
+        match found {
+            Some((known, given_by, _)) if known.says_the_same(version) => *given_by += 1,
+            Some((known, given_by, older_by)) if version.supersedes(known) => {
+                let older = *older_by + *given_by;
+                *found = Some((version.clone(), 1, older));
+            }
+            Some((_, _, older_by)) => *older_by += 1,
+            None => *found = Some((version.clone(), 1, 0)),
+        }
+    }
+
+    /// The outcome of its STOREs. A version that nobody took, as all keep an older one than expected, has
+    /// failed too.
+    pub(super) fn stored(&self, key: Key, storing: &Storing) -> QueryResult {
+        let (at, of) = (storing.stored, storing.of);
+        if let (Self::PutMutable { record, .. }, Some(kept)) = (self, &storing.kept)
+            && (at == 0 || self.is_stopped_by(kept))
+        {
+            let kept = MutableRecord::of_checked(record.key().clone(), kept.clone());
+            return QueryResult::Conflict { kept, at };
+        }
+        QueryResult::Stored { key, at, of }
+    }
+
+    /// Whether no other node shall be asked to store it, as one keeps this version: it stands against ours, or
+    /// is newer than the one that was expected.
+    pub(super) fn is_stopped_by(&self, kept: &Version) -> bool {
+        match self {
+            Self::PutMutable { record, cas, .. } => {
+                kept.stands_against(record.version()) || cas.is_some_and(|cas| kept.seq > cas)
+            }
+            Self::Publish {
+                record: Record::Mutable(sent),
+                ..
+            } => kept.stands_against(&sent.version),
+            _ => false,
         }
     }
 }
@@ -197,6 +295,21 @@ impl Storing {
             asked: BTreeMap::new(),
             stored: 0,
             of,
+            kept: None,
+        }
+    }
+
+    /// A node keeps another version. If that one stands against ours, nobody else is asked.
+    pub(super) fn conflict(&mut self, kept: Version, stands: bool) {
+        if stands {
+            self.waiting.clear();
+        }
+        if self
+            .kept
+            .as_ref()
+            .is_none_or(|known| kept.supersedes(known))
+        {
+            self.kept = Some(kept);
         }
     }
 

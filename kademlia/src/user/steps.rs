@@ -7,6 +7,7 @@ use crate::{
     api::{DhtOutput, Mono, Now, OnBehalf, Progress, QueryOutcome, QueryResult},
     contact::Contact,
     lookup::Step,
+    mutable::MutableRecord,
     rpc::Request,
 };
 
@@ -61,7 +62,18 @@ impl UserPlane {
                 })
             }
             Task::Value(_) => Some(QueryResult::NotFound),
-            Task::Publish { .. } => {
+            Task::Mutable { of, min_seq, found } => Some(match found {
+                None => QueryResult::NotFound,
+                Some((version, ..)) if version.seq < *min_seq => {
+                    QueryResult::OnlyOlder { seq: version.seq }
+                }
+                Some((version, given_by, older_by)) => QueryResult::Mutable {
+                    record: MutableRecord::of_checked(of.clone(), version.clone()),
+                    given_by: *given_by,
+                    older_by: *older_by,
+                },
+            }),
+            Task::Publish { .. } | Task::PutMutable { .. } => {
                 query.storing = Some(Storing::new(&query.lookup, self.config.width));
                 self.step_storing(number, query, now)
             }
@@ -124,10 +136,10 @@ impl UserPlane {
         query: &mut UserQuery,
         now: &Now,
     ) -> Option<QueryResult> {
-        let Task::Publish { record, .. } = &query.task else {
+        let Some(record) = query.task.record() else {
             return Some(QueryResult::NotFound);
         };
-        let (key, record) = (record.key(), record.clone());
+        let key = record.key();
         let mut storing = query.storing.take()?;
         while let Some((contact, token)) = storing.next() {
             let request = Request::Store {
@@ -140,11 +152,7 @@ impl UserPlane {
         let over = storing
             .over_at(self.config.slow_grace, patience)
             .filter(|over| *over > now.mono);
-        let result = QueryResult::Stored {
-            key,
-            at: storing.stored,
-            of: storing.of,
-        };
+        let result = query.task.stored(key, &storing);
         query.storing = Some(storing);
         query.wake = over.unwrap_or(now.mono);
         over.is_none().then_some(result)
@@ -200,11 +208,13 @@ impl UserPlane {
     /// Tells the outcome and forgets the query with its calls.
     pub(super) fn end(&mut self, number: u64, query: UserQuery, result: QueryResult, now: &Now) {
         self.calls.retain(|_, call| call.query != number);
-        if let (Task::Publish { id, .. }, QueryResult::Stored { at, of, .. }) =
-            (&query.task, &result)
-        {
-            self.published
-                .announced(*id, (*at, *of), &self.config, now.mono, &mut self.choices);
+        match (query.task.published(), &result) {
+            (Some(id), QueryResult::Stored { at, of, .. }) => {
+                self.published
+                    .announced(id, (*at, *of), &self.config, now.mono, &mut self.choices);
+            }
+            (Some(id), QueryResult::Conflict { .. }) => self.published.forget(id),
+            _ => {}
         }
         if let Some(ticket) = query.ticket {
             let stats = query.stats(now.mono);

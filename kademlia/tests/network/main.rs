@@ -1,6 +1,7 @@
 //! Whole networks of in-memory nodes.
 mod lookups;
 mod model;
+mod mutable;
 mod planes;
 mod records;
 mod small;

@@ -22,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) key: [u8; 32],
     pub(crate) has_persona: bool,
     pub(crate) progress: Vec<Progress>,
+    /// Own versions of mutable records that were given up, and those seen instead.
+    pub(crate) superseded: Vec<(i64, i64)>,
     addresses: VecDeque<(EndpointAddress, Unix)>,
     advertised: Option<Body>,
     outcomes: BTreeMap<QueryTicket, QueryOutcome>,
@@ -125,6 +127,7 @@ impl Model {
             key: [0; 32],
             has_persona: false,
             progress: Vec::new(),
+            superseded: Vec::new(),
             addresses: VecDeque::new(),
             advertised: None,
             outcomes: BTreeMap::new(),
@@ -263,7 +266,9 @@ impl Model {
         };
         self.now = at;
         match event {
-            Event::Failed(node, ticket) => self.after(node, ticket, DhtInput::Failed(ticket, None)),
+            Event::Failed(node, ticket) => {
+                self.after(node, ticket, DhtInput::Failed(ticket, Failure::OverSeveral))
+            }
             Event::Slow(node, ticket) => {
                 if self.nodes[node].calls.contains_key(&ticket) {
                     self.input(node, DhtInput::Slow(ticket));
@@ -407,6 +412,10 @@ impl Model {
                 self.look_at(number, &body, on_behalf);
                 self.carry(number, ticket, &to, body);
             }
+            DhtOutput::Superseded {
+                published, seen, ..
+            } => node.superseded.push((published, seen)),
+            DhtOutput::WantOtherEndpoints(_) => {}
             DhtOutput::WantSeeds(plane) => self.schedule(20_000, Event::Seeds(number, plane)),
             DhtOutput::Wait { .. } => unreachable!("ends the drain"),
         }

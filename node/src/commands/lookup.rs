@@ -9,16 +9,17 @@ use std::{
 };
 
 use deut::{BootstrapFile, Node, NodeConfig, PeerEntry};
+use deut_kademlia::bencode;
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Signals, paths};
+use super::{Signals, mutable, paths};
 use crate::{
     cli,
     control::{
         client::Daemon,
         protocol::Request,
-        report::{Got, Stored, hex},
-        target::{Target, magnet},
+        report::{Got, Stored, hex, unhex},
+        target::{Target, magnet, mutable_key},
         work::Work,
     },
     exit::{Exit, Failure},
@@ -33,16 +34,10 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// `deut get`.
 pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> {
-    let target = Target::parse(&arguments.target)?;
+    let (target, request) = what_to_get(arguments)?;
     let (lookup, steps) = (&arguments.lookup, out.steps(arguments.lookup.verbose));
     let got: Got = match daemon(arguments.bootstrap.as_deref(), lookup).await? {
-        Some(daemon) => {
-            let request = Request::Get {
-                target: arguments.target.clone(),
-                timeout_ms: milliseconds(lookup),
-            };
-            ask(daemon, &request, steps).await?
-        }
+        Some(daemon) => ask(daemon, &request, steps).await?,
         None => {
             short_lived(
                 arguments.bootstrap.as_deref(),
@@ -56,13 +51,44 @@ pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> 
     match &got {
         Got::Peers { .. } => out.result(&got, || text::peers(&got)),
         Got::Value { value_hex, .. } => out.value(&got, value_hex),
+        Got::Mutable { value_hex, .. } => {
+            // What is no byte string is shown as it is.
+            let value = unhex(value_hex).unwrap_or_default();
+            let content = bencode::string(&value).unwrap_or(&value);
+            out.value(&got, &hex(content));
+        }
     }
     out.note(&text::effort(&got));
     Ok(())
 }
 
+/// The target, and the request for a daemon.
+fn what_to_get(arguments: &cli::Get) -> Result<(Target, Request), Failure> {
+    let timeout_ms = milliseconds(&arguments.lookup);
+    if arguments.mutable {
+        let salt = arguments.salt.clone().unwrap_or_default().into_bytes();
+        let of = mutable_key(&arguments.target, salt)?;
+        let request = Request::GetMutable {
+            public_key: hex(&of.public_key()),
+            salt_hex: hex(of.salt()),
+            min_seq: arguments.min_seq,
+            lookups: None,
+            timeout_ms,
+        };
+        return Ok((Target::Mutable(of, arguments.min_seq), request));
+    }
+    let request = Request::Get {
+        target: arguments.target.clone(),
+        timeout_ms,
+    };
+    Ok((Target::parse(&arguments.target)?, request))
+}
+
 /// `deut put`.
 pub(crate) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> {
+    if arguments.signed.mutable {
+        return mutable::put(arguments, out).await;
+    }
     let value = read_value(arguments)?;
     let lookup = &arguments.lookup;
     let daemon = Daemon::connect(&lookup.reach.control()?)
@@ -138,7 +164,7 @@ async fn daemon(bootstrap: Option<&Path>, lookup: &cli::Lookup) -> Result<Option
     }
 }
 
-fn needs_daemon(failure: Failure, command: &str) -> Failure {
+pub(super) fn needs_daemon(failure: Failure, command: &str) -> Failure {
     if failure.kind != Exit::NoDaemon {
         return failure;
     }
@@ -153,7 +179,7 @@ fn needs_daemon(failure: Failure, command: &str) -> Failure {
         .hint(format!("start one with `deut run`{alternative}"))
 }
 
-async fn ask<T: serde::de::DeserializeOwned>(
+pub(super) async fn ask<T: serde::de::DeserializeOwned>(
     daemon: Daemon,
     request: &Request,
     mut steps: Steps,
@@ -209,12 +235,12 @@ fn any_address(file: &BootstrapFile) -> IpAddr {
     }
 }
 
-fn milliseconds(lookup: &cli::Lookup) -> u64 {
+pub(super) fn milliseconds(lookup: &cli::Lookup) -> u64 {
     u64::try_from(lookup.within().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The value of `put`, with its size checked before anybody is asked.
-fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     let value = match (&arguments.value, &arguments.file) {
         (_, Some(path)) => {
             let unreadable =

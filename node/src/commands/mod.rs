@@ -1,6 +1,7 @@
 //! The commands. Each takes its arguments, does its work and prints through [`Out`].
 
 mod lookup;
+mod mutable;
 mod paths;
 pub(crate) mod run;
 mod show;

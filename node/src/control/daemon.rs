@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deut::Node;
+use deut::{MutableRecord, Node};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -10,7 +10,7 @@ use super::{
     protocol::{MAX_TIMEOUT_MS, Request, Step},
     report::{BootstrapLine, Echoes, unhex},
     server::Handler,
-    target::{Target, magnet},
+    target::{Target, magnet, mutable_key},
     work::Work,
 };
 use crate::exit::{Exit, Failure};
@@ -33,6 +33,61 @@ impl Daemon {
             Duration::from_millis(timeout_ms.min(MAX_TIMEOUT_MS)),
             steps,
         )
+        .of_daemon()
+    }
+
+    /// Mutable records.
+    async fn mutable(
+        &self,
+        request: Request,
+        steps: mpsc::Sender<Step>,
+    ) -> Result<serde_json::Value, Failure> {
+        match request {
+            Request::GetMutable {
+                public_key,
+                salt_hex,
+                min_seq,
+                lookups,
+                timeout_ms,
+            } => {
+                let of = mutable_key(&public_key, salt(&salt_hex)?)?;
+                let target = Target::Mutable(of, min_seq);
+                let work = self.work(timeout_ms, steps).at_most(lookups);
+                json(&work.get(&target).await?)
+            }
+            Request::PutMutable {
+                public_key,
+                salt_hex,
+                seq,
+                value_hex,
+                signature,
+                cas,
+                timeout_ms,
+            } => {
+                let of = mutable_key(&public_key, salt(&salt_hex)?)?;
+                let signature = unhex(&signature)
+                    .and_then(|signature| signature.try_into().ok())
+                    .ok_or_else(|| Failure::bad_input("signature is not 128 hex digits"))?;
+                let record = MutableRecord::new(
+                    of.public_key(),
+                    of.salt().to_vec(),
+                    seq,
+                    signature,
+                    bytes("value_hex", &value_hex)?,
+                )
+                .map_err(Failure::bad_input)?;
+                json(
+                    &self
+                        .work(timeout_ms, steps)
+                        .put_mutable(record, cas)
+                        .await?,
+                )
+            }
+            _ => Err(Failure::new(
+                Exit::Internal,
+                "no request about mutable records",
+            )),
+        }
     }
 }
 
@@ -70,18 +125,28 @@ impl Handler for Daemon {
                 let target = Target::parse(&target)?;
                 json(&self.work(timeout_ms, steps).get(&target).await?)
             }
+            request @ (Request::GetMutable { .. } | Request::PutMutable { .. }) => {
+                self.mutable(request, steps).await
+            }
             Request::Ping => json(&Echoes::new(&self.node.echo_all().await?)),
             Request::Put {
                 value_hex,
                 timeout_ms,
             } => {
-                let value = unhex(&value_hex)
-                    .ok_or_else(|| Failure::bad_input("value_hex is not hexadecimal"))?;
+                let value = bytes("value_hex", &value_hex)?;
                 json(&self.work(timeout_ms, steps).put(value).await?)
             }
             Request::Status => json(&self.node.status().await?),
         }
     }
+}
+
+fn bytes(field: &str, text: &str) -> Result<Vec<u8>, Failure> {
+    unhex(text).ok_or_else(|| Failure::bad_input(format!("{field} is not hexadecimal")))
+}
+
+fn salt(text: &str) -> Result<Vec<u8>, Failure> {
+    bytes("salt_hex", text)
 }
 
 fn json(value: &impl Serialize) -> Result<serde_json::Value, Failure> {

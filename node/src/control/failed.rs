@@ -15,11 +15,18 @@ const CLOSEST: u32 = 8;
 /// After so many lookups in which all of the eight closest answered and none knew it, there is nothing more to learn.
 const CERTAIN: u32 = 3;
 
+/// After so many lookups in a network of fewer nodes in which all there are answered and none knew it. More of
+/// them: a node that has just joined, or a network that has just started, does not know all there are.
+const CERTAIN_IF_SMALL: u32 = 6;
+
 /// Lookups that found nothing.
 #[derive(Debug, Default)]
 pub(super) struct Misses {
     lookups: u32,
+    answered: u32,
     certain: u32,
+    certain_if_small: u32,
+    only_older: Option<i64>,
     best: Effort,
 }
 
@@ -27,17 +34,31 @@ impl Misses {
     /// One more.
     pub(super) fn count(&mut self, effort: Effort) {
         self.lookups += 1;
+        self.answered += u32::from(effort.answered > 0);
         if effort.closest_answered >= CLOSEST {
             self.certain += 1;
+        }
+        if effort.answered > 0 && effort.failed == 0 {
+            self.certain_if_small += 1;
         }
         if effort.answered >= self.best.answered {
             self.best = effort;
         }
     }
 
+    /// Only versions of a mutable record below the wanted sequence number were found.
+    pub(super) fn only_older(&mut self, seq: i64) {
+        self.only_older = self.only_older.max(Some(seq));
+    }
+
     /// Whether another lookup would bring nothing new.
     pub(super) const fn are_certain(&self) -> bool {
-        self.certain >= CERTAIN
+        self.certain >= CERTAIN || self.certain_if_small >= CERTAIN_IF_SMALL
+    }
+
+    /// Lookups that somebody answered.
+    pub(super) const fn answered(&self) -> u32 {
+        self.answered
     }
 
     /// What to tell the user.
@@ -50,6 +71,11 @@ impl Misses {
             );
             return Failure::new(Exit::NotJoined, text)
                 .hint("the network may have no nodes with a persona yet; `deut ping` tests the own tunnels");
+        }
+        if let Some(seq) = self.only_older {
+            let text = format!("only sequence number {seq} and older ones were found");
+            return Failure::new(Exit::NotFound, text)
+                .hint("the nodes that keep the newer version may be away; try again later, or with a lower --min-seq");
         }
         let network = self.best.network_estimate.map_or_else(
             || "the size of the network is unknown".into(),
@@ -171,6 +197,27 @@ mod tests {
     }
 
     #[test]
+    fn in_a_small_network_all_there_are_must_answer_more_often() {
+        let all = Effort {
+            answered: 2,
+            closest_answered: 2,
+            network_estimate: Some(2),
+            ..Effort::default()
+        };
+        let (mut misses, mut some) = (Misses::default(), Misses::default());
+        for _ in 0..CERTAIN_IF_SMALL {
+            assert!(!misses.are_certain());
+            misses.count(all);
+            some.count(Effort { failed: 1, ..all });
+        }
+        assert!(misses.are_certain());
+        assert!(!some.are_certain(), "somebody did not answer");
+        let mut nobody = Misses::default();
+        (0..20).for_each(|_| nobody.count(Effort::default()));
+        assert!(!nobody.are_certain());
+    }
+
+    #[test]
     fn a_miss_says_how_many_were_asked_and_how_large_the_network_is() {
         let mut misses = Misses::default();
         let within = Duration::from_secs(30);
@@ -186,6 +233,7 @@ mod tests {
             misses.count(effort);
         }
         assert!(misses.are_certain());
+        assert_eq!(misses.answered(), CERTAIN);
         let failure = misses.failure(within);
         assert_eq!(failure.kind, Exit::NotFound);
         assert_eq!(

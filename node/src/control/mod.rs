@@ -10,5 +10,6 @@ pub(crate) mod failed;
 pub(crate) mod protocol;
 pub(crate) mod report;
 pub(crate) mod server;
+pub(crate) mod storing;
 pub(crate) mod target;
 pub(crate) mod work;

@@ -36,12 +36,47 @@ pub(crate) enum Request {
         /// How long to try.
         timeout_ms: u64,
     },
+    /// The current version of a mutable record.
+    GetMutable {
+        /// 64 hex digits.
+        public_key: String,
+        /// The salt in hex digits.
+        #[serde(default)]
+        salt_hex: String,
+        /// Versions with a lower sequence number are not taken.
+        #[serde(default)]
+        min_seq: Option<i64>,
+        /// End after so many lookups that somebody answered; none: as long as another one could bring more.
+        #[serde(default)]
+        lookups: Option<u32>,
+        /// How long to try.
+        timeout_ms: u64,
+    },
     /// An echo through each own tunnel.
     Ping,
     /// Store a value, and keep it published.
     Put {
         /// The value in hex digits.
         value_hex: String,
+        /// How long to try.
+        timeout_ms: u64,
+    },
+    /// Store a version of a mutable record, signed already, and keep it published.
+    PutMutable {
+        /// 64 hex digits.
+        public_key: String,
+        /// The salt in hex digits.
+        #[serde(default)]
+        salt_hex: String,
+        /// The sequence number.
+        seq: i64,
+        /// The bencoded value in hex digits.
+        value_hex: String,
+        /// 128 hex digits.
+        signature: String,
+        /// Store it only over the version with this sequence number.
+        #[serde(default)]
+        cas: Option<i64>,
         /// How long to try.
         timeout_ms: u64,
     },
@@ -104,6 +139,13 @@ pub(crate) enum Step {
         /// How many nodes gave it so far.
         given_by: usize,
     },
+    /// A version of the mutable record was found.
+    FoundVersion {
+        /// The node that keeps it.
+        node: String,
+        /// Its sequence number.
+        seq: i64,
+    },
     /// A lookup starts, with tunnels of its own.
     Lookup {
         /// From 1.
@@ -154,6 +196,10 @@ impl From<Progress> for Step {
             Progress::Failed { node } => Self::Failed { node: short(node) },
             Progress::Found(peer) => Self::Found {
                 given_by: peer.given_by,
+            },
+            Progress::FoundVersion { node, seq } => Self::FoundVersion {
+                node: short(node),
+                seq,
             },
             Progress::Refused { node } => Self::Refused { node: short(node) },
             Progress::Slow { node } => Self::Slow { node: short(node) },

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use deut::{Announced, FoundPeer, PoolId, QueryStats, TunnelEcho};
+use deut::{Announced, FoundPeer, MutableRecord, PoolId, QueryStats, TunnelEcho};
 use serde::{Deserialize, Serialize};
 
 /// Bytes as hex digits.
@@ -43,6 +43,25 @@ pub(crate) enum Got {
         infohash: String,
         /// Who announced.
         peers: Vec<Peer>,
+        /// The mutable record that named the torrent, for a link to one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        through: Option<Named>,
+        #[serde(flatten)]
+        effort: Effort,
+    },
+    /// For a mutable record.
+    Mutable {
+        #[serde(flatten)]
+        record: Named,
+        /// The bencoded value in hex digits, as it is signed.
+        value_hex: String,
+        /// The value, where it is a byte string and text.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value_text: Option<String>,
+        /// How many nodes gave this version.
+        given_by: usize,
+        /// How many nodes gave an older one.
+        older_by: usize,
         #[serde(flatten)]
         effort: Effort,
     },
@@ -58,6 +77,38 @@ pub(crate) enum Got {
         #[serde(flatten)]
         effort: Effort,
     },
+}
+
+/// A version of a mutable record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Named {
+    /// Who signs it, 64 hex digits.
+    pub(crate) public_key: String,
+    /// The salt in hex digits; empty if there is none.
+    pub(crate) salt_hex: String,
+    /// The sequence number.
+    pub(crate) seq: i64,
+}
+
+impl Named {
+    /// The link of BEP 46.
+    pub(crate) fn link(&self) -> String {
+        let salt = match self.salt_hex.as_str() {
+            "" => String::new(),
+            salt => format!("&s={salt}"),
+        };
+        format!("magnet:?xs=urn:btpk:{}{salt}", self.public_key)
+    }
+}
+
+impl From<&MutableRecord> for Named {
+    fn from(record: &MutableRecord) -> Self {
+        Self {
+            public_key: hex(&record.key().public_key()),
+            salt_hex: hex(record.key().salt()),
+            seq: record.seq(),
+        }
+    }
 }
 
 /// Somebody who announced.
@@ -153,6 +204,9 @@ pub(crate) struct Stored {
     /// What was announced: `persona` and its key, or an address; none for `put`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) announced: Option<String>,
+    /// The version of a mutable record, for `put --mutable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mutable: Option<Named>,
     /// How many nodes took it.
     pub(crate) stored_at: usize,
     /// How many were asked to.
@@ -267,6 +321,7 @@ mod tests {
                 address,
                 given_by: 3,
             }],
+            through: None,
             effort,
         };
         let json = serde_json::to_value(&got).expect("serialises");

@@ -1,18 +1,17 @@
 //! What the lookup commands do with a node; the same for a daemon and for a short-lived node in the process.
 
-use std::net::SocketAddr;
-
-use deut::{Announced, Node, NodeId, Query, QueryOutcome, QueryResult, handle::ReadinessStatus};
-use deut_kademlia::Magnet;
+use deut::{Node, Progress, Query, QueryOutcome, QueryResult, Stopped, handle::ReadinessStatus};
+use deut_kademlia::{Magnet, bencode};
 use tokio::{
     sync::mpsc,
+    task::JoinHandle,
     time::{Duration, Instant, sleep_until, timeout, timeout_at},
 };
 
 use super::{
     failed::{Misses, not_ready},
     protocol::Step,
-    report::{Effort, Got, Peer, Stored, hex},
+    report::{Effort, Got, Named, Peer, hex, unhex},
     target::Target,
 };
 use crate::exit::{Exit, Failure};
@@ -20,19 +19,19 @@ use crate::exit::{Exit, Failure};
 /// The pause before the next lookup grows by this.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A node that has just joined may know very few others: below so many copies it looks around again, so many times in all.
-const ENOUGH_COPIES: usize = 4;
-const TRIES_FOR_MORE: u32 = 3;
-
 /// How often the troubles of bootstrap peers are looked at.
 const WATCH: Duration = Duration::from_millis(250);
 
 /// A node, a deadline and somebody who watches.
 pub(crate) struct Work {
-    node: Node,
+    pub(super) node: Node,
     deadline: Instant,
-    within: Duration,
+    pub(super) within: Duration,
     steps: mpsc::Sender<Step>,
+    /// Whether the node goes on publishing when this is over.
+    pub(super) keeps: bool,
+    /// Lookups of `get` that somebody answered, at most.
+    lookups: Option<u32>,
 }
 
 impl Work {
@@ -43,7 +42,22 @@ impl Work {
             deadline: Instant::now() + within,
             within,
             steps,
+            keeps: false,
+            lookups: None,
         }
+    }
+
+    /// The same, for a daemon: what it was to store it keeps, and publishes later.
+    pub(crate) fn of_daemon(self) -> Self {
+        Self {
+            keeps: true,
+            ..self
+        }
+    }
+
+    /// The same with an end after so many lookups that somebody answered.
+    pub(crate) fn at_most(self, lookups: Option<u32>) -> Self {
+        Self { lookups, ..self }
     }
 
     /// Looks until it is found, the time is over or there is nothing more to learn.
@@ -52,141 +66,98 @@ impl Work {
     /// Not joined in time, nobody answered, or nobody knows it.
     pub(crate) async fn get(&self, target: &Target) -> Result<Got, Failure> {
         self.ready().await?;
+        let got = self.look_for(target).await?;
+        match (target, got) {
+            (
+                Target::Named(_),
+                Got::Mutable {
+                    record, value_hex, ..
+                },
+            ) => self.named(record, &value_hex).await,
+            (_, got) => Ok(got),
+        }
+    }
+
+    /// The peers of the torrent that a mutable record names.
+    async fn named(&self, record: Named, value_hex: &str) -> Result<Got, Failure> {
+        let value = unhex(value_hex).unwrap_or_default();
+        let infohash = bencode::infohash(&value).ok_or_else(|| {
+            let text = format!("sequence number {} of the record names no torrent", record.seq);
+            Failure::new(Exit::NotFound, text).hint(
+                "its value is no dictionary with 20 bytes under `ih`; `deut get --mutable` shows it",
+            )
+        })?;
+        let torrent = Target::Magnet(Magnet {
+            infohash,
+            version: 1,
+        });
+        let mut got = self.look_for(&torrent).await?;
+        if let Got::Peers { through, .. } = &mut got {
+            *through = Some(record);
+        }
+        Ok(got)
+    }
+
+    async fn look_for(&self, target: &Target) -> Result<Got, Failure> {
         let mut misses = Misses::default();
         for number in 1.. {
             let Some((outcome, took)) = self.lookup(number, target.query()).await? else {
                 break;
             };
             let effort = Effort::new(number, took, &outcome.stats);
-            match (outcome.result, target) {
-                (QueryResult::Peers(peers), Target::Magnet(magnet)) if !peers.is_empty() => {
-                    let peers = peers.iter().map(Peer::from).collect();
-                    return Ok(Got::Peers {
-                        infohash: hex(&magnet.infohash),
-                        peers,
-                        effort,
-                    });
+            match outcome.result {
+                QueryResult::Refused(why) => return Err(why.into()),
+                QueryResult::Cancelled => return Err(cancelled()),
+                QueryResult::OnlyOlder { seq } => misses.only_older(seq),
+                result => {
+                    if let Some(got) = found(result, target, effort) {
+                        return Ok(got);
+                    }
                 }
-                (QueryResult::Value(value), Target::Key(key)) => {
-                    let (value_hex, value_text) = (hex(&value), String::from_utf8(value).ok());
-                    return Ok(Got::Value {
-                        key: key.to_string(),
-                        value_hex,
-                        value_text,
-                        effort,
-                    });
-                }
-                (QueryResult::Refused(why), _) => return Err(why.into()),
-                (QueryResult::Cancelled, _) => return Err(cancelled()),
-                _ => misses.count(effort),
             }
-            if misses.are_certain() || !self.pause(number).await {
+            misses.count(effort);
+            let enough = self.lookups.is_some_and(|most| misses.answered() >= most);
+            if enough || misses.are_certain() || !self.pause(number).await {
                 break;
             }
         }
         Err(misses.failure(self.within))
     }
 
-    /// Stores a value. The node keeps it published.
-    ///
-    /// # Errors
-    /// Not joined in time, or nobody took it.
-    pub(crate) async fn put(&self, value: Vec<u8>) -> Result<Stored, Failure> {
-        self.store(Query::PutValue { value }, |key| (key.to_string(), None))
-            .await
-    }
-
-    /// Announces a plain address, or the persona's key. The node keeps it announced.
-    ///
-    /// # Errors
-    /// There is no persona, not joined in time, or nobody took it.
-    pub(crate) async fn announce(
-        &self,
-        magnet: &Magnet,
-        address: Option<SocketAddr>,
-    ) -> Result<Stored, Failure> {
-        let (what, shown) = match address {
-            Some(address) => (Announced::Address(address), address.to_string()),
-            None => {
-                let key = self.node.persona_key().await?.ok_or_else(no_persona)?;
-                (Announced::Persona(key), format!("persona {}", hex(&key)))
-            }
-        };
-        let infohash = magnet.infohash;
-        self.store(Query::Announce { infohash, what }, |_| {
-            (hex(&infohash), Some(shown.clone()))
-        })
-        .await
-    }
-
-    async fn store(
-        &self,
-        query: Query,
-        name: impl Fn(&NodeId) -> (String, Option<String>),
-    ) -> Result<Stored, Failure> {
-        self.ready().await?;
-        let mut best = None;
-        let mut asked = 0;
-        for number in 1.. {
-            let Some((outcome, took)) = self.lookup(number, query.clone()).await? else {
-                break;
-            };
-            let effort = Effort::new(number, took, &outcome.stats);
-            match outcome.result {
-                QueryResult::Stored { key, at, of } => {
-                    asked = of.max(asked);
-                    let (key, announced) = name(&key);
-                    let stored = Stored {
-                        key,
-                        announced,
-                        stored_at: at,
-                        of,
-                        kept: true,
-                        effort,
-                    };
-                    let before = best.as_ref().map_or(0, |best: &Stored| best.stored_at);
-                    if at > before {
-                        best = Some(stored);
-                    }
-                }
-                QueryResult::Refused(why) => return Err(why.into()),
-                QueryResult::Cancelled => return Err(cancelled()),
-                _ => {}
-            }
-            let stored_at = best.as_ref().map_or(0, |best| best.stored_at);
-            let enough = stored_at >= ENOUGH_COPIES || (stored_at > 0 && number >= TRIES_FOR_MORE);
-            if enough || !self.pause(number).await {
-                break;
-            }
-        }
-        best.ok_or_else(|| not_stored(asked, self.within))
-    }
-
-    /// One lookup with its steps told; none once the time is over.
-    async fn lookup(
+    /// One lookup with its steps told; none once the time is over. If it is dropped the query ends, but what
+    /// a daemon was to publish when the time is over goes on.
+    pub(super) async fn lookup(
         &self,
         number: u32,
         query: Query,
     ) -> Result<Option<(QueryOutcome, Duration)>, Failure> {
         self.tell(Step::Lookup { number }).await;
         let (sender, mut progress) = mpsc::channel(256);
-        let steps = async {
-            while let Some(step) = progress.recv().await {
-                self.tell(Step::from(step)).await;
+        let start = Instant::now();
+        let mut running = Running::start(&self.node, query, Some(sender));
+        let outcome = {
+            let mut ended = std::pin::pin!(timeout_at(self.deadline, running.end()));
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(step) = progress.recv() => self.tell(Step::from(step)).await,
+                    outcome = &mut ended => break outcome,
+                }
             }
         };
-        let start = Instant::now();
-        let query = timeout_at(self.deadline, self.node.query(query, Some(sender)));
-        // The sender ends with the query, and so do the steps.
-        let (outcome, ()) = tokio::join!(query, steps);
         match outcome {
             Ok(outcome) => Ok(Some((outcome?, start.elapsed()))),
-            Err(_elapsed) => Ok(None),
+            Err(_elapsed) => {
+                if self.keeps {
+                    running.leave();
+                }
+                Ok(None)
+            }
         }
     }
 
     /// Waits a growing time; false once there is no time for another lookup.
-    async fn pause(&self, number: u32) -> bool {
+    pub(super) async fn pause(&self, number: u32) -> bool {
         let next = Instant::now() + PAUSE * number.min(8);
         sleep_until(next.min(self.deadline)).await;
         next < self.deadline
@@ -198,7 +169,7 @@ impl Work {
     }
 
     /// Waits for enough tunnels and tells what is missing meanwhile.
-    async fn ready(&self) -> Result<(), Failure> {
+    pub(super) async fn ready(&self) -> Result<(), Failure> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let waiting = async {
             let end = self.node.ready(left).await;
@@ -241,21 +212,86 @@ impl Work {
     }
 }
 
-fn cancelled() -> Failure {
+/// A query on a task of its own; it is cancelled when this is dropped, unless it was left to itself.
+pub(super) struct Running(Option<JoinHandle<Result<QueryOutcome, Stopped>>>);
+
+impl Running {
+    pub(super) fn start(
+        node: &Node,
+        query: Query,
+        progress: Option<mpsc::Sender<Progress>>,
+    ) -> Self {
+        let node = node.clone();
+        Self(Some(tokio::spawn(async move {
+            node.query(query, progress).await
+        })))
+    }
+
+    /// Waits for its outcome.
+    pub(super) async fn end(&mut self) -> Result<QueryOutcome, Failure> {
+        let Some(task) = &mut self.0 else {
+            return Err(cancelled());
+        };
+        match task.await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_aborted) => Err(cancelled()),
+        }
+    }
+
+    /// It goes on by itself; the DHT ends it within 20 s.
+    pub(super) fn leave(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// What a lookup found, if that is what was looked for.
+fn found(result: QueryResult, target: &Target, effort: Effort) -> Option<Got> {
+    Some(match (result, target) {
+        (QueryResult::Peers(peers), Target::Magnet(magnet)) if !peers.is_empty() => Got::Peers {
+            infohash: hex(&magnet.infohash),
+            peers: peers.iter().map(Peer::from).collect(),
+            through: None,
+            effort,
+        },
+        (QueryResult::Value(value), Target::Key(key)) => Got::Value {
+            key: key.to_string(),
+            value_hex: hex(&value),
+            value_text: String::from_utf8(value).ok(),
+            effort,
+        },
+        (
+            QueryResult::Mutable {
+                record,
+                given_by,
+                older_by,
+            },
+            Target::Mutable(..) | Target::Named(_),
+        ) => {
+            let text = bencode::string(record.value()).map(<[u8]>::to_vec);
+            Got::Mutable {
+                record: Named::from(&record),
+                value_hex: hex(record.value()),
+                value_text: text.and_then(|text| String::from_utf8(text).ok()),
+                given_by,
+                older_by,
+                effort,
+            }
+        }
+        _ => return None,
+    })
+}
+
+pub(super) fn cancelled() -> Failure {
     Failure::new(
         Exit::Internal,
         "the lookup was cancelled: the node is stopping",
     )
-}
-
-fn not_stored(asked: usize, within: Duration) -> Failure {
-    let within = within.as_secs();
-    let text = format!("no node took the record within {within} s ({asked} were asked)");
-    Failure::new(Exit::NotStored, text)
-        .hint("a daemon keeps it and tries again; `deut status` shows whether it is ready")
-}
-
-fn no_persona() -> Failure {
-    Failure::new(Exit::NoPersona, "the daemon has no persona whose key could be announced")
-        .hint("outside the test profile it appears 5 to 60 minutes after the start of a reachable relay; --address ip:port needs none, but becomes public")
 }

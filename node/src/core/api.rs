@@ -174,6 +174,13 @@ pub enum CoreEvent {
         /// The answer.
         body: Vec<u8>,
     },
+    /// A newer version of a mutable record that this node publishes was seen: ours is no longer announced.
+    Superseded {
+        /// The sequence number of ours.
+        published: i64,
+        /// The one of the version that was seen.
+        seen: i64,
+    },
     /// One of our tunnels changed.
     Tunnel {
         /// Which.

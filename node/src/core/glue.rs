@@ -3,17 +3,20 @@
 use std::net::SocketAddr;
 
 use deut_kademlia::{
-    Contact, DhtInput, DhtOutput, EndpointAddress, IncomingTicket, OnBehalf, PersonaSecret,
+    Contact, DhtInput, DhtOutput, EndpointAddress, Failure, IncomingTicket, OnBehalf,
+    PersonaSecret, TunnelTag,
 };
 use deut_transport::{
     api::{
         CallError, CallTicket, Command, Destination, Event, Input, Now, PoolId, ReplyToken,
-        Service, Unix,
+        Service, TunnelHandle, Unix,
     },
     ids::PersonaKey,
     keys,
 };
 
+#[cfg(feature = "probe")]
+use super::Lie;
 use super::{
     Core, CoreCommand, CoreEvent,
     api::APPLICATION_POOL,
@@ -50,7 +53,11 @@ impl Core {
                     .push_back(CoreEvent::Bootstrap { address, trouble });
             }
             Event::Echo { handle, round_trip } => self.echoes.back(handle, round_trip),
-            Event::Failed { ticket, why } => self.failed(now, ticket, why),
+            Event::Failed {
+                ticket,
+                why,
+                sent_by,
+            } => self.failed(now, ticket, why, &sent_by),
             Event::OwnAddresses(addresses) => {
                 let addresses = addresses
                     .into_iter()
@@ -119,6 +126,17 @@ impl Core {
                     body,
                 };
                 self.tell(now, call);
+            }
+            DhtOutput::Superseded {
+                key: _,
+                published,
+                seen,
+            } => {
+                self.events
+                    .push_back(CoreEvent::Superseded { published, seen });
+            }
+            DhtOutput::WantOtherEndpoints(on_behalf) => {
+                self.tell(now, Command::MoveOn(pool(on_behalf)));
             }
             DhtOutput::WantSeeds(on_behalf) => self.tell(now, Command::WantSeeds(pool(on_behalf))),
             DhtOutput::Wait { .. } => {}
@@ -189,9 +207,9 @@ impl Core {
         self.events.push_back(CoreEvent::CallFailed { ticket, why });
     }
 
-    fn failed(&mut self, now: Now, ticket: CallTicket, why: CallError) {
+    fn failed(&mut self, now: Now, ticket: CallTicket, why: CallError, sent_by: &[TunnelHandle]) {
         match caller(ticket) {
-            Caller::Dht(ticket) => self.dht_input(now, DhtInput::Failed(ticket, None)),
+            Caller::Dht(ticket) => self.dht_input(now, DhtInput::Failed(ticket, failure(sent_by))),
             Caller::Application(ticket) => {
                 if self.calls.close(ticket) {
                     self.tell(now, Command::EndGroup(application_group(ticket)));
@@ -214,6 +232,13 @@ impl Core {
     }
 
     fn request(&mut self, now: Now, reply: ReplyToken, service: Service, body: Vec<u8>) {
+        #[cfg(feature = "probe")]
+        if let Some(lie) = self.liar.as_mut().and_then(|liar| liar(&body)) {
+            if let Lie::Answer(body) = lie {
+                self.tell(now, Command::Reply { to: reply, body });
+            }
+            return;
+        }
         if service == Service::KADEMLIA {
             self.dht_input(now, DhtInput::Request(IncomingTicket(reply.0), body));
         } else if service >= Service::FIRST_APPLICATION {
@@ -241,6 +266,16 @@ pub(super) fn dht_now(now: Now) -> deut_kademlia::Now {
 
 fn dht_unix(unix: Unix) -> deut_kademlia::Unix {
     deut_kademlia::Unix(unix.0)
+}
+
+fn failure(sent_by: &[TunnelHandle]) -> Failure {
+    match sent_by {
+        [] => Failure::NotSent,
+        [first, others @ ..] if others.iter().all(|other| other == first) => {
+            Failure::Over(TunnelTag(first.0))
+        }
+        _ => Failure::OverSeveral,
+    }
 }
 
 fn endpoint(address: SocketAddr) -> EndpointAddress {

@@ -126,6 +126,11 @@ impl Driver {
                     let _ = answer.send(Ok(body));
                 }
             }
+            CoreEvent::Superseded { published, seen } => tracing::warn!(
+                published,
+                seen,
+                "somebody else put a newer version of a mutable record: ours is no longer published"
+            ),
             CoreEvent::Tunnel { handle, change } => match change {
                 TunnelChange::Up { pool } => {
                     tracing::debug!(tunnel = handle.0, ?pool, "a tunnel is up");

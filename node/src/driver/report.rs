@@ -175,6 +175,7 @@ fn dht(audit: &deut_kademlia::Audit, network_estimate: Option<u64>) -> DhtStatus
         records: audit.stored_records,
         record_bytes: audit.stored_bytes,
         published: audit.published,
+        superseded: audit.superseded,
         requests_answered: audit.requests_answered,
         rpcs_sent: audit.user.sent + audit.persona.sent,
         rpcs_answered: audit.user.answered + audit.persona.answered,

@@ -140,6 +140,9 @@ pub struct DhtStatus {
     pub record_bytes: usize,
     /// Records that this node keeps published.
     pub published: usize,
+    /// Mutable records that this node no longer publishes, because a newer version was seen.
+    #[serde(default)]
+    pub superseded: u64,
     /// Requests of others answered.
     pub requests_answered: u64,
     /// RPCs sent for users and for the persona.

@@ -81,7 +81,7 @@ impl Count {
             Step::Asked { .. } => self.asked += 1,
             Step::Answered { .. } => self.answered += 1,
             Step::Failed { .. } => self.failed += 1,
-            Step::Found { .. } => self.found += 1,
+            Step::Found { .. } | Step::FoundVersion { .. } => self.found += 1,
             Step::Stored { .. } => self.stored += 1,
             Step::NotReady(_)
             | Step::Ready(_)
@@ -130,6 +130,7 @@ fn describe(step: &Step) -> String {
         }
         Step::Failed { node } => format!("{node} failed"),
         Step::Found { given_by } => format!("found an announcement (given by {given_by})"),
+        Step::FoundVersion { node, seq } => format!("{node} keeps sequence number {seq}"),
         Step::Lookup { number } => format!("lookup {number}"),
         Step::NotReady(now) => format!("joining: {}", readiness(now)),
         Step::Ready(now) => format!("ready: {}", readiness(now)),

@@ -42,6 +42,34 @@ pub(crate) fn peers(got: &Got) -> String {
 /// What it took, one line.
 pub(crate) fn effort(got: &Got) -> String {
     let (what, effort) = match got {
+        Got::Peers {
+            peers,
+            through: Some(named),
+            effort,
+            ..
+        } => (
+            format!(
+                "{} peer{}, named by sequence number {} of the record",
+                peers.len(),
+                plural(peers.len() as u64),
+                named.seq
+            ),
+            effort,
+        ),
+        Got::Mutable {
+            record,
+            given_by,
+            older_by,
+            effort,
+            ..
+        } => (
+            format!(
+                "sequence number {}, given by {given_by} node{}, an older one by {older_by}",
+                record.seq,
+                plural(*given_by as u64)
+            ),
+            effort,
+        ),
         Got::Peers { peers, effort, .. } => (
             format!("{} peer{}", peers.len(), plural(peers.len() as u64)),
             effort,
@@ -84,18 +112,26 @@ pub(crate) fn stored(stored: &Stored) -> String {
     let Stored {
         key,
         announced,
+        mutable,
         stored_at,
         of,
         kept,
         effort,
     } = stored;
-    let (first, kind) = match announced {
-        None => (format!("key {key}"), "value"),
-        Some(what) => (format!("announced {what} on {key}"), "entry"),
+    let first = match (announced, mutable) {
+        (Some(what), _) => format!("announced {what} on {key}"),
+        (None, Some(record)) => format!(
+            "public key {}\nsequence number {}\nlink {}",
+            record.public_key,
+            record.seq,
+            record.link()
+        ),
+        (None, None) => format!("key {key}"),
     };
-    let life = match (kept, kind) {
-        (true, _) => "the daemon keeps it published".to_owned(),
-        (false, _) => "nobody keeps it published: it expires after 45 minutes".to_owned(),
+    let life = if *kept {
+        "the daemon keeps it published"
+    } else {
+        "nobody keeps it published: it expires after 45 minutes"
     };
     format!(
         "{first}\nstored at {stored_at} of {of} nodes; {}; {life}",

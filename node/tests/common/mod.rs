@@ -38,7 +38,7 @@ pub async fn start(bootstrap: &BootstrapFile, change: impl Fn(&mut NodeConfig)) 
     for _ in 0..BLOCKS {
         let mut config = NodeConfig::new(bootstrap.clone(), loopback(block()));
         config.lookup_tunnels = 4;
-        config.persona_tunnels = 2;
+        config.persona_tunnels = 4;
         config.ready_at = 3;
         change(&mut config);
         match Node::start(config).await {

@@ -28,6 +28,7 @@ pub fn body(data: &[u8]) -> Depth {
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
     const HEX: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
+    const KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     [
         r#"{"do":"status"}"#.to_owned(),
         r#"{"do":"ping"}"#.to_owned(),
@@ -40,6 +41,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ),
         format!(
             r#"{{"timeout_ms":5,"magnet":"magnet:?xt=urn:btih:{HEX}","address":null,"do":"announce"}}"#
+        ),
+        format!(
+            r#"{{"do":"get-mutable","public_key":"{KEY}","salt_hex":"00","min_seq":3,"timeout_ms":5}}"#
+        ),
+        format!(
+            r#"{{"do":"put-mutable","public_key":"{KEY}","seq":1,"value_hex":"3065","signature":"{KEY}{KEY}","cas":0,"timeout_ms":5}}"#
         ),
         r#"{"do":"get","target":"\u0061","timeout_ms":1}"#.to_owned(),
         r#"{"do":"dance"}"#.to_owned(),

@@ -13,6 +13,7 @@ use super::{
     contact::{sample, secret},
     entry,
     input::Input,
+    mutable,
     rpc::bodies,
 };
 
@@ -127,8 +128,12 @@ fn act(bench: &mut Bench, input: &mut Input<'_>) {
                     bench.input(DhtInput::Slow(ticket));
                 } else {
                     bench.sent.remove(which);
-                    let tag = (p & 2 == 2).then_some(TunnelTag(u64::from(p)));
-                    bench.input(DhtInput::Failed(ticket, tag));
+                    let how = match p >> 1 {
+                        0..=2 => Failure::Over(TunnelTag(u64::from(p))),
+                        3..=5 => Failure::OverSeveral,
+                        _ => Failure::NotSent,
+                    };
+                    bench.input(DhtInput::Failed(ticket, how));
                 }
             }
         }
@@ -157,7 +162,7 @@ fn act(bench: &mut Bench, input: &mut Input<'_>) {
                 let body = vec![0x85, p % 5];
                 bench.input(match p % 3 {
                     0 => DhtInput::Response(ticket, body),
-                    1 => DhtInput::Failed(ticket, None),
+                    1 => DhtInput::Failed(ticket, Failure::NotSent),
                     _ => DhtInput::Slow(ticket),
                 });
             }
@@ -169,11 +174,28 @@ fn value(number: u8) -> Vec<u8> {
     vec![number; usize::from(number % 9) * 100]
 }
 
+/// A version of one of three records.
+fn record(number: u8) -> MutableRecord {
+    mutable::sample(
+        number % 3,
+        i64::from(number / 8 % 4),
+        usize::from(number % 2),
+    )
+}
+
 fn query(bench: &mut Bench, p: u8, input: &mut Input<'_>) {
     let number = input.u8();
     let infohash = [number % 8; 20];
     bench.start(match p {
-        0..=2 => Query::FindNode {
+        0 => Query::GetMutable {
+            of: record(number).key().clone(),
+            min_seq: (number & 1 == 1).then_some(i64::from(input.u8() % 4)),
+        },
+        1 => Query::PutMutable {
+            record: record(number),
+            cas: (number & 1 == 1).then_some(i64::from(input.u8() % 4)),
+        },
+        2 => Query::FindNode {
             target: sample(number).id(),
         },
         3..=5 => Query::GetPeers { infohash },
@@ -200,7 +222,8 @@ fn request(bench: &mut Bench, p: u8, input: &mut Input<'_>) {
     let (blinded, sealed) = entry::sample(number % 8);
     let key = match p {
         0..=3 => sample(number).id().0,
-        4..=7 => NodeId::hash_of(&value(number)).0,
+        4..=6 => NodeId::hash_of(&value(number)).0,
+        7 | 9 => record(number).key().dht_key().0,
         _ => NodeId::hash_of(&blinded).0,
     };
     let token = bench.tokens.get(&key).copied().unwrap_or([number; 8]);
@@ -208,8 +231,13 @@ fn request(bench: &mut Bench, p: u8, input: &mut Input<'_>) {
         0 => bodies::find(None, sender),
         1..=3 => bodies::find(Some(key), sender),
         4 | 5 => bodies::find_value(1, key),
-        6 | 7 => bodies::store_value(token, &value(number)),
-        8..=10 => bodies::find_value(2, key),
+        6 => bodies::store_value(token, &value(number)),
+        7 => bodies::find_value(3, key),
+        9 => {
+            let cas = (number & 1 == 1).then_some(i64::from(input.u8() % 4));
+            bodies::store_mutable(token, &record(number), cas)
+        }
+        8 | 10 => bodies::find_value(2, key),
         11 | 12 => bodies::store_peer(token, blinded, &sealed),
         13 => vec![4; 1_017],
         14 => input.take(200).to_vec(),
@@ -236,11 +264,15 @@ fn respond(bench: &mut Bench, p: u8, input: &mut Input<'_>) {
         .collect();
     let fitting = match body.first() {
         Some(1) => [&[0x81], to.as_bytes()].concat(),
+        Some(4) if body.get(9) == Some(&3) && number & 1 == 1 => {
+            bodies::conflict(4 + number % 3, &record(number.rotate_left(4)))
+        }
         Some(4) => vec![0x85, number % 4],
+        Some(3) if body.get(1) == Some(&3) && p & 1 == 1 => bodies::mutable(token, &record(number)),
         Some(3) if body.get(1) == Some(&1) && p & 1 == 1 => bodies::value(token, &value(number)),
         Some(3) if p & 1 == 1 => {
             let entries: Vec<Vec<u8>> = (0..1 + number % 3)
-                .map(|at| entry::sample((number + at) % 8).1)
+                .map(|at| entry::sample(number.wrapping_add(at) % 8).1)
                 .collect();
             bodies::peers(token, &entries)
         }
@@ -282,13 +314,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let byte = |deed: u8, p: u8| deed | p << 4;
     let mut served = Vec::new();
     for number in [3, 4, 5] {
-        for p in [0, 2, 4, 6, 4, 8, 11, 8] {
+        for p in [0, 2, 4, 6, 4, 8, 11, 8, 7, 9, 7, 9] {
             served.extend([byte(4, p), number]);
         }
         served.push(byte(0, 7));
     }
     let mut asks = vec![byte(11, 14), 1, 2, 3, 4, 5, 6, 7, 8];
-    for p in [0, 3, 6, 9, 12, 14] {
+    for p in [0, 1, 2, 3, 6, 9, 12, 14] {
         asks.extend([byte(2, p), 3, 0, 50]);
         for answer in 0..12 {
             asks.extend([byte(7, answer), answer, 3 + answer]);

@@ -17,6 +17,7 @@ pub mod input;
 pub mod machine;
 pub mod magnet;
 pub mod message;
+pub mod mutable;
 pub mod neighbour;
 pub mod network;
 pub mod ops;
@@ -80,6 +81,7 @@ targets! {
     "rpc_request": rpc as request, request_seeds;
     "rpc_answer": rpc as answer, answer_seeds;
     "entry": entry as body, seeds;
+    "mutable": mutable as body, seeds;
     "magnet": magnet as body, seeds;
     "bootstrap": bootstrap as body, seeds;
     "control_line": control_line as body, seeds;

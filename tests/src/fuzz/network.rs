@@ -18,7 +18,7 @@ use deut_transport::{
 
 pub use seeds::seeds;
 
-use super::{Depth, input::Input, ops, world::World};
+use super::{Depth, input::Input, mutable, ops, world::World};
 use crate::{
     net::{Net, RELAY_PORT},
     stand_in::StandIn,
@@ -189,7 +189,15 @@ fn command(world: &mut World<Core>, p: u8, input: &mut Input<'_>, started: &mut 
     let infohash = [number % 4; 20];
     let value = vec![number % 4; 300];
     let query = match p {
-        0 | 1 => Query::PutValue { value },
+        0 => Query::PutValue { value },
+        1 if number & 1 == 1 => Query::PutMutable {
+            record: mutable::sample(1, i64::from(number / 4 % 4), 20),
+            cas: None,
+        },
+        1 => Query::GetMutable {
+            of: mutable::sample(1, 0, 20).key().clone(),
+            min_seq: None,
+        },
         2..=4 => Query::GetValue {
             key: NodeId::hash_of(&value),
         },

@@ -2,7 +2,7 @@
 
 use deut_kademlia::{MAX_ANSWER_BODY, MAX_REQUEST_BODY, probe};
 
-use super::{Depth, contact::sample, entry};
+use super::{Depth, contact::sample, entry, mutable};
 
 /// Any bytes as a request.
 #[must_use]
@@ -30,6 +30,8 @@ pub fn answer(data: &[u8]) -> Depth {
 
 /// The bodies of protocol §10, put together by hand.
 pub mod bodies {
+    use deut_kademlia::MutableRecord;
+
     use super::sample;
 
     /// PING or, with a target, FIND_NODE; with the contact of that number or none.
@@ -61,6 +63,39 @@ pub mod bodies {
     #[must_use]
     pub fn store_peer(token: [u8; 8], blinded: [u8; 32], entry: &[u8]) -> Vec<u8> {
         [&[4], &token[..], &[2], &blinded, entry].concat()
+    }
+
+    /// A version: number, signature, value.
+    #[must_use]
+    pub fn version(record: &MutableRecord) -> Vec<u8> {
+        let length = (record.value().len() as u16).to_be_bytes();
+        let seq = record.seq().to_be_bytes();
+        [&seq, &record.signature()[..], &length, record.value()].concat()
+    }
+
+    /// STORE of a mutable record.
+    #[must_use]
+    pub fn store_mutable(token: [u8; 8], record: &MutableRecord, cas: Option<i64>) -> Vec<u8> {
+        let of = record.key();
+        let mut body = [&[4], &token[..], &[3], &of.public_key()].concat();
+        body.push(of.salt().len() as u8);
+        body.extend(of.salt());
+        body.push(u8::from(cas.is_some()));
+        body.extend(cas.iter().flat_map(|cas| cas.to_be_bytes()));
+        body.extend(version(record));
+        body
+    }
+
+    /// MUTABLE.
+    #[must_use]
+    pub fn mutable(token: [u8; 8], record: &MutableRecord) -> Vec<u8> {
+        [&[0x86], &token[..], &version(record)].concat()
+    }
+
+    /// STORED with the version that stands against it: 4 to 6.
+    #[must_use]
+    pub fn conflict(why: u8, kept: &MutableRecord) -> Vec<u8> {
+        [&[0x85, why], version(kept).as_slice()].concat()
     }
 
     /// NODES.
@@ -103,6 +138,9 @@ pub fn request_seeds() -> Vec<Vec<u8>> {
         bodies::store_value([1; 8], &[9; 800]),
         bodies::store_value([1; 8], &[9; 801]),
         bodies::store_peer([1; 8], blinded, &sealed),
+        bodies::find_value(3, [7; 20]),
+        bodies::store_mutable([1; 8], &mutable::sample(3, 0, 0), None),
+        bodies::store_mutable([1; 8], &mutable::sample(2, 5, 796), Some(4)),
     ]
 }
 
@@ -122,5 +160,8 @@ pub fn answer_seeds() -> Vec<Vec<u8>> {
         bodies::peers([1; 8], &[]),
     ];
     seeds.extend((0..=4).map(|result| vec![0x85, result]));
+    seeds.push(bodies::mutable([1; 8], &mutable::sample(1, 7, 796)));
+    seeds.push(bodies::conflict(4, &mutable::sample(1, 7, 3)));
+    seeds.push(bodies::conflict(6, &mutable::sample(2, i64::MAX, 0)));
     seeds
 }

@@ -167,3 +167,31 @@ mod tests {
         assert!((geometric(2.0 / 3.0, 12, 6, 1_000).iter().sum::<f64>() - 1_000.0).abs() < 1e-6);
     }
 }
+
+/// The lower end of the 95 % Wilson interval for `found` of `tried`.
+#[must_use]
+pub fn wilson(found: u64, tried: u64) -> f64 {
+    if tried == 0 {
+        return 0.0;
+    }
+    let (n, z) = (tried as f64, 1.959_964);
+    let p = found as f64 / n;
+    let spread = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    (p + z * z / (2.0 * n) - spread) / (1.0 + z * z / n)
+}
+
+#[cfg(test)]
+mod wilson_tests {
+    use super::wilson;
+
+    /// Values of the published formula (E. B. Wilson, 1927), computed by hand with z = 1.96.
+    #[test]
+    fn the_lower_end_is_that_of_the_formula() {
+        for (found, tried, low) in [(10, 10, 0.7225), (0, 10, 0.0), (81, 263, 0.2553)] {
+            assert!(
+                (wilson(found, tried) - low).abs() < 5e-4,
+                "{found} of {tried}"
+            );
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! Requests as messages: sealed to the recipient, sent through one tunnel, answered through another (DESIGN §6).
 
 mod group;
+mod patience;
 mod requests;
 
 use std::collections::BTreeMap;
 
 use group::Group;
+use patience::Patience;
 pub(crate) use requests::Requests;
 
 use crate::{
@@ -26,8 +28,8 @@ use crate::{
     },
 };
 
-/// Copies of one request.
-const ATTEMPTS: usize = 2;
+/// Copies of one request, each over another pair of tunnels and, where there are several, to another address.
+const ATTEMPTS: usize = 3;
 
 /// A request to be made.
 pub(crate) struct NewCall {
@@ -44,19 +46,23 @@ struct Attempt {
     pending: PendingResponse,
     send: TunnelHandle,
     reply: TunnelHandle,
+    at: Mono,
 }
 
 struct Call {
+    pool: PoolId,
     group: CallGroup,
     service: Service,
     to: Destination,
     body: Vec<u8>,
     request_id: [u8; 16],
     attempts: Vec<Attempt>,
-    /// From the first copy on.
+    /// When the next copy goes out; none before the first one and after the last one.
     short_at: Option<Mono>,
     full_at: Mono,
     slow: bool,
+    /// Where the first copy goes; the next ones go to the addresses after it.
+    first_address: usize,
 }
 
 /// Open calls and the groups that own reply tunnels.
@@ -65,6 +71,9 @@ pub(crate) struct Calls {
     calls: BTreeMap<CallTicket, Call>,
     groups: BTreeMap<CallGroup, Group>,
     by_message: BTreeMap<[u8; 16], CallTicket>,
+    /// What was learned about round trips, for each pool by itself.
+    lookup_patience: Patience,
+    persona_patience: Patience,
 }
 
 impl Calls {
@@ -99,6 +108,7 @@ impl Calls {
             return sh.event(Event::Failed {
                 ticket,
                 why: CallError::Unusable,
+                sent_by: Vec::new(),
             });
         }
         let new_group = !self.groups.contains_key(&group);
@@ -108,6 +118,7 @@ impl Calls {
             return sh.event(Event::Failed {
                 ticket,
                 why: CallError::Busy,
+                sent_by: Vec::new(),
             });
         }
         self.groups
@@ -115,9 +126,12 @@ impl Calls {
             .or_insert_with(|| Group::new(pool))
             .open
             .insert(ticket);
-        let full_at = sh.mono().plus_ms(sh.config.times.call_full_ms);
+        let full_ms = self.patience(pool).full_ms(&sh.config.times);
+        let full_at = sh.mono().plus_ms(full_ms);
         let request_id = sh.secret();
+        let first_address = sh.index(to.at.len());
         let call = Call {
+            pool,
             group,
             service,
             to,
@@ -127,10 +141,18 @@ impl Calls {
             short_at: None,
             full_at,
             slow: false,
+            first_address,
         };
         self.calls.insert(ticket, call);
         self.attempt(sh, own, links, ticket);
         self.plan(sh, ticket);
+    }
+
+    fn patience(&mut self, pool: PoolId) -> &mut Patience {
+        match pool {
+            PoolId::Lookup => &mut self.lookup_patience,
+            PoolId::Persona => &mut self.persona_patience,
+        }
     }
 
     /// Sends one (more) copy, sealed afresh.
@@ -165,7 +187,7 @@ impl Calls {
             reply_gate,
             service: call.service,
         };
-        let at = (sh.index(call.to.at.len()) + call.attempts.len()) % call.to.at.len().max(1);
+        let at = (call.first_address + call.attempts.len()) % call.to.at.len().max(1);
         let Some(&address) = call.to.at.get(at) else {
             return;
         };
@@ -198,16 +220,35 @@ impl Calls {
             pending: sealed.pending,
             send,
             reply,
+            at: sh.mono(),
         });
-        call.short_at
-            .get_or_insert(sh.mono().plus_ms(sh.config.times.call_short_ms));
+        self.copy_sent(sh, ticket);
+    }
+
+    /// Plans the next copy. A call that waited for tunnels has its whole time from the first copy on.
+    fn copy_sent(&mut self, sh: &Shared, ticket: CallTicket) {
+        let Some(pool) = self.calls.get(&ticket).map(|call| call.pool) else {
+            return;
+        };
+        let (now, times) = (sh.mono(), &sh.config.times);
+        let patience = self.patience(pool);
+        let (next, end) = (
+            now.plus_ms(patience.short_ms(times)),
+            now.plus_ms(patience.full_ms(times)),
+        );
+        if let Some(call) = self.calls.get_mut(&ticket) {
+            let copies = call.attempts.len();
+            call.short_at = (copies < ATTEMPTS).then_some(next);
+            if copies == 1 {
+                call.full_at = call.full_at.max(end);
+            }
+        }
     }
 
     fn plan(&self, sh: &mut Shared, ticket: CallTicket) {
         if let Some(call) = self.calls.get(&ticket) {
             let at = call
                 .short_at
-                .filter(|_| !call.slow)
                 .map_or(call.full_at, |short| short.min(call.full_at));
             sh.timers.set(Timer::Call(ticket), at);
         }
@@ -257,17 +298,25 @@ impl Calls {
                     }
                 }
             }
+            let sent_by = call.attempts.iter().map(|attempt| attempt.send).collect();
             self.end(sh, ticket);
-            return sh.event(Event::Failed { ticket, why });
+            return sh.event(Event::Failed {
+                ticket,
+                why,
+                sent_by,
+            });
         }
-        if !call.slow && call.short_at.is_some_and(|at| at <= now) {
-            call.slow = true;
+        if call.short_at.is_some_and(|at| at <= now) {
+            call.short_at = None;
+            let first = !std::mem::replace(&mut call.slow, true);
             let doubted: Vec<TunnelHandle> = call
                 .attempts
                 .iter()
                 .flat_map(|attempt| [attempt.send, attempt.reply])
                 .collect();
-            sh.event(Event::Slow { ticket });
+            if first {
+                sh.event(Event::Slow { ticket });
+            }
             self.attempt(sh, own, links, ticket);
             for handle in doubted {
                 own.doubt(sh, links, handle);
@@ -304,7 +353,9 @@ impl Calls {
         if let Some(group) = self.groups.get_mut(&call.group) {
             group.heard(via);
         }
-        let late = call.slow;
+        let (late, pool) = (call.slow, call.pool);
+        let round_trip = sh.mono().since(attempt.at);
+        self.patience(pool).answered(round_trip, &sh.config.times);
         sh.counters.answers_received += 1;
         self.end(sh, ticket);
         sh.event(Event::Response { ticket, body, late });
@@ -332,6 +383,7 @@ impl Calls {
             sh.event(Event::Failed {
                 ticket,
                 why: CallError::Cancelled,
+                sent_by: Vec::new(),
             });
         }
         self.groups.clear();
@@ -353,6 +405,7 @@ impl Calls {
             sh.event(Event::Failed {
                 ticket,
                 why: CallError::Cancelled,
+                sent_by: Vec::new(),
             });
         }
         sh.timers.clear(Timer::Group(group));

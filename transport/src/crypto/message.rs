@@ -145,17 +145,7 @@ pub fn seal_request(
     rng: &mut StdRng,
 ) -> Result<SealedRequest, SealError> {
     let plaintext = Zeroizing::new(header.encode(body)?);
-    let public = keys::persona_x25519(to).ok_or(SealError::BadKey)?;
-    let public = Public::from_bytes(&public).map_err(|_| SealError::BadKey)?;
-    let (enc, mut context): (Encapped, Sender) =
-        hpke::setup_sender_with_rng(&OpModeS::Base, &public, labels::MESSAGE, rng)
-            .map_err(|_| SealError::BadKey)?;
-    let enc = <[u8; 32]>::from(enc.to_bytes());
-    let ciphertext = context
-        .seal(plaintext.as_slice(), &to_gate.0)
-        .map_err(|_| SealError::TooLong)?;
-    let exported = Exported::from_context(|info, out| context.export(info, out), enc)
-        .ok_or(SealError::BadKey)?;
+    let (enc, ciphertext, exported) = encapsulate(to, &to_gate, &plaintext, rng)?;
     let mut datagram = Box::new([0; MESSAGE_DATAGRAM]);
     let mut writer = Writer::new(datagram.as_mut_slice());
     writer.put(&to_gate.0);
@@ -168,6 +158,96 @@ pub fn seal_request(
             exported,
         },
     })
+}
+
+/// Seals to a persona: the encapsulated key, the ciphertext, what the context exports.
+fn encapsulate(
+    to: &PersonaKey,
+    to_gate: &Gate,
+    plaintext: &[u8; REQUEST_PLAINTEXT],
+    rng: &mut StdRng,
+) -> Result<([u8; 32], Vec<u8>, Exported), SealError> {
+    #[cfg(feature = "probe")]
+    if let Some(curves) = crate::stand_in::curves() {
+        return Ok(stand_in::encapsulate(curves, to, to_gate, plaintext, rng));
+    }
+    let public = keys::persona_x25519(to).ok_or(SealError::BadKey)?;
+    let public = Public::from_bytes(&public).map_err(|_| SealError::BadKey)?;
+    let (enc, mut context): (Encapped, Sender) =
+        hpke::setup_sender_with_rng(&OpModeS::Base, &public, labels::MESSAGE, rng)
+            .map_err(|_| SealError::BadKey)?;
+    let enc = <[u8; 32]>::from(enc.to_bytes());
+    let ciphertext = context
+        .seal(plaintext, &to_gate.0)
+        .map_err(|_| SealError::TooLong)?;
+    let exported = Exported::from_context(|info, out| context.export(info, out), enc)
+        .ok_or(SealError::BadKey)?;
+    Ok((enc, ciphertext, exported))
+}
+
+/// The reverse of [`encapsulate`].
+fn decapsulate(
+    persona: &PersonaSecret,
+    enc: &[u8; 32],
+    ciphertext: &[u8; CIPHERTEXT],
+    gate: &[u8; 8],
+) -> Option<(Zeroizing<Vec<u8>>, Exported)> {
+    #[cfg(feature = "probe")]
+    if let Some(curves) = crate::stand_in::curves() {
+        return stand_in::decapsulate(curves, persona, enc, ciphertext, gate);
+    }
+    let secret = Secret::from_bytes(persona.x25519()).ok()?;
+    let mut context = receiver(&secret, enc, labels::MESSAGE)?;
+    let plaintext = Zeroizing::new(context.open(ciphertext, gate).ok()?);
+    let exported = Exported::from_context(|info, out| context.export(info, out), *enc)?;
+    Some((plaintext, exported))
+}
+
+/// The same without a curve, for simulators: see [`crate::stand_in`].
+#[cfg(feature = "probe")]
+mod stand_in {
+    use super::*;
+    use crate::stand_in::Curves;
+
+    fn exported(secret: [u8; 32], enc: [u8; 32]) -> (AeadKey, Exported) {
+        let prk = Prk::extract(&enc, &secret);
+        let exported = Exported {
+            message_id: *prk.expand(&[labels::MESSAGE_ID]),
+            secret: prk.expand(&[labels::RESPONSE]),
+            enc,
+        };
+        (AeadKey::new(*prk.expand(&[labels::MESSAGE])), exported)
+    }
+
+    pub(super) fn encapsulate(
+        curves: &dyn Curves,
+        to: &PersonaKey,
+        to_gate: &Gate,
+        plaintext: &[u8; REQUEST_PLAINTEXT],
+        rng: &mut StdRng,
+    ) -> ([u8; 32], Vec<u8>, Exported) {
+        let mut enc = [0; 32];
+        rng.fill_bytes(&mut enc);
+        let (key, exported) = exported(curves.message_secret(&to.0, &enc), enc);
+        let mut sealed = [0; CIPHERTEXT];
+        part_mut::<0, REQUEST_PLAINTEXT, _>(&mut sealed).copy_from_slice(plaintext);
+        key.seal_in_place([0; 12], &to_gate.0, &mut sealed);
+        (enc, sealed.to_vec(), exported)
+    }
+
+    pub(super) fn decapsulate(
+        curves: &dyn Curves,
+        persona: &PersonaSecret,
+        enc: &[u8; 32],
+        ciphertext: &[u8; CIPHERTEXT],
+        gate: &[u8; 8],
+    ) -> Option<(Zeroizing<Vec<u8>>, Exported)> {
+        let (key, exported) = exported(curves.message_secret(&persona.public().0, enc), *enc);
+        let mut plaintext = vec![0; REQUEST_PLAINTEXT];
+        key.open_into([0; 12], gate, ciphertext, &mut plaintext)
+            .ok()?;
+        Some((Zeroizing::new(plaintext), exported))
+    }
 }
 
 /// A request that came to the persona.
@@ -205,15 +285,9 @@ pub fn open_request(
 
 fn open(persona: &PersonaSecret, datagram: &Message) -> Option<OpenedRequest> {
     let (gate, enc) = (part::<0, 8, _>(datagram), part::<8, 32, _>(datagram));
-    let secret = Secret::from_bytes(persona.x25519()).ok()?;
-    let mut context = receiver(&secret, enc, labels::MESSAGE)?;
-    let plaintext = Zeroizing::new(
-        context
-            .open(part::<40, CIPHERTEXT, _>(datagram), gate)
-            .ok()?,
-    );
+    let (plaintext, exported) =
+        decapsulate(persona, enc, part::<40, CIPHERTEXT, _>(datagram), gate)?;
     let (header, body) = RequestHeader::decode(plaintext.as_slice().try_into().ok()?).ok()?;
-    let exported = Exported::from_context(|info, out| context.export(info, out), *enc)?;
     Some(OpenedRequest {
         header,
         body: body.to_vec(),

@@ -171,7 +171,19 @@ impl Directory {
 
     /// Up to `count` different relays, uniformly.
     pub(crate) fn sample(&self, sh: &mut Shared, count: usize) -> Vec<Arc<Descriptor>> {
-        let picked = sh.sample((0..self.order.len()).collect(), count);
+        // A handful of many: drawn again where it was drawn before, which is rare.
+        let picked = if self.order.len() > 8 * count {
+            let mut picked = Vec::with_capacity(count);
+            while picked.len() < count {
+                let at = sh.index(self.order.len());
+                if !picked.contains(&at) {
+                    picked.push(at);
+                }
+            }
+            picked
+        } else {
+            sh.sample((0..self.order.len()).collect(), count)
+        };
         picked
             .into_iter()
             .filter_map(|at| self.order.get(at).cloned())

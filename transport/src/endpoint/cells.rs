@@ -151,7 +151,16 @@ impl Endpoint {
 
     /// Contacts of other tunnels that end here, at random.
     fn some_contacts(&self, sh: &mut Shared, asker: ServedId) -> Vec<Vec<u8>> {
-        let others = self.tunnels.iter().filter(|(id, _)| **id != asker);
+        self.contacts_but_of(sh, Some(asker))
+    }
+
+    /// Contacts of tunnels that end here, at random, for this machine's own planes: see `Command::WantSeeds`.
+    pub(crate) fn contacts_for_ourselves(&self, sh: &mut Shared) -> Vec<Vec<u8>> {
+        self.contacts_but_of(sh, None)
+    }
+
+    fn contacts_but_of(&self, sh: &mut Shared, asker: Option<ServedId>) -> Vec<Vec<u8>> {
+        let others = self.tunnels.iter().filter(|(id, _)| Some(**id) != asker);
         let mut contacts: Vec<&Vec<u8>> = others
             .filter_map(|(_, tunnel)| tunnel.contact.as_ref())
             .collect();

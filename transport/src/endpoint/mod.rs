@@ -231,6 +231,8 @@ impl Endpoint {
             sh.out.push_back(Output::ClosePort(token));
             return self.release(sh, port);
         };
+        #[cfg(feature = "probe")]
+        crate::probe::walk_taken(sh, *hop.element(), None);
         let mut block: [u8; WALK_BLOCK] = sh.secret();
         hop.wrap(&mut block, &mut sealed);
         links.add_tunnel(sh, prev);

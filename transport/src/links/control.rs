@@ -48,7 +48,9 @@ impl Links {
         }
         let tag = sh.secrets.next_u32();
         let frame = Box::new(frame::encode_control(tag, control));
-        link.last_used = sh.mono();
+        if token != ControlToken::Probe {
+            link.last_used = sh.mono();
+        }
         link.in_flight.insert(
             tag,
             InFlight {

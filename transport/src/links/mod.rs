@@ -156,7 +156,8 @@ impl Links {
         self.plan(sh, handle);
     }
 
-    /// Encrypts the frame that stands at the packet's plaintext place and says whereto it goes.
+    /// Encrypts the cell that stands at the packet's plaintext place and says whereto it goes. A neighbour that is silent
+    /// after a cell is probed. Not so after other frames: an acknowledgement that asks for an answer would never end.
     pub(crate) fn seal(
         &mut self,
         sh: &mut Shared,
@@ -190,7 +191,7 @@ impl Links {
         if let Some(datagram) = packet.as_relay_mut() {
             *plaintext_mut(datagram) = *frame;
         }
-        if let Ok(to) = self.seal(sh, handle, &mut packet) {
+        if let Ok(to) = link.seal(sh.now, &mut packet) {
             sh.transmit(Port::Relay, to, packet);
         }
     }

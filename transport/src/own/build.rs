@@ -77,6 +77,8 @@ impl OwnTunnels {
             },
         );
         sh.counters.walks_started += 1;
+        #[cfg(feature = "probe")]
+        crate::probe::walk_started(sh, handle, element);
         walks.start(sh, Origin::Own(handle), element, None);
         true
     }

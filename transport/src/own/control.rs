@@ -447,10 +447,38 @@ impl OwnTunnels {
         }
         state.barren = state.barren.saturating_add(1);
         state.not_barren_before = now.plus_ms(BARREN_MS << state.barren.min(5));
-        if let Some(tunnel) = self.tunnels.get_mut(&handle) {
-            tunnel.retiring = true;
-            tunnel.planned_end = tunnel.planned_end.min(now.plus_ms(2 * BARREN_MS));
+        self.give_way(sh, handle, 2 * BARREN_MS)
+    }
+
+    /// One tunnel of a pool gives way to another, which may end elsewhere: one whose endpoint another one has too, or
+    /// the oldest.
+    pub(crate) fn move_on(&mut self, sh: &mut Shared, pool: PoolId) -> Vec<OwnEvent> {
+        if self.tunnels.values().any(|t| t.pool == pool && t.retiring) {
+            return Vec::new();
         }
+        let usable = self.usable(pool);
+        let endpoint = |handle: &TunnelHandle| self.get(*handle).map(|tunnel| tunnel.endpoint);
+        let twice = usable.iter().find(|one| {
+            let same = |other: &&TunnelHandle| endpoint(other) == endpoint(one);
+            usable.iter().filter(same).count() > 1
+        });
+        let Some(&handle) = twice.or(usable.first()) else {
+            return Vec::new();
+        };
+        let overlap = sh.config.times.overlap_ms;
+        self.give_way(sh, handle, overlap)
+    }
+
+    /// The tunnel ends soon; its replacement is built at once.
+    fn give_way(&mut self, sh: &mut Shared, handle: TunnelHandle, within_ms: u64) -> Vec<OwnEvent> {
+        let now = sh.mono();
+        let Some(tunnel) = self.tunnels.get_mut(&handle) else {
+            return Vec::new();
+        };
+        tunnel.retiring = true;
+        tunnel.planned_end = tunnel.planned_end.min(now.plus_ms(within_ms));
+        let pool = tunnel.pool;
+        self.plan(sh, handle);
         sh.timers.set_earlier(Timer::Pool(pool), now);
         if pool == PoolId::Persona {
             vec![OwnEvent::Addresses]

@@ -2,7 +2,7 @@
 
 use super::Transport;
 use crate::{
-    api::{CallError, Command, DownReason, Event, TunnelHandle},
+    api::{CallError, Command, DownReason, Event, PoolId, TunnelHandle},
     calls::NewCall,
 };
 
@@ -43,7 +43,14 @@ impl Transport {
                 self.count(|this| this.on_own_events(events));
             }
             Command::Advertise(contact) => own.advertise(sh, links, contact),
-            Command::WantSeeds(pool) => own.want_seeds(sh, links, pool),
+            Command::MoveOn(pool) => {
+                let events = own.move_on(sh, pool);
+                self.count(|this| this.on_own_events(events));
+            }
+            Command::WantSeeds(pool) => {
+                own.want_seeds(sh, links, pool);
+                self.seed_ourselves(pool);
+            }
             Command::Reply { to, body } => self.requests.reply(sh, own, links, to, body),
             Command::EchoAll => own.echo_all(sh, links),
             Command::Shutdown => self.shut_down(),
@@ -54,7 +61,25 @@ impl Transport {
     fn refuse(&mut self, command: &Command) {
         if let Command::Call { ticket, .. } = *command {
             let why = CallError::Cancelled;
-            self.sh.event(Event::Failed { ticket, why });
+            let sent_by = Vec::new();
+            self.sh.event(Event::Failed {
+                ticket,
+                why,
+                sent_by,
+            });
+        }
+    }
+
+    /// Where there is one other relay, our tunnels end at it and its at us: it hosts our contact and we host its, and
+    /// neither endpoint could ever tell us of the other. Then, and only then, our planes get what we host. Nothing
+    /// is sent, and with one other relay there is no crowd that the two roles of this machine could be told apart from.
+    fn seed_ourselves(&mut self, pool: PoolId) {
+        if self.directory.len() != 1 {
+            return;
+        }
+        let contacts = self.endpoint.contacts_for_ourselves(&mut self.sh);
+        if !contacts.is_empty() {
+            self.sh.event(Event::Seeds { pool, contacts });
         }
     }
 

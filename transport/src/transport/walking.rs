@@ -93,6 +93,8 @@ impl Transport {
 
     fn forward_walk(&mut self, walk: Box<Forwarded>) {
         let element = walk.hop.next_element();
+        #[cfg(feature = "probe")]
+        crate::probe::walk_taken(&mut self.sh, *walk.hop.element(), Some(element));
         let avoid = self.links.get(walk.prev).map(|link| link.address);
         self.walks
             .start(&mut self.sh, Origin::Forwarded(walk), element, avoid);

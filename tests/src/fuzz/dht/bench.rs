@@ -112,7 +112,13 @@ impl Bench {
                 on_behalf,
                 ..
             } => self.send(ticket, group, to, body, on_behalf),
-            DhtOutput::Progress(..) | DhtOutput::WantSeeds(_) | DhtOutput::Wait { .. } => {}
+            DhtOutput::Superseded {
+                published, seen, ..
+            } => assert!(seen >= published),
+            DhtOutput::Progress(..)
+            | DhtOutput::WantOtherEndpoints(_)
+            | DhtOutput::WantSeeds(_)
+            | DhtOutput::Wait { .. } => {}
         }
     }
 
@@ -163,7 +169,7 @@ impl Bench {
             match self.sent.iter().position(|sent| sent.fails_at <= self.now) {
                 Some(at) => {
                     let ticket = self.sent.remove(at).ticket;
-                    self.input(DhtInput::Failed(ticket, None));
+                    self.input(DhtInput::Failed(ticket, Failure::OverSeveral));
                 }
                 None => self.input(DhtInput::Timeout),
             }
@@ -205,7 +211,7 @@ impl Bench {
         match &self.answer {
             None => assert!(self.discards() > before, "neither answered nor counted"),
             Some(answer) => {
-                if let ([0x82..=0x84, ..], Some(token)) = (
+                if let ([0x82..=0x84 | 0x86, ..], Some(token)) = (
                     answer.as_slice(),
                     answer.get(1..9).and_then(<[u8]>::first_chunk),
                 ) {

@@ -8,7 +8,16 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let run = deed_byte(deed::RUN, 11);
     let ask = |p: u8, owner: u8, number: u8| [deed_byte(deed::COMMAND, p), owner, number];
     let mut quiet = vec![200];
-    for (p, owner) in [(0, 1), (2, 3), (6, 2), (7, 3), (10, 3), (12, 3), (13, 0)] {
+    for (p, owner) in [
+        (0, 1),
+        (1, 2),
+        (2, 3),
+        (6, 2),
+        (7, 3),
+        (10, 3),
+        (12, 3),
+        (13, 0),
+    ] {
         quiet.extend(ask(p, owner, 1));
         quiet.push(run);
     }

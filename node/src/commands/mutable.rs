@@ -1,0 +1,147 @@
+//! `put --mutable`: the key file is read and the version signed here, so that the daemon never sees the key.
+
+use std::path::Path;
+
+use deut::{MutableError, MutableKey, MutableRecord, key_file::KeyFile};
+use deut_kademlia::{PersonaSecret, bencode};
+use zeroize::Zeroizing;
+
+use super::lookup::{ask, milliseconds, needs_daemon, read_value};
+use crate::{
+    cli,
+    control::{
+        client::Daemon,
+        protocol::Request,
+        report::{Got, Stored, hex},
+        target::magnet,
+    },
+    exit::{Exit, Failure},
+    output::{Out, text},
+};
+
+/// Lookups for the present version: two, as the first may meet nodes that miss it.
+const LOOKUPS: u32 = 2;
+
+/// `deut put --mutable`.
+pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> {
+    let (signed, lookup) = (&arguments.signed, &arguments.lookup);
+    let value = bencoded(arguments)?;
+    let seed = signing_key(signed, out)?;
+    let salt = signed.salt.clone().unwrap_or_default().into_bytes();
+    let of = MutableKey::new(PersonaSecret::from_seed(&seed).public(), salt);
+    let of = of.map_err(Failure::bad_input)?;
+    let daemon = || async {
+        let connected = Daemon::connect(&lookup.reach.control()?).await;
+        connected.map_err(|failure| needs_daemon(failure, "put"))
+    };
+    let (seq, cas) = match signed.seq {
+        Some(seq) => (seq, signed.cas),
+        None => {
+            let present = present(daemon().await?, &of, lookup, out).await?;
+            (next_after(present)?, signed.cas.or(present))
+        }
+    };
+    let record = MutableRecord::sign(&seed, of.salt().to_vec(), seq, value).map_err(unfit)?;
+    drop(seed);
+    let request = Request::PutMutable {
+        public_key: hex(&of.public_key()),
+        salt_hex: hex(of.salt()),
+        seq,
+        value_hex: hex(record.value()),
+        signature: hex(record.signature()),
+        cas,
+        timeout_ms: milliseconds(lookup),
+    };
+    let stored: Stored = ask(daemon().await?, &request, out.steps(lookup.verbose)).await?;
+    out.result(&stored, || text::stored(&stored));
+    Ok(())
+}
+
+/// The value as it is signed: a byte string, or what BEP 46 has for a torrent.
+fn bencoded(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
+    match &arguments.signed.torrent {
+        Some(link) => Ok(bencode::of_infohash(&magnet(link)?.infohash)),
+        None => Ok(bencode::of_string(&read_value(arguments)?)),
+    }
+}
+
+fn signing_key(signed: &cli::Signed, out: &Out) -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let path = signed.key_file.as_deref().unwrap_or(Path::new(""));
+    let key = if signed.new_key {
+        KeyFile::create(path)
+    } else {
+        KeyFile::read(path)
+    };
+    let key = key.map_err(Failure::bad_input)?;
+    if key.open_to_others {
+        out.warning(&format!(
+            "others can read {}; run chmod 600 on it",
+            path.display()
+        ));
+    }
+    Ok(key.seed)
+}
+
+/// The sequence number of the version that the network has; none if nobody knows one.
+async fn present(
+    daemon: Daemon,
+    of: &MutableKey,
+    lookup: &cli::Lookup,
+    out: &Out,
+) -> Result<Option<i64>, Failure> {
+    let request = Request::GetMutable {
+        public_key: hex(&of.public_key()),
+        salt_hex: hex(of.salt()),
+        min_seq: None,
+        lookups: Some(LOOKUPS),
+        timeout_ms: milliseconds(lookup),
+    };
+    match ask::<Got>(daemon, &request, out.steps(lookup.verbose)).await {
+        Ok(Got::Mutable { record, .. }) => Ok(Some(record.seq)),
+        Ok(_) => Err(Failure::new(
+            Exit::Internal,
+            "the daemon answered something else",
+        )),
+        Err(failure) if failure.kind == Exit::NotFound => Ok(None),
+        Err(failure) if failure.kind == Exit::NotJoined => Err(Failure::new(
+            Exit::NotJoined,
+            format!("the present sequence number is unknown: {}", failure.message),
+        )
+        .hint("give it with --seq: then the daemon keeps the version and publishes it when others come")),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn next_after(present: Option<i64>) -> Result<i64, Failure> {
+    present.map_or(Ok(1), |seq| {
+        seq.checked_add(1).ok_or_else(|| {
+            Failure::conflict("the network has the highest sequence number there is")
+        })
+    })
+}
+
+fn unfit(why: MutableError) -> Failure {
+    match why {
+        MutableError::ValueTooLarge(bytes) => Failure::bad_input(format!(
+            "the value with its length before it has {bytes} bytes, more than the 800 that fit"
+        ))
+        .hint("a mutable record holds 796 bytes"),
+        why => Failure::bad_input(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_number_follows_the_present_one() {
+        assert_eq!(next_after(None), Ok(1));
+        assert_eq!(next_after(Some(0)), Ok(1));
+        assert_eq!(next_after(Some(41)), Ok(42));
+        assert_eq!(
+            next_after(Some(i64::MAX)).expect_err("no next").kind,
+            Exit::Conflict
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! What `put` and `announce` do with a node: they store, and what a daemon was to store it keeps.
+
+use std::net::SocketAddr;
+
+use deut::{Announced, MutableRecord, NodeId, Query, QueryResult};
+use deut_kademlia::Magnet;
+use tokio::time::{Duration, timeout};
+
+use super::{
+    report::{Effort, Named, Stored, hex},
+    work::{Running, Work, cancelled},
+};
+use crate::exit::{Exit, Failure};
+
+/// A node that has just joined may know very few others: below so many copies it looks around again, so many times in all.
+const ENOUGH_COPIES: usize = 4;
+const TRIES_FOR_MORE: u32 = 3;
+
+/// A record that the DHT does not take is refused at once.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+impl Work {
+    /// Stores a value. The node keeps it published.
+    ///
+    /// # Errors
+    /// Not joined in time, or nobody took it.
+    pub(crate) async fn put(&self, value: Vec<u8>) -> Result<Stored, Failure> {
+        let key = NodeId::hash_of(&value).to_string();
+        self.store(Query::PutValue { value }, named(key)).await
+    }
+
+    /// Stores a version of a mutable record. The node keeps it published until a newer one is seen.
+    ///
+    /// # Errors
+    /// Another version stands, not joined in time, or nobody took it.
+    pub(crate) async fn put_mutable(
+        &self,
+        record: MutableRecord,
+        cas: Option<i64>,
+    ) -> Result<Stored, Failure> {
+        let stored = Stored {
+            mutable: Some(Named::from(&record)),
+            ..named(record.key().dht_key().to_string())
+        };
+        self.store(Query::PutMutable { record, cas }, stored).await
+    }
+
+    /// Announces a plain address, or the persona's key. The node keeps it announced.
+    ///
+    /// # Errors
+    /// There is no persona, not joined in time, or nobody took it.
+    pub(crate) async fn announce(
+        &self,
+        magnet: &Magnet,
+        address: Option<SocketAddr>,
+    ) -> Result<Stored, Failure> {
+        let (what, shown) = match address {
+            Some(address) => (Announced::Address(address), address.to_string()),
+            None => {
+                let key = self.node.persona_key().await?.ok_or_else(no_persona)?;
+                (Announced::Persona(key), format!("persona {}", hex(&key)))
+            }
+        };
+        let infohash = magnet.infohash;
+        let stored = Stored {
+            announced: Some(shown),
+            ..named(hex(&infohash))
+        };
+        self.store(Query::Announce { infohash, what }, stored).await
+    }
+
+    /// Stores until enough nodes took it, and completes the report.
+    async fn store(&self, query: Query, report: Stored) -> Result<Stored, Failure> {
+        if let Err(why) = self.ready().await {
+            return Err(self.not_ready_to_store(query, &report.key, why).await);
+        }
+        let mut best: Option<Stored> = None;
+        let mut asked = 0;
+        for number in 1.. {
+            let Some((outcome, took)) = self.lookup(number, query.clone()).await? else {
+                break;
+            };
+            let effort = Effort::new(number, took, &outcome.stats);
+            match outcome.result {
+                QueryResult::Stored { at, of, .. } => {
+                    asked = of.max(asked);
+                    if at > best.as_ref().map_or(0, |best| best.stored_at) {
+                        best = Some(Stored {
+                            stored_at: at,
+                            of,
+                            effort,
+                            ..report.clone()
+                        });
+                    }
+                }
+                QueryResult::Conflict { kept, at } => return Err(conflict(&kept, at)),
+                QueryResult::Refused(why) => return Err(why.into()),
+                QueryResult::Cancelled => return Err(cancelled()),
+                _ => {}
+            }
+            let stored_at = best.as_ref().map_or(0, |best| best.stored_at);
+            // There may be no more nodes than that: the daemon looks again by itself.
+            let enough = stored_at >= ENOUGH_COPIES || (stored_at > 0 && number >= TRIES_FOR_MORE);
+            if enough || !self.pause(number).await {
+                break;
+            }
+        }
+        best.ok_or_else(|| {
+            let within = self.within.as_secs();
+            self.not_stored(
+                &report.key,
+                &format!("none took it within {within} s ({asked} were asked)"),
+            )
+        })
+    }
+
+    /// There are no tunnels yet, perhaps as this is the first node of its network: a daemon keeps the record.
+    async fn not_ready_to_store(&self, query: Query, key: &str, why: Failure) -> Failure {
+        if !self.keeps || why.kind != Exit::NotJoined {
+            return why;
+        }
+        let mut running = Running::start(&self.node, query, None);
+        let refused = timeout(AT_ONCE, running.end()).await;
+        running.leave();
+        match refused {
+            Ok(Err(failure)) => failure,
+            Ok(Ok(outcome)) => match outcome.result {
+                QueryResult::Refused(refusal) => refusal.into(),
+                QueryResult::Conflict { kept, at } => conflict(&kept, at),
+                _ => self.not_stored(key, &why.message),
+            },
+            Err(_elapsed) => self.not_stored(key, &why.message),
+        }
+    }
+
+    fn not_stored(&self, key: &str, why: &str) -> Failure {
+        if !self.keeps {
+            return Failure::new(Exit::NotStored, format!("no node took the record: {why}")).hint(
+                "a longer --timeout goes on trying; a daemon would keep it and publish it later",
+            );
+        }
+        let text = format!("{key} is stored at 0 nodes yet: {why}");
+        Failure::new(Exit::NotStored, text).hint(
+            "the daemon keeps it and publishes it as soon as others come; `deut status` shows whether it is ready",
+        )
+    }
+}
+
+/// A report of something with this name that nobody took yet.
+fn named(key: String) -> Stored {
+    Stored {
+        key,
+        announced: None,
+        mutable: None,
+        stored_at: 0,
+        of: 0,
+        kept: true,
+        effort: Effort::default(),
+    }
+}
+
+fn conflict(kept: &MutableRecord, at: usize) -> Failure {
+    let taken = match at {
+        0 => String::new(),
+        at => format!(" ({at} others took the new one)"),
+    };
+    Failure::conflict(format!(
+        "the network keeps sequence number {} of this record{taken}; the new version is not published",
+        kept.seq()
+    ))
+}
+
+fn no_persona() -> Failure {
+    Failure::new(Exit::NoPersona, "the daemon has no persona whose key could be announced")
+        .hint("outside the test profile it appears 5 to 60 minutes after the start of a reachable relay; --address ip:port needs none, but becomes public")
+}

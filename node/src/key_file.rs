@@ -1,0 +1,191 @@
+//! Key files: the secret with which the versions of a mutable record are signed, 32 bytes, for its owner only.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use zeroize::Zeroizing;
+
+use crate::entropy;
+
+/// Bytes of a key file: the seed of an Ed25519 key pair (RFC 8032's private key).
+const LENGTH: usize = 32;
+
+/// The key from a file.
+pub struct KeyFile {
+    /// The seed.
+    pub seed: Zeroizing<[u8; LENGTH]>,
+    /// Whether others than the owner may read or write the file.
+    pub open_to_others: bool,
+}
+
+/// Why a key file cannot be used, in one line that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {what}; {remedy}", path.display())]
+pub struct KeyFileError {
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl KeyFile {
+    /// Draws a new key and saves it, mode 0600. No file is overwritten.
+    ///
+    /// # Errors
+    /// There is a file, or it cannot be written.
+    pub fn create(path: &Path) -> Result<Self, KeyFileError> {
+        let wrong = |what, remedy| KeyFileError {
+            path: path.to_owned(),
+            what,
+            remedy,
+        };
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(0o600);
+        let mut file = options.open(path).map_err(|why| match why.kind() {
+            ErrorKind::AlreadyExists => wrong(
+                "is there already".into(),
+                "leave out --new-key to use it, or name another file",
+            ),
+            _ => wrong(
+                format!("cannot be made ({why})"),
+                "name a file in a directory of yours",
+            ),
+        })?;
+        let filled = entropy::seed().and_then(|seed| {
+            let seed = Zeroizing::new(seed);
+            let written = file.write_all(&*seed).and_then(|()| file.sync_all());
+            written.map(|()| seed).map_err(|why| why.to_string())
+        });
+        match filled {
+            Ok(seed) => Ok(Self {
+                seed,
+                open_to_others: false,
+            }),
+            Err(why) => {
+                // It is ours, and what stands in it is no key.
+                let _ = fs::remove_file(path);
+                let what = format!("cannot be written ({why})");
+                Err(wrong(what, "make room and try again"))
+            }
+        }
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// It cannot be read, or has not 32 bytes.
+    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
+        let wrong = |what, remedy| KeyFileError {
+            path: path.to_owned(),
+            what,
+            remedy,
+        };
+        let unreadable = |why: std::io::Error| {
+            let remedy = match why.kind() {
+                ErrorKind::NotFound => "add --new-key to make it",
+                _ => "correct its permissions, or name another file",
+            };
+            wrong(format!("cannot be read ({why})"), remedy)
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH + 1));
+        let limit = u64::try_from(LENGTH + 1).unwrap_or(u64::MAX);
+        file.take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        let seed = bytes.as_slice().try_into().map_err(|_| {
+            let length = match bytes.len() {
+                length if length > LENGTH => "more than 32".to_owned(),
+                length => length.to_string(),
+            };
+            wrong(
+                format!("has {length} bytes, but a key file has 32"),
+                "name the file that --new-key made",
+            )
+        })?;
+        Ok(Self {
+            seed: Zeroizing::new(seed),
+            open_to_others: mode & 0o077 != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("deut-key-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).expect("a directory");
+            Self(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("key")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn error(result: Result<KeyFile, KeyFileError>) -> String {
+        result.err().expect("refused").to_string()
+    }
+
+    #[test]
+    fn a_new_key_is_for_its_owner_only_and_read_back() {
+        let scratch = Scratch::new("new");
+        let made = KeyFile::create(&scratch.file()).expect("made");
+        let mode = fs::metadata(scratch.file())
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let read = KeyFile::read(&scratch.file()).expect("read");
+        assert!(*made.seed == *read.seed && !read.open_to_others && *read.seed != [0; 32]);
+        assert!(
+            error(KeyFile::create(&scratch.file()))
+                .contains("is there already; leave out --new-key")
+        );
+        let again = KeyFile::read(&scratch.file()).expect("read");
+        assert!(*again.seed == *read.seed, "nothing was overwritten");
+    }
+
+    #[test]
+    fn what_is_no_key_file_is_refused_with_a_remedy() {
+        let scratch = Scratch::new("bad");
+        assert!(error(KeyFile::read(&scratch.file())).contains("add --new-key"));
+        for (length, says) in [
+            (0, "has 0 bytes"),
+            (31, "has 31 bytes"),
+            (64, "has more than 32 bytes"),
+        ] {
+            fs::write(scratch.file(), vec![1; length]).expect("writes");
+            assert!(error(KeyFile::read(&scratch.file())).contains(says));
+        }
+        assert!(error(KeyFile::read(&scratch.0)).contains("cannot be read"));
+        assert!(error(KeyFile::create(&scratch.0.join("no/where"))).contains("cannot be made"));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_told_apart() {
+        let scratch = Scratch::new("mode");
+        fs::write(scratch.file(), [1; 32]).expect("writes");
+        fs::set_permissions(scratch.file(), fs::Permissions::from_mode(0o640)).expect("set");
+        assert!(KeyFile::read(&scratch.file()).expect("read").open_to_others);
+    }
+}

@@ -1,0 +1,99 @@
+//! One node of a virtual network.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
+
+use deut::core::{Core, CoreConfig, CoreEvent};
+use deut_transport::{
+    api::{DownReason, PortToken, TunnelChange},
+    packet::Packet,
+};
+
+use super::nat::Nat;
+
+/// Datagrams that wait in the socket of a paused node; more are lost.
+pub(super) const SOCKET: usize = 128;
+
+/// What a relayer that does not play by the rules does to the cells that it forwards, out of 1,000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Misconduct {
+    /// Swallowed.
+    pub drops: u32,
+    /// Held back by up to this long, µs.
+    pub delays_us: u64,
+    /// A byte altered.
+    pub corrupts: u32,
+    /// Sent twice.
+    pub replays: u32,
+}
+
+/// How often tunnels ended, by reason, and how many came up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tunnels that came up.
+    pub up: u64,
+    /// Tunnels that ended, by reason.
+    pub down: BTreeMap<&'static str, u64>,
+}
+
+/// One node.
+pub struct Node {
+    /// The very core that the daemon runs.
+    pub core: Core,
+    /// Its relay port.
+    pub address: SocketAddr,
+    /// Dead nodes neither hear nor speak.
+    pub alive: bool,
+    /// Everything it told, with the time; where the network keeps only outcomes, those.
+    pub events: Vec<(u64, CoreEvent)>,
+    /// Its tunnels.
+    pub tally: Tally,
+    /// What it does to cells that it forwards.
+    pub misconduct: Option<Misconduct>,
+    /// Its wall clock is ahead of the network's by so many seconds.
+    pub skew_s: i64,
+    /// Stopped by its operating system: it neither hears nor speaks until it goes on.
+    pub paused: bool,
+    /// Which side of a cut it is on.
+    pub side: u8,
+    pub(super) nat: Option<Nat>,
+    pub(super) ports: BTreeMap<u16, PortToken>,
+    pub(super) numbers: BTreeMap<PortToken, u16>,
+    pub(super) due: Option<u64>,
+    /// Counts restarts.
+    pub(super) life: u32,
+    pub(super) waiting: VecDeque<(SocketAddr, SocketAddr, Packet)>,
+    /// Its uplink is busy until then.
+    pub(super) free_at: u64,
+    /// To start it again.
+    pub(super) config: CoreConfig,
+    pub(super) key_seed: [u8; 32],
+    /// Its public relay keys: identity, link, onion.
+    pub relay_keys: [[u8; 32]; 3],
+    pub(super) saved: Vec<[u8; 196]>,
+}
+
+impl Node {
+    /// Counts what matters for reports.
+    pub(super) fn count(&mut self, event: &CoreEvent) {
+        if let CoreEvent::Tunnel { change, .. } = event {
+            match change {
+                TunnelChange::Up { .. } => self.tally.up += 1,
+                TunnelChange::Down { why, .. } => {
+                    *self.tally.down.entry(name(*why)).or_default() += 1;
+                }
+            }
+        }
+    }
+}
+
+fn name(why: DownReason) -> &'static str {
+    match why {
+        DownReason::Closed => "closed",
+        DownReason::Expired => "expired",
+        DownReason::Silent => "silent",
+        DownReason::ClosedByPeer => "closed by peer",
+    }
+}

@@ -1,0 +1,150 @@
+//! Who is there: joining, leaving, crashing, being replaced.
+
+use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
+
+use super::{SECOND, Settings};
+use crate::{
+    hostile::Conspiracy,
+    net::{Mapping, Net},
+};
+
+/// The first nodes stay for ever: newcomers join through them.
+pub(super) const PERMANENT: usize = 3;
+/// Out of 100 that leave so many crash without a word.
+const CRASH_PERCENT: u32 = 80;
+/// How long a dead contact stays in tables on average, seconds: half a contact's life until it is asked, and three
+/// failures. Gives the rate of crashes for a wished share of dead contacts.
+const DEAD_CONTACT_S: f64 = 150.0;
+
+/// The nodes that are to be there.
+#[derive(Default)]
+pub(super) struct Population {
+    joined: usize,
+    next_death_us: Option<u64>,
+    /// Nodes that left.
+    pub(super) left: usize,
+    hostile: Vec<usize>,
+    conspiracy: Conspiracy,
+    refresh_us: u64,
+}
+
+impl Population {
+    pub(super) fn new(_settings: &Settings) -> Self {
+        Self::default()
+    }
+
+    pub(super) fn alive(&self, net: &Net) -> Vec<usize> {
+        (0..net.nodes.len())
+            .filter(|index| net.nodes[*index].alive)
+            .collect()
+    }
+
+    pub(super) fn is_hostile(&self, node: usize) -> bool {
+        self.hostile.binary_search(&node).is_ok()
+    }
+
+    pub(super) fn advance(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
+        let clients = settings.nodes * settings.nat_percent / 100;
+        let all = settings.nodes + clients;
+        let span = settings.join_s * SECOND;
+        while self.joined < all {
+            let due = span * self.joined as u64 / all as u64;
+            if due > net.now_us() {
+                break;
+            }
+            self.joined += 1;
+            // Clients come last.
+            if self.joined <= settings.nodes {
+                self.add(net, settings, rng);
+            } else {
+                let mapping = if rng.random() {
+                    Mapping::Symmetric
+                } else {
+                    Mapping::EndpointIndependent
+                };
+                net.add_behind_nat(mapping, |config| settings.configure(config));
+            }
+        }
+        self.churn(net, settings, rng);
+        if !self.hostile.is_empty() && self.refresh_us <= net.now_us() {
+            self.refresh_us = net.now_us() + 60 * SECOND;
+            self.conspiracy
+                .refresh(net, &self.hostile, settings.hostile);
+        }
+    }
+
+    fn add(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
+        let node = net.add_relay(|config| settings.configure(config));
+        if node >= PERMANENT && rng.random_range(0..100) < settings.hostile_percent {
+            self.hostile.push(node);
+            self.conspiracy.corrupt(net, node, settings.hostile, rng);
+        }
+    }
+
+    /// Deaths per second in the whole network.
+    fn rate(settings: &Settings) -> f64 {
+        let median = |session: u64| std::f64::consts::LN_2 / session as f64;
+        let churn = if settings.session_s > 0 {
+            median(settings.session_s)
+        } else {
+            0.0
+        };
+        let dead = f64::from(settings.dead_percent) / 100.0;
+        (churn + dead / DEAD_CONTACT_S) * settings.nodes as f64
+    }
+
+    fn churn(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
+        let rate = Self::rate(settings);
+        if rate <= 0.0 || net.now_us() < settings.publish_at_s() * SECOND {
+            return;
+        }
+        let mut pause = || {
+            let uniform: f64 = rng.random_range(f64::MIN_POSITIVE..1.0);
+            (-uniform.ln() / rate * SECOND as f64) as u64
+        };
+        let mut next = match self.next_death_us {
+            Some(at) => at,
+            None => net.now_us() + pause(),
+        };
+        let mut deaths = 0;
+        while next <= net.now_us() {
+            deaths += 1;
+            next += pause();
+        }
+        self.next_death_us = Some(next);
+        for _ in 0..deaths {
+            self.one_leaves(net, rng);
+            self.add(net, settings, rng);
+        }
+    }
+
+    fn mortal(net: &Net) -> Vec<usize> {
+        (PERMANENT..net.nodes.len())
+            .filter(|index| net.nodes[*index].alive)
+            .collect()
+    }
+
+    fn one_leaves(&mut self, net: &mut Net, rng: &mut StdRng) {
+        let mortal = Self::mortal(net);
+        if mortal.is_empty() {
+            return;
+        }
+        let node = mortal[rng.random_range(0..mortal.len())];
+        if rng.random_range(0..100) >= CRASH_PERCENT {
+            net.leave(node);
+        }
+        net.bury(node);
+        self.left += 1;
+    }
+
+    pub(super) fn crash(&mut self, net: &mut Net, percent: u32, rng: &mut StdRng) -> usize {
+        let mut mortal = Self::mortal(net);
+        mortal.shuffle(rng);
+        let count = mortal.len() * percent as usize / 100;
+        for &node in &mortal[..count] {
+            net.bury(node);
+            self.left += 1;
+        }
+        count
+    }
+}

@@ -1,0 +1,121 @@
+//! What a simulation can be asked for.
+
+use deut::core::CoreConfig;
+
+/// Which cryptography the nodes use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crypto {
+    /// Everything real; RSA keys are taken from a pool of keys made before.
+    Real,
+    /// RSA and the encapsulation of message keys are stand-ins with the real lengths and failures, signature checks are
+    /// remembered; the rest is real.
+    StandIn,
+}
+
+/// The settings of one run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Relays with a persona.
+    pub nodes: usize,
+    /// Clients behind an address translator, out of 100 relays; half of the translators are symmetric.
+    pub nat_percent: usize,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Virtual seconds.
+    pub duration_s: u64,
+    /// Mean one-way delay between two nodes, ms.
+    pub latency_ms: u64,
+    /// And up to so much more for each datagram, ms.
+    pub jitter_ms: u64,
+    /// Datagrams lost out of 1,000.
+    pub loss_per_mille: u32,
+    /// Datagrams delivered twice out of 1,000.
+    pub duplicate_per_mille: u32,
+    /// Datagrams overtaken by others out of 1,000.
+    pub reorder_per_mille: u32,
+    /// Bytes per second that a node can send; 0: any number.
+    pub rate: u64,
+    /// Median session of a node, seconds; 0: nobody leaves. Whoever leaves is replaced at once by a newcomer.
+    pub session_s: u64,
+    /// Part of the contacts that the nodes know that is dead, out of 100, roughly: nodes crash and are replaced at the rate
+    /// that gives it (contacts are checked at half their life, so the dead are known as dead after some minutes).
+    pub dead_percent: u32,
+    /// Relays that are hostile, out of 100.
+    pub hostile_percent: u32,
+    /// What they do.
+    pub hostile: crate::hostile::Kind,
+    /// Values published.
+    pub values: usize,
+    /// Lookups of values per second in the whole network.
+    pub lookups_per_s: f64,
+    /// Tunnels for lookups, and for the persona.
+    pub tunnels: (usize, usize),
+    /// Seconds in which all nodes join.
+    pub join_s: u64,
+    /// Seconds after that before values are published, and before lookups begin.
+    pub settle_s: u64,
+    /// Cryptography.
+    pub crypto: Crypto,
+    /// After every so many steps the node that moved is checked against the invariants; 0: never.
+    pub check_every: u64,
+    /// Changes the settings of every node.
+    pub tune: Option<fn(&mut CoreConfig)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            nodes: 100,
+            nat_percent: 0,
+            seed: 1,
+            duration_s: 600,
+            latency_ms: 25,
+            jitter_ms: 5,
+            loss_per_mille: 0,
+            duplicate_per_mille: 0,
+            reorder_per_mille: 0,
+            rate: 0,
+            session_s: 0,
+            dead_percent: 0,
+            hostile_percent: 0,
+            hostile: crate::hostile::Kind::None,
+            values: 100,
+            lookups_per_s: 2.0,
+            tunnels: (6, 4),
+            join_s: 30,
+            settle_s: 90,
+            crypto: Crypto::StandIn,
+            check_every: 16,
+            tune: None,
+        }
+    }
+}
+
+impl Settings {
+    /// When values are published: all have joined and had a while.
+    #[must_use]
+    pub const fn publish_at_s(&self) -> u64 {
+        self.join_s + self.settle_s
+    }
+
+    /// When lookups begin: all values are published.
+    #[must_use]
+    pub const fn lookups_at_s(&self) -> u64 {
+        self.publish_at_s() + 60
+    }
+
+    /// The settings of a node: the DHT's defaults of a public network with the rules for contacts of a test network (private
+    /// addresses, no proof of work), and small pools.
+    pub fn configure(&self, config: &mut CoreConfig) {
+        let rules = config.kademlia.contact.clone();
+        config.kademlia = deut_kademlia::Config::production();
+        config.kademlia.contact = rules;
+        (
+            config.transport.lookup_tunnels,
+            config.transport.persona_tunnels,
+        ) = self.tunnels;
+        if let Some(tune) = self.tune {
+            tune(config);
+        }
+    }
+}
