@@ -126,8 +126,8 @@ pub fn body(data: &[u8]) -> Depth {
         world.check_caps();
     }
     if world.fuel > 0 && !called.is_empty() {
-        // No call outlives its 6 s.
-        world.run(8_000_000);
+        // A call waits 6 s for tunnels, and 6 s for its answer.
+        world.run(14_000_000);
     }
     world.check_caps();
     conclude(&world, &called);
