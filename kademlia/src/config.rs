@@ -156,7 +156,7 @@ impl Config {
             parallel: 5,
             max_rpcs: 64,
             max_lookup: 10 * SECOND,
-            slow_grace: SECOND,
+            slow_grace: 2 * SECOND,
             max_per_endpoint: 2,
             max_region: 32,
             max_retries: 1,
