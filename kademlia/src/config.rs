@@ -63,6 +63,13 @@ pub struct Config {
     pub max_lookup: u64,
     /// How long a lookup that is done otherwise waits for a slow one among the closest.
     pub slow_grace: u64,
+    /// Of the closest candidates of a lookup so many may stand behind one machine that hosts endpoints; further ones wait
+    /// until closer ones failed. A contact with several endpoints counts as long as one of them is below it.
+    pub max_per_endpoint: usize,
+    /// A lookup counts all nodes of the region that should hold `width` nodes, up to so many.
+    pub max_region: usize,
+    /// A lookup that found nothing is tried again so often over nodes that it did not ask yet.
+    pub max_retries: u32,
     /// Candidates of one lookup; beyond it the farthest that were not asked are forgotten.
     pub max_candidates: usize,
     /// Running queries of users; beyond it a new one is refused.
@@ -149,7 +156,10 @@ impl Config {
             parallel: 5,
             max_rpcs: 64,
             max_lookup: 10 * SECOND,
-            slow_grace: SECOND,
+            slow_grace: 2 * SECOND,
+            max_per_endpoint: 2,
+            max_region: 32,
+            max_retries: 1,
             max_candidates: 128,
             max_queries: 64,
             max_resolved: 8,
@@ -196,6 +206,8 @@ impl Config {
                 allow_private: true,
                 ..production.contact
             },
+            // All endpoints of a test network may be on one machine.
+            max_per_endpoint: usize::MAX,
             seeds_per_answer: 8,
             seeds_interval_low: 2 * SECOND,
             seeds_interval_enough: 10 * SECOND,

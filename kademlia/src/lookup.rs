@@ -3,6 +3,10 @@
 //! It keeps `parallel` RPCs under way among the `width` closest candidates. A slow RPC gives its place
 //! to another one, its answer is still used. It is over when the `width` closest that are neither
 //! failed nor slow have answered, and the slow ones among them had `slow_grace` more.
+//!
+//! Where the size of the network is known, all candidates of the region that should hold `width` nodes count, up to
+//! `max_region`: whoever puts a few nodes beside a key does not push out those that belong there. Candidates that all
+//! stand behind the same few endpoints count only up to `max_per_endpoint`.
 use crate::{
     api::Mono,
     config::Config,
@@ -10,7 +14,10 @@ use crate::{
     id::{Distance, NodeId},
     rpc::Token,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -52,6 +59,12 @@ pub(crate) struct Lookup {
     max_rpcs: u32,
     max_candidates: usize,
     slow_grace: u64,
+    max_per_endpoint: usize,
+    max_region: usize,
+    /// The part of the space around the target that counts; 0.0: no more than `width` candidates count.
+    region: f64,
+    /// Nodes that an earlier path went through.
+    avoided: BTreeSet<NodeId>,
 }
 
 impl Lookup {
@@ -67,7 +80,34 @@ impl Lookup {
             max_rpcs: config.max_rpcs,
             max_candidates: config.max_candidates,
             slow_grace: config.slow_grace,
+            max_per_endpoint: config.max_per_endpoint,
+            max_region: config.max_region,
+            region: 0.0,
+            avoided: BTreeSet::new(),
         }
+    }
+
+    /// All nodes in this part of the space around the target count.
+    pub(crate) fn with_region(mut self, region: f64) -> Self {
+        self.region = region;
+        self
+    }
+
+    /// A second path to the same target that goes through no node of this one, over at `deadline`.
+    pub(crate) fn disjoint(&self, config: &Config, now: Mono, deadline: Mono) -> Self {
+        let mut path = Self::new(self.target, config, now).with_region(self.region);
+        let used = |candidate: &&Candidate| candidate.state != State::Waiting;
+        path.avoided = self.avoided.clone();
+        let asked = self.candidates.values().filter(used);
+        path.avoided
+            .extend(asked.map(|candidate| candidate.contact.id()));
+        path.deadline = deadline;
+        path
+    }
+
+    /// Whether it knows anybody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
     }
 
     pub(crate) fn target(&self) -> &NodeId {
@@ -77,6 +117,9 @@ impl Lookup {
     /// Adds a candidate, `via` the node whose answer named it. A newer contact of a candidate that
     /// waits or failed takes its place.
     pub(crate) fn add(&mut self, contact: Contact, via: Option<&NodeId>) {
+        if self.avoided.contains(&contact.id()) {
+            return;
+        }
         let depth = via
             .and_then(|via| self.candidates.get(&self.target.distance(via)))
             .map_or(0, |c| c.depth)
@@ -131,7 +174,16 @@ impl Lookup {
                 .count()
                 < self.parallel;
         let (mut counted, mut under_way, mut until) = (0, false, self.deadline);
-        for candidate in self.candidates.values_mut() {
+        let mut endpoints = Endpoints::new(self.max_per_endpoint);
+        for (distance, candidate) in &mut self.candidates {
+            if counted >= self.width
+                && (counted >= self.max_region || distance.fraction() > self.region)
+            {
+                break;
+            }
+            if candidate.state != State::Failed && !endpoints.admit(&candidate.contact) {
+                continue;
+            }
             match candidate.state {
                 State::Failed => continue,
                 State::Slow(since) => {
@@ -153,9 +205,6 @@ impl Lookup {
                 State::Answered => {}
             }
             counted += 1;
-            if counted == self.width {
-                break;
-            }
         }
         if under_way {
             Step::Wait(until)
@@ -197,6 +246,17 @@ impl Lookup {
             .values()
             .filter(|candidate| candidate.state == State::Answered)
             .filter_map(|candidate| Some((&candidate.contact, candidate.token?)))
+    }
+
+    /// How many of those that answered are in the region that counts; `width` of them at least count anyway.
+    pub(crate) fn in_region(&self) -> usize {
+        self.candidates
+            .iter()
+            .filter(|(distance, candidate)| {
+                candidate.state == State::Answered && distance.fraction() <= self.region
+            })
+            .count()
+            .min(self.max_region)
     }
 
     /// Candidates that were not asked.
@@ -251,6 +311,33 @@ impl Lookup {
         let estimate = squares / products.max(f64::MIN_POSITIVE) - 1.0;
         // `as` saturates, which is what a hostile set of ids deserves.
         Some((estimate.round() as u64).max(known))
+    }
+}
+
+/// Counts how many of the closest candidates stand behind each machine that hosts endpoints.
+struct Endpoints {
+    most: usize,
+    behind: BTreeMap<IpAddr, usize>,
+}
+
+impl Endpoints {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            behind: BTreeMap::new(),
+        }
+    }
+
+    /// Whether at least one of its endpoints hosts fewer than `most` before it; then it counts for all of them.
+    fn admit(&mut self, contact: &Contact) -> bool {
+        let free = |ip: &IpAddr| self.behind.get(ip).copied().unwrap_or(0) < self.most;
+        let admitted = contact.addresses().iter().any(|address| free(&address.ip));
+        if admitted {
+            for address in contact.addresses() {
+                *self.behind.entry(address.ip).or_default() += 1;
+            }
+        }
+        admitted
     }
 }
 

@@ -277,3 +277,97 @@ proptest! {
         prop_assert!(contact(1, 10).expiry() > Unix(0));
     }
 }
+
+/// Lets every node answer until nothing more is asked; who was asked.
+fn run(lookup: &mut Lookup) -> Vec<NodeId> {
+    let mut all = Vec::new();
+    loop {
+        let batch = asked(lookup, Mono(1));
+        if batch.is_empty() {
+            return all;
+        }
+        batch.iter().for_each(|id| lookup.answered(id, [1; 8]));
+        all.extend(batch);
+    }
+}
+
+#[test]
+fn all_nodes_of_the_region_count_up_to_the_cap() {
+    let contacts = by_distance(60);
+    let fraction = |at: usize| TARGET.distance(&contacts[at].id()).fraction();
+    let with = |region: f64| {
+        let mut lookup = lookup(&Config::test()).with_region(region);
+        contacts
+            .iter()
+            .for_each(|contact| lookup.add(contact.clone(), None));
+        let asked = run(&mut lookup).len();
+        (asked, lookup.in_region())
+    };
+    assert_eq!(with(0.0), (8, 0));
+    assert_eq!(with(fraction(3)), (8, 4), "never fewer than the width");
+    assert_eq!(with(fraction(19)), (20, 20));
+    assert_eq!(with(1.0), (32, 32));
+}
+
+#[test]
+fn a_second_path_asks_nobody_whom_the_first_one_asked() {
+    let contacts = by_distance(30);
+    let config = Config::test();
+    let mut first = lookup(&config);
+    contacts
+        .iter()
+        .for_each(|contact| first.add(contact.clone(), None));
+    let one = run(&mut first);
+    let mut second = first.disjoint(&config, Mono(2), Mono(9));
+    assert!(second.is_empty());
+    contacts
+        .iter()
+        .for_each(|contact| second.add(contact.clone(), None));
+    let two = run(&mut second);
+    assert_eq!((one.len(), two.len()), (8, 8));
+    assert_eq!(one, ids(&contacts[..8]));
+    assert_eq!(two, ids(&contacts[8..16]));
+    assert_eq!(second.next(Mono(9)), Step::Finished, "its own deadline");
+}
+
+/// Contacts at these machines, closest to the target first.
+fn behind(machines: &[&[u8]]) -> Vec<Contact> {
+    let mut secrets: Vec<_> = (1..=machines.len() as u8)
+        .map(|seed| crate::identity::PersonaSecret::from_seed(&[seed; 32]))
+        .collect();
+    secrets.sort_by_key(|secret| TARGET.distance(&secret.id()));
+    let sign = |(secret, machines): (&crate::identity::PersonaSecret, &&[u8])| {
+        let at: Vec<_> = machines
+            .iter()
+            .map(|machine| crate::api::EndpointAddress {
+                ip: [10, 0, 0, *machine].into(),
+                port: 2_000,
+            })
+            .collect();
+        Contact::sign(secret, 0, 30_000_010, &at).expect("one to three IPv4 addresses")
+    };
+    secrets.iter().zip(machines).map(sign).collect()
+}
+
+#[test]
+fn no_more_than_two_of_the_closest_stand_behind_one_machine() {
+    let one: &[u8] = &[1];
+    let contacts = behind(&[one, one, one, one, &[1, 2], &[3], &[4]]);
+    let asked_with = |max_per_endpoint| {
+        let config = Config {
+            max_per_endpoint,
+            width: 4,
+            ..Config::test()
+        };
+        let mut lookup = lookup(&config);
+        contacts
+            .iter()
+            .for_each(|contact| lookup.add(contact.clone(), None));
+        run(&mut lookup)
+    };
+    let [a, b, _, _, e, f, _] = &ids(&contacts)[..] else {
+        panic!("seven contacts")
+    };
+    assert_eq!(asked_with(2), [*a, *b, *e, *f]);
+    assert_eq!(asked_with(usize::MAX), ids(&contacts)[..4], "control");
+}

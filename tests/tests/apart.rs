@@ -5,8 +5,8 @@ use std::sync::Arc;
 use deut::core::CoreConfig;
 use deut_tests::{net::Net, stand_in::StandIn};
 
-/// Seeds of six relays with two persona tunnels each that begin in two parts.
-const SEEDS: [u64; 6] = [9, 13, 24, 33, 53, 97];
+/// Of networks of six relays with two persona tunnels each about one in five begins in two parts.
+const SEEDS: std::ops::Range<u64> = 0..16;
 const OTHERS: usize = 5;
 
 /// The fewest contacts that a persona of this network has after three minutes.
@@ -29,11 +29,11 @@ fn parts_that_share_no_endpoint_find_each_other() {
     }
 }
 
-/// The broken twin: nobody asks again, so no tunnel ever gives way, and at least one of these networks stays apart.
+/// The broken twin: nobody asks again, so no tunnel ever gives way, and some of these networks stay apart.
 #[test]
 fn without_asking_again_they_stay_apart() {
-    let apart = SEEDS.iter().filter(|seed| {
-        let fewest = fewest(**seed, |config| {
+    let apart = SEEDS.filter(|seed| {
+        let fewest = fewest(*seed, |config| {
             config.transport.persona_tunnels = 2;
             config.kademlia.seeds_interval_low = 3_600_000_000;
         });

@@ -4,14 +4,14 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use deut::core::CoreEvent;
+use deut::core::{CoreConfig, CoreEvent};
 use deut_kademlia::{Announced, Query, QueryResult};
 use deut_tests::{
     net::{Net, Sighting},
     observe::{
         capture::{self, SealedCopy, is_relay},
         needles::Needles,
-        wire::{self, Fields},
+        wire::{self, Fields, is_hello},
     },
     stand_in::StandIn,
 };
@@ -54,12 +54,18 @@ fn load(net: &Net, transcript: &[Sighting]) -> usize {
         .unwrap_or(0)
 }
 
+/// Fewer relays than there are, so that endpoints must ask each other; changing, so that all of them have work.
+fn small_directory(config: &mut CoreConfig) {
+    config.transport.limits.relays = 12;
+    config.transport.times.newcomer_ms = 5_000;
+}
+
 /// Value, announcement, and lookups of both from everywhere, until every relayer has seen enough.
 fn observe(seed: u64) -> Observed {
     let mut net = Net::new(seed, Arc::new(StandIn));
     let transcript = capture::wire(&mut net);
     for _ in 0..NODES {
-        net.add_relay(|_| {});
+        net.add_relay(small_directory);
     }
     let told = capture::probe_all(&mut net);
     net.run_ready();
@@ -179,14 +185,21 @@ fn sizes(observed: &mut Observed) {
     let messages = observed
         .transcript
         .iter()
-        .filter(|seen| !is_relay(seen))
+        .filter(|seen| !is_relay(seen) && !is_hello(seen))
         .count();
-    println!("{messages} between endpoints");
-    assert!(messages > 1_000 && wire::sizes(&observed.transcript).none());
+    let hellos = observed.transcript.iter().filter(|seen| is_hello(seen));
+    let hellos = hellos.count();
+    println!("{messages} messages and {hellos} HELLOs between endpoints");
+    assert!(messages > 1_000 && hellos > 20 && wire::sizes(&observed.transcript).none());
     // Twin: one datagram is a byte longer.
     observed.transcript[7].bytes.push(0);
     assert!(!wire::sizes(&observed.transcript).none());
     observed.transcript[7].bytes.pop();
+    // Twin: a HELLO is a byte longer.
+    let at = some(&observed.transcript, is_hello);
+    observed.transcript[at].bytes.push(0);
+    assert!(!wire::sizes(&observed.transcript).none());
+    observed.transcript[at].bytes.pop();
 }
 
 fn secrets(observed: &mut Observed) {
@@ -215,6 +228,12 @@ fn secrets(observed: &mut Observed) {
         "{found:?}"
     );
     observed.transcript[at] = honest;
+    // Twin: an endpoint that tells where it asks why it asks.
+    let at = some(&observed.transcript, is_hello);
+    let honest = observed.transcript[at].clone();
+    observed.transcript[at].bytes[30..50].copy_from_slice(&observed.infohash);
+    assert!(!wire::secrets(&observed.transcript, &observed.needles()).none());
+    observed.transcript[at] = honest;
 }
 
 fn fields(observed: &mut Observed) {
@@ -223,7 +242,7 @@ fn fields(observed: &mut Observed) {
     let (complaints, kinds) = check(&observed.transcript);
     println!("{kinds:?}");
     assert!(complaints.none(), "{complaints:?}");
-    assert!(kinds.len() == 5 && kinds.values().all(|count| *count > 10));
+    assert!(kinds.len() == 7 && kinds.values().all(|count| *count > 10));
     // Twins, one for each kind: a field that is off by one bit.
     let honest = observed.transcript[..4_000].to_vec();
     assert!(check(&honest).0.none());
@@ -244,6 +263,18 @@ fn fields(observed: &mut Observed) {
         broken[which].bytes[at] ^= 1;
         assert!(!check(&broken).0.none(), "kind {kind}, byte {at}");
     }
+    // Twins of HELLOs: an echo of another nonce, an unknown kind, padding that is not random.
+    let mut hellos = observed.transcript.clone();
+    hellos.retain(is_hello);
+    assert!(check(&hellos).0.none());
+    for (kind, at) in [(2, 9), (2, 24), (1, 8)] {
+        let mut broken = hellos.clone();
+        let which = some(&broken, |seen| seen.bytes[8] == kind);
+        broken[which].bytes[at] ^= 4;
+        assert!(!check(&broken).0.none(), "HELLO of kind {kind}, byte {at}");
+    }
+    hellos.iter_mut().for_each(|seen| seen.bytes[25..].fill(0));
+    assert!(!check(&hellos).0.none());
     // Twin: padding that is not random.
     let mut zeros = observed.transcript.clone();
     zeros.retain(|seen| is_kind(seen, 5));

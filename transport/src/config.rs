@@ -78,7 +78,7 @@ pub struct Limits {
     /// Walk requests of one neighbour per second (5) and burst (10): more are dropped. 8 times that in the test profile,
     /// where sixteen nodes carry what thousands do.
     pub walks_per_neighbour: (u32, u32),
-    /// Verified relays in the directory (4,096): a random other one leaves.
+    /// Verified relays in the directory (4,096): a random other one leaves, and unknown ones are taken up slowly (`Times::newcomer_ms`).
     pub relays: usize,
     /// Descriptors waiting for their WhoAreYou answer (1,024): the new one is ignored.
     pub unverified: usize,
@@ -103,6 +103,23 @@ pub struct Limits {
     pub messages_per_destination: (u32, u32),
     /// Messages of all served tunnels per second (20,000) and burst: more are dropped.
     pub messages_in_all: (u32, u32),
+    /// HELLOs under way, each with one message that waits (256): the message is dropped. 0: none is ever sent, and messages
+    /// leave only for addresses that the directory covers.
+    pub hellos: usize,
+    /// Unanswered HELLOs of one served tunnel: one per so many ms (10,000) and burst (16): the message is dropped.
+    pub hellos_per_tunnel: (u64, u32),
+    /// Unanswered HELLOs to one IPv4 address or IPv6 /64, over all tunnels: one per so many ms (450,000) and burst (8): the
+    /// message is dropped. Per `ip:port` in the test profile. As many hosts are remembered as silent addresses.
+    pub hellos_per_host: (u64, u32),
+    /// Unanswered HELLOs of all served tunnels per second (4) and burst (512): the message is dropped.
+    pub hellos_in_all: (u32, u32),
+    /// Addresses and gates that did not echo (16,384, above what `hellos_in_all` allows in an hour): the oldest may be
+    /// asked again.
+    pub silent: usize,
+    /// Addresses that echoed (4,096): the one used least recently is asked again.
+    pub consenting: usize,
+    /// Echoes of one served tunnel per second (10) and burst (40): further HELLOs are dropped.
+    pub echoes_per_tunnel: (u32, u32),
     /// WhoAreYou answers per second in all (2,000, burst 4,000): more questions are dropped.
     pub who_are_you: (u32, u32),
     /// WhoAreYou answers per second and source ip (20, burst 40), 4,096 sources remembered. Per `ip:port` in the test profile.
@@ -139,6 +156,13 @@ impl Default for Limits {
             messages_per_tunnel: (50, 200),
             messages_per_destination: (200, 800),
             messages_in_all: (20_000, 40_000),
+            hellos: 256,
+            hellos_per_tunnel: (10_000, 16),
+            hellos_per_host: (450_000, 8),
+            hellos_in_all: (4, 512),
+            silent: 16_384,
+            consenting: 4_096,
+            echoes_per_tunnel: (10, 40),
             who_are_you: (2_000, 4_000),
             who_are_you_per_source: (20, 40),
             handshakes_answered: (500, 1_000),
@@ -199,6 +223,16 @@ pub struct Times {
     pub reaction_ms: u64,
     /// An address that did not answer is not asked again because of others' descriptors for (1 h; test profile 10 s).
     pub shunned_ms: u64,
+    /// A HELLO is repeated after (500 ms, once).
+    pub hello_repeat_ms: u64,
+    /// An address that has not echoed is silent after (2 s).
+    pub hello_timeout_ms: u64,
+    /// An address that was silent is not asked for the same gate again for (1 h).
+    pub silence_ms: u64,
+    /// An address that echoed consents for (1 h).
+    pub consent_ms: u64,
+    /// A full directory takes up an unknown relay every (30 s).
+    pub newcomer_ms: u64,
     /// In-tunnel requests are repeated after (1,000 to 1,500 ms; test profile 400 to 500 ms).
     pub request_repeat_ms: (u64, u64),
 }
@@ -246,6 +280,11 @@ impl Default for Times {
             keep_alive_ms: (15_000, 4_000),
             reaction_ms: 500,
             shunned_ms: 3_600_000,
+            hello_repeat_ms: 500,
+            hello_timeout_ms: 2_000,
+            silence_ms: 3_600_000,
+            consent_ms: 3_600_000,
+            newcomer_ms: 30_000,
             request_repeat_ms: (1_000, 1_500),
         }
     }

@@ -22,7 +22,7 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
-    /// Not 1,232 bytes on the relay port, or not 1,120 on an endpoint port.
+    /// Not 1,232 bytes on the relay port, or neither 1,120 nor 64 on an endpoint port.
     BadLength,
     /// Unknown kind of datagram.
     UnknownKind,
@@ -78,8 +78,14 @@ drop_reasons! {
     UnexpectedCell,
     /// The first eight bytes are not a live gate of this port.
     GateClosed,
-    /// The destination is not covered by a verified descriptor.
+    /// The destination is not covered by a verified descriptor, and HELLOs are switched off.
     UnknownDestination,
+    /// The destination does not consent yet, and another message waits for its echo.
+    HelloPending,
+    /// The destination did not echo a HELLO, now or within the last hour.
+    SilentDestination,
+    /// An echo that nobody waits for at this port, from this address or with this nonce.
+    UnexpectedEcho,
     /// The policy forbids the destination.
     ForbiddenDestination,
     /// The endpoint port is not open.

@@ -6,6 +6,8 @@ use std::fmt;
 pub const RELAY_DATAGRAM: usize = 1_232;
 /// Length of every message datagram between endpoint ports.
 pub const MESSAGE_DATAGRAM: usize = 1_120;
+/// Length of a HELLO and of its echo, between endpoint ports too.
+pub const HELLO_DATAGRAM: usize = 64;
 
 /// One datagram in a fixed buffer.
 pub struct Packet {

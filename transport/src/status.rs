@@ -103,6 +103,12 @@ pub struct Counters {
     pub relayed_cells: u64,
     /// Messages sent to the world as the endpoint of somebody's tunnel.
     pub endpoint_sent: u64,
+    /// HELLOs sent, repeats included.
+    pub hellos_sent: u64,
+    /// Echoes to our HELLOs that were accepted.
+    pub hellos_echoed: u64,
+    /// Echoes sent to others' HELLOs.
+    pub echoes_sent: u64,
     /// Messages delivered into tunnels that end here.
     pub endpoint_delivered: u64,
     /// Coins that fell on "endpoint".

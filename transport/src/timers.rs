@@ -1,6 +1,9 @@
 //! Deadlines: one per key, the earliest first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use crate::{
     api::{CallGroup, CallTicket, Mono, PoolId, TunnelHandle},
@@ -31,6 +34,8 @@ pub(crate) enum Timer {
     Served(ServedId),
     /// Ports that rest.
     Ports,
+    /// A HELLO: repeat or give up.
+    Hello(SocketAddr),
     /// An own tunnel: exchange, control resend, echo, end.
     Own(TunnelHandle),
     /// Builds of a pool.
@@ -60,6 +65,7 @@ impl Timer {
             Self::Relayed(_) => "relayed tunnel",
             Self::Served(_) => "served tunnel",
             Self::Ports => "resting ports",
+            Self::Hello(_) => "HELLO",
             Self::Own(_) => "own tunnel",
             Self::Pool(_) => "pool",
             Self::Call(_) => "call",

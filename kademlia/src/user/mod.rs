@@ -5,6 +5,7 @@ mod answers;
 mod cache;
 mod published;
 mod query;
+mod size;
 mod steps;
 
 use crate::{
@@ -26,6 +27,7 @@ use cache::UserCache;
 use published::{Publication, Published};
 use query::{Task, UserQuery};
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
+use size::NetworkSize;
 use std::collections::{BTreeMap, VecDeque};
 
 /// An RPC under way.
@@ -57,6 +59,7 @@ pub(crate) struct UserPlane {
     published: Published,
     superseded: u64,
     seeding: Seeding,
+    size: NetworkSize,
     next_purge: Mono,
     counters: PlaneAudit,
     secrets: StdRng,
@@ -80,6 +83,7 @@ impl UserPlane {
             published: Published::new(&mut secrets),
             superseded: 0,
             seeding: Seeding::default(),
+            size: NetworkSize::default(),
             next_purge: Mono(PURGE_INTERVAL),
             counters: PlaneAudit::default(),
             secrets,
@@ -153,7 +157,14 @@ impl UserPlane {
     }
 
     fn begin(&mut self, ticket: Option<QueryTicket>, task: Task, now: &Now) {
-        let mut query = UserQuery::new(ticket, self.tickets.group(), task, &self.config, now.mono);
+        let mut query = UserQuery::new(
+            ticket,
+            self.tickets.group(),
+            task,
+            &self.config,
+            self.size.region(self.config.width),
+            now.mono,
+        );
         for contact in self
             .cache
             .closest(query.lookup.target(), 2 * self.config.width, now.unix)

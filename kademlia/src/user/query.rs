@@ -75,6 +75,10 @@ pub(super) struct UserQuery {
     pub(super) started: Mono,
     pub(super) wake: Mono,
     pub(super) told_waiting: bool,
+    /// Paths that were tried after the first one found nothing.
+    pub(super) retries: u32,
+    /// The most among the eight closest that answered on one path.
+    best_closest: usize,
 }
 
 impl UserQuery {
@@ -83,9 +87,10 @@ impl UserQuery {
         group: Group,
         task: Task,
         config: &Config,
+        region: f64,
         now: Mono,
     ) -> Self {
-        let lookup = Lookup::new(task.target(), config, now);
+        let lookup = Lookup::new(task.target(), config, now).with_region(region);
         Self {
             ticket,
             group,
@@ -100,7 +105,16 @@ impl UserQuery {
             started: now,
             wake: now,
             told_waiting: false,
+            retries: 0,
+            best_closest: 0,
         }
+    }
+
+    /// Goes on over nodes that were not asked yet.
+    pub(super) fn retry(&mut self, path: Lookup) {
+        self.best_closest = self.best_closest.max(self.lookup.closest_answered());
+        self.lookup = path;
+        self.retries += 1;
     }
 
     /// What its lookup asks each node.
@@ -185,9 +199,10 @@ impl UserQuery {
     }
 
     pub(super) fn stats(&self, now: Mono) -> QueryStats {
+        let closest = self.best_closest.max(self.lookup.closest_answered());
         QueryStats {
             rounds: self.lookup.rounds(),
-            closest_answered: u32::try_from(self.lookup.closest_answered()).unwrap_or(u32::MAX),
+            closest_answered: u32::try_from(closest).unwrap_or(u32::MAX),
             network_estimate: self.lookup.network_estimate(),
             micros: now.since(self.started),
             ..self.counts
@@ -282,14 +297,15 @@ impl Task {
 }
 
 impl Storing {
-    /// Stores at the `width` closest that answered; the others step in for those that fail.
+    /// Stores at the `width` closest that answered, and at all others of the region that should hold as many: nodes that
+    /// crowd around the key do not keep the record from where it belongs. The rest steps in for those that fail.
     pub(super) fn new(lookup: &Lookup, width: usize) -> Self {
         let mut waiting: Vec<_> = lookup
             .answers()
             .map(|(contact, token)| (contact.clone(), token))
             .collect();
         waiting.reverse();
-        let of = waiting.len().min(width);
+        let of = waiting.len().min(width.max(lookup.in_region()));
         Self {
             waiting,
             asked: BTreeMap::new(),

@@ -36,7 +36,7 @@ impl UserPlane {
         query.wake = Mono(u64::MAX);
         let mut looking = self.step_lookup(number, query, now);
         looking |= self.step_resolves(number, query, now);
-        if looking {
+        if looking || self.retry(number, query, now) {
             return None;
         }
         match &query.task {
@@ -80,6 +80,34 @@ impl UserPlane {
         }
     }
 
+    /// A search that found nothing goes on over nodes that it did not ask yet, if there are any: those on the way may have
+    /// lied, or have led past the right ones.
+    fn retry(&mut self, number: u64, query: &mut UserQuery, now: &Now) -> bool {
+        let empty = match &query.task {
+            Task::Value(_) => true,
+            Task::Peers(_) => query.peers().is_empty(),
+            Task::Mutable { found, .. } => found.is_none(),
+            Task::Node(_) | Task::Publish { .. } | Task::PutMutable { .. } => false,
+        };
+        if !empty || query.retries >= self.config.max_retries {
+            return false;
+        }
+        let deadline = now.mono.plus(self.config.max_lookup / 2);
+        let mut path = query.lookup.disjoint(&self.config, now.mono, deadline);
+        let target = *query.lookup.target();
+        for contact in self
+            .cache
+            .closest(&target, self.config.max_user_contacts, now.unix)
+        {
+            path.add(contact, None);
+        }
+        if path.is_empty() {
+            return false;
+        }
+        query.retry(path);
+        self.step_lookup(number, query, now)
+    }
+
     /// Whether the query's own lookup still runs.
     fn step_lookup(&mut self, number: u64, query: &mut UserQuery, now: &Now) -> bool {
         loop {
@@ -92,7 +120,11 @@ impl UserPlane {
                     query.wake = query.wake.min(until);
                     return true;
                 }
-                Step::Finished if query.lookup.is_stuck() && now.mono < query.lookup.deadline() => {
+                Step::Finished
+                    if query.retries == 0
+                        && query.lookup.is_stuck()
+                        && now.mono < query.lookup.deadline() =>
+                {
                     query.wake = query.wake.min(query.lookup.deadline());
                     if !query.told_waiting {
                         query.told_waiting = true;
@@ -215,6 +247,9 @@ impl UserPlane {
             }
             (Some(id), QueryResult::Conflict { .. }) => self.published.forget(id),
             _ => {}
+        }
+        if let Some(estimate) = query.lookup.network_estimate() {
+            self.size.seen(estimate);
         }
         if let Some(ticket) = query.ticket {
             let stats = query.stats(now.mono);

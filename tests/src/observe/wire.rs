@@ -8,6 +8,7 @@ use std::{
 use deut_transport::{
     api::Unix,
     crypto::noise::{check_mac1, mac1_key},
+    packet::HELLO_DATAGRAM,
     policy::Policy,
     wire::{
         datagram::{
@@ -15,6 +16,7 @@ use deut_transport::{
             parse_who_are_you_answer,
         },
         descriptor::Descriptor,
+        hello::{Hello, HelloNonce},
     },
 };
 
@@ -52,7 +54,7 @@ impl Complaints {
     }
 }
 
-/// Relay ports: 1,232 bytes; between endpoint ports: 1,120. Nothing crosses between the two.
+/// Relay ports: 1,232 bytes; between endpoint ports: 1,120, or 64 for HELLOs and echoes. Nothing crosses between the two.
 #[must_use]
 pub fn sizes(transcript: &[Sighting]) -> Complaints {
     let mut complaints = Complaints::default();
@@ -60,7 +62,7 @@ pub fn sizes(transcript: &[Sighting]) -> Complaints {
         let relays = [seen.from.port(), seen.to.port()].map(|port| port == crate::net::RELAY_PORT);
         let right = match relays {
             [true, true] => seen.bytes.len() == 1_232,
-            [false, false] => seen.bytes.len() == 1_120,
+            [false, false] => seen.bytes.len() == 1_120 || is_hello(seen),
             _ => false,
         };
         complaints.unless(right, || {
@@ -73,6 +75,12 @@ pub fn sizes(transcript: &[Sighting]) -> Complaints {
         });
     }
     complaints
+}
+
+/// Whether a datagram is as long as a HELLO and its echo.
+#[must_use]
+pub fn is_hello(seen: &Sighting) -> bool {
+    !is_relay(seen) && seen.bytes.len() == HELLO_DATAGRAM
 }
 
 /// None of the needles anywhere.
@@ -88,9 +96,12 @@ pub fn secrets(transcript: &[Sighting], needles: &Needles) -> Complaints {
 }
 
 /// The part of a datagram that an eavesdropper could follow through a relayer: everything but the header of a session
-/// datagram. Handshakes and WhoAreYou are told by their kind and checked by `fields`.
+/// datagram. Handshakes, WhoAreYou and HELLOs are told by their kind or size and checked by `fields`.
 #[must_use]
 pub fn payload(seen: &Sighting) -> Option<&[u8]> {
+    if is_hello(seen) {
+        return None;
+    }
     if !is_relay(seen) {
         return Some(&seen.bytes);
     }
@@ -186,12 +197,13 @@ pub fn runs(transcript: &[Sighting], node: IpAddr) -> Complaints {
 /// Two parties of a handshake: who, and what it calls the session.
 type Announced = BTreeSet<(IpAddr, IpAddr, u32)>;
 
-/// The datagrams of the relay ports field by field (protocol §4), but for what is encrypted.
+/// The datagrams of the relay ports and HELLOs field by field (protocol §4, §7.5), but for what is encrypted.
 pub struct Fields<'a> {
     policy: Policy,
     /// Descriptors of all relays, by ip.
     relays: &'a BTreeMap<IpAddr, Descriptor>,
     questions: BTreeMap<(SocketAddr, SocketAddr), BTreeSet<[u8; 16]>>,
+    hellos: BTreeSet<(SocketAddr, SocketAddr, HelloNonce)>,
     /// `(announcer, other, index)`: the announcer expects session datagrams of the other under this index.
     announced: Announced,
     counters: BTreeMap<(IpAddr, IpAddr, u32), u64>,
@@ -216,6 +228,7 @@ impl<'a> Fields<'a> {
             policy,
             relays,
             questions: BTreeMap::new(),
+            hellos: BTreeSet::new(),
             announced: BTreeSet::new(),
             counters: BTreeMap::new(),
             histograms: BTreeMap::new(),
@@ -226,6 +239,8 @@ impl<'a> Fields<'a> {
         for seen in transcript {
             if let Ok(datagram) = seen.bytes.as_slice().try_into() {
                 this.one(seen, datagram);
+            } else if let Ok(datagram) = seen.bytes.as_slice().try_into() {
+                this.hello(seen, datagram);
             } else {
                 this.histogram("message", &seen.bytes[8..]);
             }
@@ -247,6 +262,32 @@ impl<'a> Fields<'a> {
             Kind::WhoAreYou => self.question(seen, datagram),
             Kind::WhoAreYouAnswer => self.description(seen, datagram),
         };
+        *self.kinds.entry(name).or_default() += 1;
+    }
+
+    /// Random but for gate, kind and nonce; an echo answers a question.
+    fn hello(&mut self, seen: &Sighting, datagram: &[u8; HELLO_DATAGRAM]) {
+        let name = match Hello::decode(datagram) {
+            Some(Hello::Question { nonce, .. }) => {
+                self.hellos.insert((seen.from, seen.to, nonce));
+                "hello"
+            }
+            Some(Hello::Echo { nonce }) => {
+                let asked = self.hellos.contains(&(seen.to, seen.from, nonce));
+                self.complaints
+                    .unless(asked, || format!("echo of nothing, to {}", seen.to));
+                self.unique(&datagram[..8]);
+                self.histogram("echo", &datagram[..8]);
+                "echo"
+            }
+            None => {
+                return self
+                    .complaints
+                    .add(|| format!("unknown kind of HELLO {}", datagram[8]));
+            }
+        };
+        self.histogram(name, &datagram[9..]);
+        self.unique(&datagram[25..]);
         *self.kinds.entry(name).or_default() += 1;
     }
 

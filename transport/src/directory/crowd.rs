@@ -12,7 +12,7 @@ use crate::{api::Mono, policy::Profile, shared::Shared};
 const SHUNNED: usize = 4_096;
 
 /// The IPv4 address or IPv6 /64; the `ip:port` in the test profile.
-pub(super) fn host_of(profile: Profile, address: SocketAddr) -> SocketAddr {
+pub(crate) fn host_of(profile: Profile, address: SocketAddr) -> SocketAddr {
     match (profile, address.ip()) {
         (Profile::Test, _) => address,
         (Profile::Production, ip @ IpAddr::V4(_)) => SocketAddr::new(ip, 0),

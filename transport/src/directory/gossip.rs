@@ -149,6 +149,11 @@ impl Directory {
             if self.is_known(bytes) {
                 continue;
             }
+            if Descriptor::decode(bytes).is_ok_and(|unknown| self.has_no_room(sh, unknown.id())) {
+                // Does not count against what this neighbour may tell of known ones.
+                sh.drops.count(DropReason::TableFull);
+                continue;
+            }
             let allowed = self
                 .gossip
                 .get_mut(&link)
@@ -163,7 +168,7 @@ impl Directory {
             }
         }
         let fruitful = self.questions.len() > before;
-        let wants_more = self.len() < ENOUGH;
+        let wants_more = self.len() < ENOUGH && !self.is_full(sh);
         let Some(state) = self.gossip.get_mut(&link) else {
             return;
         };

@@ -12,12 +12,14 @@ use std::{
 };
 
 pub(crate) use bootstrap::Bootstrap;
-use crowd::{Crowds, Shunned, host_of, prefix_of};
+pub(crate) use crowd::host_of;
+use crowd::{Crowds, Shunned, prefix_of};
 pub(crate) use gossip::GossipState;
 
 use crate::{
     api::{Mono, Output, Persist},
     ids::RelayId,
+    limiter::Bucket,
     links::LinkHandle,
     shared::Shared,
     timers::Timer,
@@ -84,11 +86,13 @@ pub(crate) struct Directory {
     prefixes: Crowds,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) gossip: BTreeMap<LinkHandle, GossipState>,
+    /// Unknown relays that a full directory still looks at.
+    newcomers: Bucket,
     refusals: Refusals,
 }
 
 impl Directory {
-    pub(crate) fn new(own: Option<RelayId>) -> Self {
+    pub(crate) fn new(own: Option<RelayId>, sh: &Shared) -> Self {
         Self {
             own,
             verified: BTreeMap::new(),
@@ -101,6 +105,7 @@ impl Directory {
             prefixes: Crowds::default(),
             bootstrap: Bootstrap::default(),
             gossip: BTreeMap::new(),
+            newcomers: Bucket::slow((sh.config.times.newcomer_ms, 1), sh.mono()),
             refusals: Refusals::new(),
         }
     }
@@ -126,7 +131,7 @@ impl Directory {
         self.verified.get(&relay).map(|entry| &entry.descriptor)
     }
 
-    /// Whether exactly this descriptor is verified, or its address is shunned: nothing to do.
+    /// Whether exactly this descriptor is verified, or it is our own: nothing to do.
     fn is_known(&self, bytes: &[u8; 196]) -> bool {
         Descriptor::decode(bytes).is_ok_and(|descriptor| {
             let id = descriptor.id();
@@ -195,13 +200,13 @@ impl Directory {
         error
     }
 
+    fn is_full(&self, sh: &Shared) -> bool {
+        self.verified.len() >= sh.config.limits.relays
+    }
+
     /// A relay answered from its address under its key.
     fn insert(&mut self, sh: &mut Shared, descriptor: Descriptor) -> Option<DirectoryEvent> {
         let id = descriptor.id();
-        if self.verified.len() >= sh.config.limits.relays && !self.verified.contains_key(&id) {
-            let victim = self.order.get(sh.index(self.order.len()))?.id();
-            self.remove(victim);
-        }
         let known = self.remove(id);
         let new = known.is_none();
         let profile = sh.config.policy.profile;
@@ -213,6 +218,10 @@ impl Directory {
             // Whoever was there first stays: many identities on one machine fill no directory.
             *self.refusals.entry("Crowded").or_default() += 1;
             return None;
+        }
+        if self.is_full(sh) {
+            let victim = self.order.get(sh.index(self.order.len()))?.id();
+            self.remove(victim);
         }
         self.hosts.add(host);
         self.prefixes.add(prefix);
@@ -276,3 +285,6 @@ impl Directory {
         )));
     }
 }
+
+#[cfg(test)]
+mod tests;

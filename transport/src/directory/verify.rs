@@ -46,9 +46,21 @@ impl Directory {
         if self.own == Some(id) || same || self.shunned.contains(sh, descriptor.address) {
             return Ok(());
         }
+        if self.has_no_room(sh, id) {
+            return Err(DropReason::TableFull);
+        }
         self.check(sh, descriptor, known.as_deref())?;
+        if known.is_none() && self.is_full(sh) && !self.newcomers.take(sh.mono()) {
+            return Err(DropReason::TableFull);
+        }
         self.ask(sh, descriptor.address, Some(id));
         Ok(())
+    }
+
+    /// In a network larger than the directory everybody tells of unknown relays all the time: taking up each would verify
+    /// and forget for ever. Now and then one is taken up.
+    pub(super) fn has_no_room(&mut self, sh: &Shared, relay: RelayId) -> bool {
+        self.get(relay).is_none() && self.is_full(sh) && !self.newcomers.has(sh.mono())
     }
 
     /// Every rule that needs no answer of the relay.

@@ -1,9 +1,11 @@
-//! Tunnels that end here: the port tells the tunnel, gates tell what is let in, and only verified destinations
-//! are sent to (protocol §7).
+//! Tunnels that end here: the port tells the tunnel, gates tell what is let in, and only destinations that consent are
+//! sent to (protocol §7).
 
 mod cells;
 mod exchange;
+mod hello;
 mod ports;
+mod remembered;
 mod world;
 
 use std::{
@@ -13,6 +15,7 @@ use std::{
 };
 
 pub(crate) use cells::CellOutcome;
+use hello::Hellos;
 use ports::Ports;
 
 use crate::{
@@ -76,6 +79,9 @@ struct Served {
     /// The exchange is confirmed: a K1 cell came.
     confirmed: bool,
     messages: Bucket,
+    /// HELLOs that nobody answered.
+    hellos: Bucket,
+    echoes: Bucket,
     last_used: Mono,
     ends_at: Mono,
 }
@@ -98,6 +104,7 @@ pub(crate) struct Endpoint {
     exchange_bucket: Bucket,
     per_destination: Buckets<SocketAddr>,
     in_all: Bucket,
+    hellos: Hellos,
     next: u64,
 }
 
@@ -130,6 +137,7 @@ impl Endpoint {
             exchange_bucket: Bucket::new(limits.exchanges, sh.mono()),
             per_destination: Buckets::new(limits.messages_per_destination, 4_096),
             in_all: Bucket::new(limits.messages_in_all, sh.mono()),
+            hellos: Hellos::new(&limits, sh.mono()),
             next: 0,
         }
     }
@@ -250,6 +258,8 @@ impl Endpoint {
             answered: None,
             confirmed: false,
             messages: Bucket::new(sh.config.limits.messages_per_tunnel, sh.mono()),
+            hellos: Bucket::slow(sh.config.limits.hellos_per_tunnel, sh.mono()),
+            echoes: Bucket::new(sh.config.limits.echoes_per_tunnel, sh.mono()),
             last_used: sh.mono(),
             ends_at: sh.mono().plus_ms(sh.config.times.tunnel_end_ms),
         };

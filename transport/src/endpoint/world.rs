@@ -1,18 +1,22 @@
-//! Messages between an endpoint port and the world (protocol §7.4).
+//! Messages between an endpoint port and the world (protocol §7.4, §7.5).
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Endpoint, ServedId};
+use super::{Endpoint, ServedId, hello::Waiting};
 use crate::{
     api::{Port, PortToken},
     directory::Directory,
     drop_reason::DropReason,
     ids::Gate,
     links::Links,
-    packet::{MESSAGE_DATAGRAM, Packet},
+    packet::{HELLO_DATAGRAM, MESSAGE_DATAGRAM, Packet},
     policy::Profile,
     shared::Shared,
-    wire::{cell::Cell, descriptor::Descriptor},
+    wire::{
+        cell::Cell,
+        descriptor::Descriptor,
+        hello::{Hello, HelloNonce},
+    },
 };
 
 /// A message that a master sends through its endpoint.
@@ -22,58 +26,63 @@ pub(crate) struct Outgoing {
     pub(super) datagram: Box<[u8; MESSAGE_DATAGRAM]>,
 }
 
+/// What stands behind a destination.
+enum Way {
+    /// One of our own endpoint ports.
+    Inside,
+    /// Somebody else's address.
+    Outside,
+}
+
 impl Endpoint {
-    /// Sends a message out of the tunnel's own port, or serves it here if the destination is one of our ports.
+    /// Sends a message out of the tunnel's own port, or serves it here if the destination is one of our ports. One that
+    /// does not consent yet is asked first.
     pub(crate) fn send_out(
         &mut self,
         sh: &mut Shared,
         links: &mut Links,
         directory: &Directory,
         own: &Descriptor,
-        outgoing: &Outgoing,
+        outgoing: Outgoing,
     ) -> Result<(), DropReason> {
         let Outgoing {
-            tunnel,
+            tunnel: id,
             to,
             datagram,
         } = outgoing;
-        if !sh.config.policy.may_send_to(*to) {
-            return Err(DropReason::ForbiddenDestination);
-        }
-        let ours = own.covers(*to);
-        if !ours && to.ip() == own.address.ip() && sh.config.policy.profile == Profile::Production {
-            return Err(DropReason::ForbiddenDestination);
-        }
-        if !ours && !directory.covers(*to) {
-            return Err(DropReason::UnknownDestination);
-        }
-        let served = self
-            .tunnels
-            .get_mut(tunnel)
-            .ok_or(DropReason::UnknownTunnel)?;
+        let way = way_to(sh, own, to)?;
         let now = sh.mono();
-        let bucket = destination_bucket(sh.config.policy.profile, *to);
-        if !served.messages.take(now)
+        let consents =
+            matches!(way, Way::Inside) || directory.covers(to) || self.hellos.consents(to, now);
+        let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::UnknownTunnel)?;
+        let bucket = destination_bucket(sh.config.policy.profile, to);
+        if !tunnel.messages.take(now)
             || !self.per_destination.take(bucket, now)
             || !self.in_all.take(now)
         {
             return Err(DropReason::RateLimited);
         }
-        sh.counters.endpoint_sent += 1;
-        if ours {
-            let id = *self
-                .by_port
-                .get(&to.port())
-                .ok_or(DropReason::PortNotOpen)?;
-            return self.deliver(sh, links, id, datagram);
+        let token = tunnel.token;
+        let waiting = Waiting {
+            tunnel: id,
+            token,
+            datagram,
+        };
+        match way {
+            Way::Inside => {
+                sh.counters.endpoint_sent += 1;
+                let id = *self
+                    .by_port
+                    .get(&to.port())
+                    .ok_or(DropReason::PortNotOpen)?;
+                self.deliver(sh, links, id, &waiting.datagram)
+            }
+            Way::Outside if consents => {
+                send(sh, to, &waiting);
+                Ok(())
+            }
+            Way::Outside => self.hellos.ask(sh, &mut tunnel.hellos, to, waiting),
         }
-        let token = served.token;
-        sh.transmit(
-            Port::Endpoint(token),
-            *to,
-            Packet::copy_of(datagram.as_slice()),
-        );
-        Ok(())
     }
 
     /// A datagram arrived on an endpoint port; whoever sent it.
@@ -81,13 +90,78 @@ impl Endpoint {
         &mut self,
         sh: &mut Shared,
         links: &mut Links,
-        token: PortToken,
+        own: &Descriptor,
+        (token, from): (PortToken, SocketAddr),
         bytes: &[u8],
     ) -> Result<(), DropReason> {
         let id = *self.by_token.get(&token).ok_or(DropReason::PortNotOpen)?;
+        if let Ok(hello) = <&[u8; HELLO_DATAGRAM]>::try_from(bytes) {
+            return match Hello::decode(hello).ok_or(DropReason::UnknownKind)? {
+                Hello::Question { gate, nonce } => self.echo(sh, own, (id, from), gate, nonce),
+                Hello::Echo { nonce } => self.on_echo(sh, (token, from), nonce),
+            };
+        }
         let datagram: &[u8; MESSAGE_DATAGRAM] =
             bytes.try_into().map_err(|_| DropReason::BadLength)?;
         self.deliver(sh, links, id, datagram)
+    }
+
+    /// Somebody asks whether this gate is open. If not, we are as silent as a host that does not speak DEUT.
+    fn echo(
+        &mut self,
+        sh: &mut Shared,
+        own: &Descriptor,
+        (id, from): (ServedId, SocketAddr),
+        gate: Gate,
+        nonce: HelloNonce,
+    ) -> Result<(), DropReason> {
+        let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::PortNotOpen)?;
+        if !tunnel.gates.contains(&Some(gate)) {
+            return Err(DropReason::GateClosed);
+        }
+        if matches!(way_to(sh, own, from)?, Way::Inside) {
+            // Nobody here asks this way: the source is forged.
+            return Err(DropReason::ForbiddenDestination);
+        }
+        let now = sh.mono();
+        let bucket = destination_bucket(sh.config.policy.profile, from);
+        if !tunnel.echoes.take(now)
+            || !self.per_destination.take(bucket, now)
+            || !self.in_all.take(now)
+        {
+            return Err(DropReason::RateLimited);
+        }
+        let echo = Hello::Echo { nonce }.encode(sh.secret());
+        sh.counters.echoes_sent += 1;
+        sh.transmit(Port::Endpoint(tunnel.token), from, Packet::copy_of(&echo));
+        Ok(())
+    }
+
+    /// A destination echoed: what waited for it leaves.
+    fn on_echo(
+        &mut self,
+        sh: &mut Shared,
+        (token, from): (PortToken, SocketAddr),
+        nonce: HelloNonce,
+    ) -> Result<(), DropReason> {
+        let waiting = self.hellos.accept(sh, token, from, nonce)?;
+        if let Some(tunnel) = self.tunnels.get_mut(&waiting.tunnel) {
+            tunnel.hellos.give_back();
+        }
+        send(sh, from, &waiting);
+        Ok(())
+    }
+
+    /// A HELLO is due: once more, or no more.
+    pub(crate) fn on_hello_timer(&mut self, sh: &mut Shared, to: SocketAddr) {
+        let tunnels = &self.tunnels;
+        self.hellos
+            .on_timer(sh, to, |tunnel| tunnels.contains_key(&tunnel));
+    }
+
+    /// `(what, now, cap)` of each collection around HELLOs.
+    pub(crate) fn hello_sizes(&self, sh: &Shared) -> [(&'static str, usize, usize); 4] {
+        self.hellos.sizes(&sh.config.limits)
     }
 
     /// Through the gate into the tunnel; all else is dropped unread.
@@ -119,6 +193,31 @@ impl Endpoint {
         self.send_back(sh, links, id, &cell);
         Ok(())
     }
+}
+
+/// Sends a message from the port of its tunnel.
+fn send(sh: &mut Shared, to: SocketAddr, waiting: &Waiting) {
+    sh.counters.endpoint_sent += 1;
+    sh.transmit(
+        Port::Endpoint(waiting.token),
+        to,
+        Packet::copy_of(waiting.datagram.as_slice()),
+    );
+}
+
+/// Where a destination lies, unless nothing may go there.
+fn way_to(sh: &Shared, own: &Descriptor, to: SocketAddr) -> Result<Way, DropReason> {
+    let policy = sh.config.policy;
+    if !policy.may_send_to(to) {
+        return Err(DropReason::ForbiddenDestination);
+    }
+    if own.covers(to) {
+        return Ok(Way::Inside);
+    }
+    if to.ip() == own.address.ip() && policy.profile == Profile::Production {
+        return Err(DropReason::ForbiddenDestination);
+    }
+    Ok(Way::Outside)
 }
 
 /// The /24 (IPv6: /48) of a destination; the `ip:port` in the test profile.

@@ -31,8 +31,14 @@ impl Transport {
         match at {
             Port::Relay => self.on_relay_datagram(from, packet),
             Port::Endpoint(token) => {
-                self.endpoint
-                    .on_datagram(&mut self.sh, &mut self.links, token, packet.bytes())?;
+                let own = self.descriptor.as_ref().ok_or(DropReason::NotARelay)?;
+                self.endpoint.on_datagram(
+                    &mut self.sh,
+                    &mut self.links,
+                    own,
+                    (token, from),
+                    packet.bytes(),
+                )?;
                 Ok(None)
             }
         }

@@ -41,6 +41,7 @@ impl Transport {
             Timer::Relayed(id) => self.relays.on_timer(sh, links, routes, id),
             Timer::Served(id) => self.endpoint.on_timer(sh, links, routes, id),
             Timer::Ports => self.endpoint.on_ports_timer(sh),
+            Timer::Hello(to) => self.endpoint.on_hello_timer(sh, to),
             Timer::Own(handle) => {
                 let mut context = BuildContext {
                     links,

@@ -122,7 +122,7 @@ impl Transport {
                     &mut self.links,
                     &self.directory,
                     own,
-                    &outgoing,
+                    *outgoing,
                 )
             }
         }

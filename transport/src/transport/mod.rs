@@ -95,7 +95,7 @@ impl Transport {
         let limits = sh.config.limits.clone();
         let mut transport = Self {
             links: Links::new(Arc::clone(&keys), &sh),
-            directory: Directory::new(own),
+            directory: Directory::new(own, &sh),
             routes: Routes::default(),
             walks: Walks::default(),
             relays: RelayTable::default(),
@@ -294,66 +294,70 @@ impl Transport {
     /// Sizes against caps.
     #[must_use]
     pub fn audit(&self) -> Audit {
+        let mut sizes = self.sizes();
+        sizes.extend(self.endpoint.hello_sizes(&self.sh));
+        Audit { sizes }
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize, usize)> {
         let limits = &self.sh.config.limits;
         let tunnels = limits.own_tunnels + limits.transit_tunnels * 2 + limits.endpoint_tunnels;
         let links_timers = limits.links * 3;
-        Audit {
-            sizes: vec![
-                ("links", self.links.len(), limits.links),
-                ("gossip states", self.directory.gossip.len(), limits.links),
-                ("relays", self.directory.len(), limits.relays),
-                ("questions", self.directory.questions(), limits.unverified),
-                ("shunned hosts", self.directory.shunned(), 4_096),
-                (
-                    "routes",
-                    self.routes.len(),
-                    tunnels + limits.transit_tunnels,
-                ),
-                (
-                    "walks",
-                    self.walks.len(),
-                    limits.transit_tunnels + limits.own_tunnels,
-                ),
-                ("relayed tunnels", self.relays.len(), limits.transit_tunnels),
-                (
-                    "served tunnels",
-                    self.endpoint.len(),
-                    limits.endpoint_tunnels,
-                ),
-                (
-                    "hosted contacts",
-                    self.endpoint.contacts(),
-                    limits.contacts_hosted,
-                ),
-                (
-                    "own tunnels",
-                    self.own.len(),
-                    limits.own_tunnels + 2 * limits.builds_at_once,
-                ),
-                (
-                    "keys in store",
-                    self.own.keys_in_store(),
-                    limits.keys_in_store.max(8) + 8,
-                ),
-                ("calls", self.calls.len(), limits.calls),
-                ("groups", self.calls.groups(), limits.groups),
-                (
-                    "remembered requests",
-                    self.requests.len(),
-                    limits.requests_remembered,
-                ),
-                (
-                    "sources of questions",
-                    self.questions_per_source.len(),
-                    4_096,
-                ),
-                (
-                    "timers",
-                    self.sh.timers.len(),
-                    links_timers + 2 * tunnels + limits.calls + limits.groups + 16,
-                ),
-            ],
-        }
+        vec![
+            ("links", self.links.len(), limits.links),
+            ("gossip states", self.directory.gossip.len(), limits.links),
+            ("relays", self.directory.len(), limits.relays),
+            ("questions", self.directory.questions(), limits.unverified),
+            ("shunned hosts", self.directory.shunned(), 4_096),
+            (
+                "routes",
+                self.routes.len(),
+                tunnels + limits.transit_tunnels,
+            ),
+            (
+                "walks",
+                self.walks.len(),
+                limits.transit_tunnels + limits.own_tunnels,
+            ),
+            ("relayed tunnels", self.relays.len(), limits.transit_tunnels),
+            (
+                "served tunnels",
+                self.endpoint.len(),
+                limits.endpoint_tunnels,
+            ),
+            (
+                "hosted contacts",
+                self.endpoint.contacts(),
+                limits.contacts_hosted,
+            ),
+            (
+                "own tunnels",
+                self.own.len(),
+                limits.own_tunnels + 2 * limits.builds_at_once,
+            ),
+            (
+                "keys in store",
+                self.own.keys_in_store(),
+                limits.keys_in_store.max(8) + 8,
+            ),
+            ("calls", self.calls.len(), limits.calls),
+            ("groups", self.calls.groups(), limits.groups),
+            (
+                "remembered requests",
+                self.requests.len(),
+                limits.requests_remembered,
+            ),
+            (
+                "sources of questions",
+                self.questions_per_source.len(),
+                4_096,
+            ),
+            (
+                "timers",
+                self.sh.timers.len(),
+                links_timers + 2 * tunnels + limits.calls + limits.groups + limits.hellos + 16,
+            ),
+        ]
     }
 
     /// Reports what each role can read; for the tests crate.

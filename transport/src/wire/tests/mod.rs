@@ -4,6 +4,7 @@ mod cell;
 mod datagram;
 mod descriptor;
 mod frame;
+mod hello;
 mod message;
 
 use crate::{

@@ -1,0 +1,198 @@
+//! Which addresses take messages although no descriptor covers them: those that echoed a HELLO (protocol §7.5).
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use super::{ServedId, remembered::Remembered};
+use crate::{
+    api::{Mono, Port, PortToken},
+    config::Limits,
+    directory::host_of,
+    drop_reason::DropReason,
+    ids::Gate,
+    limiter::{Bucket, Buckets},
+    packet::{MESSAGE_DATAGRAM, Packet},
+    shared::Shared,
+    timers::Timer,
+    wire::{
+        bytes::part,
+        hello::{Hello, HelloNonce},
+    },
+};
+
+/// A message that waits until its destination echoes.
+pub(super) struct Waiting {
+    pub(super) tunnel: ServedId,
+    /// The port that asks, and from which the message will leave.
+    pub(super) token: PortToken,
+    pub(super) datagram: Box<[u8; MESSAGE_DATAGRAM]>,
+}
+
+impl Waiting {
+    fn gate(&self) -> Gate {
+        Gate(*part::<0, 8, _>(self.datagram.as_ref()))
+    }
+}
+
+/// A HELLO under way.
+struct Pending {
+    waiting: Waiting,
+    nonce: HelloNonce,
+    asked: Mono,
+    repeated: bool,
+}
+
+/// HELLOs of all tunnels that end here.
+pub(super) struct Hellos {
+    pending: BTreeMap<SocketAddr, Pending>,
+    consenting: Remembered<SocketAddr>,
+    silent: Remembered<(SocketAddr, Gate)>,
+    /// Unanswered ones, per host and in all. An echo gives back what its HELLO took.
+    per_host: Buckets<SocketAddr>,
+    in_all: Bucket,
+}
+
+impl Hellos {
+    pub(super) const fn new(limits: &Limits, now: Mono) -> Self {
+        Self {
+            pending: BTreeMap::new(),
+            consenting: Remembered::new(limits.consenting),
+            silent: Remembered::new(limits.silent),
+            per_host: Buckets::slow(limits.hellos_per_host, limits.silent),
+            in_all: Bucket::new(limits.hellos_in_all, now),
+        }
+    }
+
+    /// Whether this address echoed within the last hour.
+    pub(super) fn consents(&mut self, to: SocketAddr, now: Mono) -> bool {
+        self.consenting.uses(to, now)
+    }
+
+    /// `(what, now, cap)` of each collection.
+    pub(super) fn sizes(&self, limits: &Limits) -> [(&'static str, usize, usize); 4] {
+        [
+            ("hellos", self.pending.len(), limits.hellos),
+            (
+                "consenting addresses",
+                self.consenting.len(),
+                limits.consenting,
+            ),
+            ("silent addresses", self.silent.len(), limits.silent),
+            ("hosts of hellos", self.per_host.len(), limits.silent),
+        ]
+    }
+
+    /// Whether a HELLO to this address would leave, budgets aside.
+    fn may_ask(&mut self, sh: &Shared, to: SocketAddr, gate: Gate) -> Result<(), DropReason> {
+        if sh.config.limits.hellos == 0 {
+            return Err(DropReason::UnknownDestination);
+        }
+        if self.pending.contains_key(&to) {
+            // The first one stays: whoever floods an address pushes out nobody's message.
+            return Err(DropReason::HelloPending);
+        }
+        if self.silent.contains((to, gate), sh.mono()) {
+            return Err(DropReason::SilentDestination);
+        }
+        if self.pending.len() >= sh.config.limits.hellos {
+            return Err(DropReason::TableFull);
+        }
+        Ok(())
+    }
+
+    /// Asks an address for the gate of the message that waits. `budget` is the tunnel's.
+    pub(super) fn ask(
+        &mut self,
+        sh: &mut Shared,
+        budget: &mut Bucket,
+        to: SocketAddr,
+        waiting: Waiting,
+    ) -> Result<(), DropReason> {
+        self.may_ask(sh, to, waiting.gate())?;
+        let now = sh.mono();
+        let host = host_of(sh.config.policy.profile, to);
+        if !self.per_host.take(host, now) || !budget.take(now) || !self.in_all.take(now) {
+            return Err(DropReason::RateLimited);
+        }
+        let pending = Pending {
+            waiting,
+            nonce: sh.secret(),
+            asked: now,
+            repeated: false,
+        };
+        send(sh, to, &pending);
+        sh.timers.set(
+            Timer::Hello(to),
+            now.plus_ms(sh.config.times.hello_repeat_ms),
+        );
+        self.pending.insert(to, pending);
+        Ok(())
+    }
+
+    /// Asks again, or gives up. `open`: whether the tunnel that asks still stands.
+    pub(super) fn on_timer(
+        &mut self,
+        sh: &mut Shared,
+        to: SocketAddr,
+        open: impl Fn(ServedId) -> bool,
+    ) {
+        let Some(pending) = self.pending.get_mut(&to) else {
+            return;
+        };
+        let open = open(pending.waiting.tunnel);
+        if open && !pending.repeated {
+            pending.repeated = true;
+            send(sh, to, pending);
+            let end = pending.asked.plus_ms(sh.config.times.hello_timeout_ms);
+            return sh.timers.set(Timer::Hello(to), end);
+        }
+        let gate = pending.waiting.gate();
+        self.pending.remove(&to);
+        if open {
+            // An echo to a port that has closed would not have reached us: that says nothing about the address.
+            let until = sh.mono().plus_ms(sh.config.times.silence_ms);
+            self.silent.add((to, gate), until);
+        }
+        sh.drops.count(DropReason::SilentDestination);
+    }
+
+    /// An echo arrived at `token` from `from`: the message that waited may leave.
+    pub(super) fn accept(
+        &mut self,
+        sh: &mut Shared,
+        token: PortToken,
+        from: SocketAddr,
+        nonce: HelloNonce,
+    ) -> Result<Waiting, DropReason> {
+        let right = |pending: &&Pending| pending.waiting.token == token && pending.nonce == nonce;
+        if self.pending.get(&from).filter(right).is_none() {
+            return Err(DropReason::UnexpectedEcho);
+        }
+        let pending = self
+            .pending
+            .remove(&from)
+            .ok_or(DropReason::UnexpectedEcho)?;
+        sh.timers.clear(Timer::Hello(from));
+        self.per_host
+            .give_back(host_of(sh.config.policy.profile, from));
+        self.in_all.give_back();
+        let until = sh.mono().plus_ms(sh.config.times.consent_ms);
+        self.consenting.add(from, until);
+        sh.counters.hellos_echoed += 1;
+        Ok(pending.waiting)
+    }
+}
+
+fn send(sh: &mut Shared, to: SocketAddr, pending: &Pending) {
+    let question = Hello::Question {
+        gate: pending.waiting.gate(),
+        nonce: pending.nonce,
+    };
+    let datagram = question.encode(sh.secret());
+    sh.counters.hellos_sent += 1;
+    let from = Port::Endpoint(pending.waiting.token);
+    sh.transmit(from, to, Packet::copy_of(&datagram));
+}
+
+#[cfg(test)]
+#[path = "hello_tests.rs"]
+mod tests;
