@@ -222,6 +222,11 @@ impl RawContact {
         &self.bytes
     }
 
+    #[cfg(feature = "probe")]
+    pub(crate) fn addresses(&self) -> &[EndpointAddress] {
+        &self.addresses
+    }
+
     fn array<const N: usize>(&self, from: usize) -> [u8; N] {
         // The layout was checked by `parse_all`; zeros would fail the signature anyway.
         self.bytes

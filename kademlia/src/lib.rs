@@ -28,6 +28,8 @@ mod machine;
 mod magnet;
 mod mutable;
 mod persona;
+#[cfg(feature = "probe")]
+pub mod probe;
 mod rpc;
 mod seeding;
 #[cfg(feature = "probe")]

@@ -175,11 +175,17 @@ pub(crate) fn save_relays(path: &Path, relays: &[[u8; DESCRIPTOR]]) -> io::Resul
     let kept = relays
         .get(relays.len().saturating_sub(MAX_RELAYS)..)
         .unwrap_or(relays);
-    let body = kept.concat();
-    write_atomically(path, &[&MAGIC[..], &Sha256::digest(&body), &body].concat())
+    write_atomically(path, &encode(kept))
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<[u8; DESCRIPTOR]>> {
+/// The content of the file of relays.
+pub(crate) fn encode(relays: &[[u8; DESCRIPTOR]]) -> Vec<u8> {
+    let body = relays.concat();
+    [&MAGIC[..], &Sha256::digest(&body), &body].concat()
+}
+
+/// The other way round; none if it is damaged.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<[u8; DESCRIPTOR]>> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (digest, body) = rest.split_first_chunk::<DIGEST>()?;
     let (relays, remainder) = body.as_chunks::<DESCRIPTOR>();

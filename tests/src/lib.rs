@@ -1,6 +1,7 @@
 //! Whole networks under test. Stand-ins and broken twins live here and only here.
 
 pub mod curves;
+pub mod fuzz;
 pub mod hostile;
 pub mod meter;
 pub mod net;

@@ -204,7 +204,7 @@ pub enum Command {
     },
     /// Echo through every own tunnel to its endpoint and back; one `Event::Echo` each.
     EchoAll,
-    /// Close all tunnels politely and send nothing more.
+    /// Fail all calls, close all tunnels politely and send nothing more, whatever arrives.
     Shutdown,
 }
 

@@ -9,6 +9,9 @@ pub const SPKI_LEN: usize = 294;
 /// Length of every OAEP ciphertext.
 pub const OAEP_LEN: usize = 256;
 
+/// A job that the worker refused is given out again after so long.
+pub(crate) const JOB_AGAIN_MS: u64 = 1_000;
+
 /// A private key that can open ciphertexts and nothing else: it cannot be copied out, printed or serialised.
 pub trait PrivateKey: Send + Sync {
     /// Opens an OAEP ciphertext of 32 bytes. Whatever is wrong with it, the answer is a pseudorandom seed:

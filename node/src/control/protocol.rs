@@ -84,6 +84,21 @@ pub(crate) enum Request {
     Status,
 }
 
+impl Request {
+    /// Reads a line of at most [`MAX_REQUEST`] bytes, its end included or not.
+    ///
+    /// # Errors
+    /// It is no request.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, Failure> {
+        serde_json::from_slice(line).map_err(bad_request)
+    }
+}
+
+/// What a client is told whose line is no request.
+pub(crate) fn bad_request(why: impl std::fmt::Display) -> Failure {
+    Failure::bad_input(format!("not a request: {why}"))
+}
+
 /// One line of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -19,7 +19,7 @@ use tokio::{
     time::{Duration, sleep, timeout},
 };
 
-use super::protocol::{Answer, MAX_REQUEST, Request, Step};
+use super::protocol::{Answer, MAX_REQUEST, Request, Step, bad_request};
 use crate::exit::{Exit, Failure};
 
 /// Connections served at once; one more is told that the daemon is busy.
@@ -164,11 +164,7 @@ async fn request(reader: OwnedReadHalf) -> Result<Request, Failure> {
     if text.len() >= MAX_REQUEST && !text.ends_with(b"\n") {
         return Err(bad_request(format!("longer than {MAX_REQUEST} bytes")));
     }
-    serde_json::from_slice(&text).map_err(bad_request)
-}
-
-fn bad_request(why: impl std::fmt::Display) -> Failure {
-    Failure::bad_input(format!("not a request: {why}"))
+    Request::parse(&text)
 }
 
 /// The handler's outcome, with its steps told meanwhile; none if the client is gone.

@@ -376,6 +376,19 @@ impl Calls {
         }
     }
 
+    /// The node stops: every open call fails.
+    pub(crate) fn end_all(&mut self, sh: &mut Shared) {
+        for ticket in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.end(sh, ticket);
+            sh.event(Event::Failed {
+                ticket,
+                why: CallError::Cancelled,
+                sent_by: Vec::new(),
+            });
+        }
+        self.groups.clear();
+    }
+
     /// No more calls of this group: its reply tunnels get new gates before they may serve again.
     pub(crate) fn end_group(
         &mut self,

@@ -76,8 +76,8 @@ pub(crate) type Refusals = BTreeMap<&'static str, u64>;
 pub(crate) struct Directory {
     own: Option<RelayId>,
     verified: BTreeMap<RelayId, Entry>,
-    /// For uniform choices.
-    order: Vec<RelayId>,
+    /// For uniform choices. Pointers, so that a full directory grows by 32 KiB at most when one datagram fills it.
+    order: Vec<Arc<Descriptor>>,
     by_ip: BTreeMap<IpAddr, Vec<RelayId>>,
     questions: BTreeMap<[u8; 16], Question>,
     asked: BTreeMap<SocketAddr, [u8; 16]>,
@@ -161,9 +161,9 @@ impl Directory {
         eligible: impl Fn(&Descriptor) -> bool,
     ) -> Option<Arc<Descriptor>> {
         for _ in 0..8 {
-            let relay = *self.order.get(sh.index(self.order.len()))?;
-            if let Some(found) = self.get(relay).filter(|descriptor| eligible(descriptor)) {
-                return Some(Arc::clone(found));
+            let drawn = self.order.get(sh.index(self.order.len()))?;
+            if eligible(drawn) {
+                return Some(Arc::clone(drawn));
             }
         }
         let fitting: Vec<_> = self
@@ -191,7 +191,7 @@ impl Directory {
         };
         picked
             .into_iter()
-            .filter_map(|at| self.get(*self.order.get(at)?).cloned())
+            .filter_map(|at| self.order.get(at).cloned())
             .collect()
     }
 
@@ -220,7 +220,7 @@ impl Directory {
             return None;
         }
         if self.is_full(sh) {
-            let victim = *self.order.get(sh.index(self.order.len()))?;
+            let victim = self.order.get(sh.index(self.order.len()))?.id();
             self.remove(victim);
         }
         self.hosts.add(host);
@@ -237,7 +237,7 @@ impl Directory {
             host,
             prefix,
         };
-        self.order.push(id);
+        self.order.push(Arc::clone(&descriptor));
         self.verified.insert(id, entry);
         sh.timers
             .set_earlier(Timer::Persist, sh.mono().plus_ms(PERSIST_MS));
@@ -252,7 +252,7 @@ impl Directory {
         if let Some(moved) = self
             .order
             .get(entry.at)
-            .and_then(|id| self.verified.get_mut(id))
+            .and_then(|moved| self.verified.get_mut(&moved.id()))
         {
             moved.at = entry.at;
         }

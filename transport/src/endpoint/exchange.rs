@@ -6,8 +6,9 @@ use crate::{
     crypto::exchange::{Transcript, session_keys},
     drop_reason::DropReason,
     links::Links,
-    rsa::{Job, JobResult, OAEP_LEN, SPKI_LEN},
+    rsa::{JOB_AGAIN_MS, Job, JobResult, OAEP_LEN, SPKI_LEN},
     shared::Shared,
+    timers::Timer,
     wire::cell::Cell,
 };
 
@@ -99,6 +100,15 @@ impl Endpoint {
             sh.counters.rsa_keys += 1;
             self.rsa = Some(pair.clone());
         } else {
+            // The worker's queue is full: asked again at once it would refuse again, for ever.
+            sh.timers
+                .set_earlier(Timer::Ports, sh.mono().plus_ms(JOB_AGAIN_MS));
+        }
+    }
+
+    /// Orders the RSA key of this start, unless it is there or under way.
+    pub(super) fn order_key(&mut self, sh: &mut Shared) {
+        if self.ports.is_some() && self.rsa.is_none() && self.rsa_job.is_none() {
             let seed = sh.secret();
             self.rsa_job = Some(sh.job(Priority::FirstTunnels, Job::Generate { seed }));
         }

@@ -313,6 +313,7 @@ impl Endpoint {
 
     /// Ports that rested long enough are free again.
     pub(crate) fn on_ports_timer(&mut self, sh: &mut Shared) {
+        self.order_key(sh);
         if let Some(ports) = &mut self.ports {
             ports.on_timer(sh);
         }

@@ -12,7 +12,7 @@ use crate::{
     drop_reason::DropReason,
     links::Links,
     routes::{Route, Routes},
-    rsa::{Job, JobResult, OAEP_LEN, RsaKeyPair},
+    rsa::{JOB_AGAIN_MS, Job, JobResult, OAEP_LEN, RsaKeyPair},
     shared::Shared,
     timers::Timer,
     walks::{Origin, Sent, Walks},
@@ -341,8 +341,14 @@ impl OwnTunnels {
         result: &JobResult,
     ) -> Option<Vec<OwnEvent>> {
         if self.keys.on_job(sh, ticket, result) {
+            // A worker that refused would refuse again at once.
+            let pause = match result {
+                JobResult::Key(_) => 0,
+                JobResult::Refused | JobResult::Opened(_) => JOB_AGAIN_MS,
+            };
             for pool in [PoolId::Lookup, PoolId::Persona] {
-                sh.timers.set_earlier(Timer::Pool(pool), sh.mono());
+                sh.timers
+                    .set_earlier(Timer::Pool(pool), sh.mono().plus_ms(pause));
             }
             return Some(Vec::new());
         }

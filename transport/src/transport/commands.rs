@@ -2,12 +2,15 @@
 
 use super::Transport;
 use crate::{
-    api::{Command, DownReason, Event, PoolId, TunnelHandle},
+    api::{CallError, Command, DownReason, Event, PoolId, TunnelHandle},
     calls::NewCall,
 };
 
 impl Transport {
     pub(super) fn on_command(&mut self, command: Command) {
+        if self.own.shutting_down {
+            return self.refuse(&command);
+        }
         let (sh, own, links) = (&mut self.sh, &mut self.own, &mut self.links);
         match command {
             Command::Bootstrap(peers) => self.directory.set_bootstrap(sh, peers),
@@ -54,6 +57,19 @@ impl Transport {
         }
     }
 
+    /// After the end only a call has an answer: that it failed.
+    fn refuse(&mut self, command: &Command) {
+        if let Command::Call { ticket, .. } = *command {
+            let why = CallError::Cancelled;
+            let sent_by = Vec::new();
+            self.sh.event(Event::Failed {
+                ticket,
+                why,
+                sent_by,
+            });
+        }
+    }
+
     /// Where there is one other relay, our tunnels end at it and its at us: it hosts our contact and we host its, and
     /// neither endpoint could ever tell us of the other. Then, and only then, our planes get what we host. Nothing
     /// is sent, and with one other relay there is no crowd that the two roles of this machine could be told apart from.
@@ -67,8 +83,9 @@ impl Transport {
         }
     }
 
-    /// Ends all tunnels politely and plans nothing more.
+    /// Ends all calls, and all tunnels politely, and plans nothing more.
     fn shut_down(&mut self) {
+        self.calls.end_all(&mut self.sh);
         self.own.shutting_down = true;
         let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
         let own: Vec<TunnelHandle> = self.own.iter().map(|(handle, _)| handle).collect();

@@ -25,6 +25,9 @@ impl Transport {
         from: SocketAddr,
         packet: &mut Packet,
     ) -> Result<Option<SocketAddr>, DropReason> {
+        if self.own.shutting_down {
+            return Err(DropReason::ShuttingDown);
+        }
         match at {
             Port::Relay => self.on_relay_datagram(from, packet),
             Port::Endpoint(token) => {

@@ -1,0 +1,74 @@
+//! For the tests crate only: the decoders, each together with its encoder, so that a test can ask whether what was read
+//! is written again byte for byte. Compiled with the feature `probe`, which the shipped binary never has.
+
+use crate::{
+    api::{Announced, Body, EndpointAddress},
+    codec,
+    contact::RawContact,
+    entry::{PeerEntry, PeerSet},
+    rpc::{Answer, Request},
+};
+
+/// Reads a request and writes it again.
+#[must_use]
+pub fn request(body: &[u8]) -> Option<Body> {
+    Request::from_body(body)
+        .ok()
+        .map(|request| request.to_body())
+}
+
+/// Reads an answer and writes it again.
+#[must_use]
+pub fn answer(body: &[u8]) -> Option<Body> {
+    Answer::from_body(body).ok().map(|answer| answer.to_body())
+}
+
+/// Reads the layout of a contact: its bytes again, and its addresses. Nothing is verified.
+#[must_use]
+pub fn contact(bytes: &[u8]) -> Option<(Vec<u8>, Vec<EndpointAddress>)> {
+    let raw = RawContact::parse_all(bytes).ok()?;
+    Some((raw.as_bytes().to_vec(), raw.addresses().to_vec()))
+}
+
+/// Reads a peer entry and writes it again.
+#[must_use]
+pub fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
+    let entry: PeerEntry = codec::decode(bytes).ok()?;
+    Some(codec::encode(&entry))
+}
+
+/// The peer set of an infohash.
+#[derive(Debug)]
+pub struct Peers(PeerSet);
+
+impl Peers {
+    /// Of this infohash.
+    #[must_use]
+    pub fn of(infohash: &[u8; 20]) -> Self {
+        Self(PeerSet::of(infohash))
+    }
+
+    /// The blinded public key.
+    #[must_use]
+    pub fn blinded(&self) -> [u8; 32] {
+        self.0.blinded()
+    }
+
+    /// Seals and signs an entry.
+    #[must_use]
+    pub fn seal(&self, writer: [u8; 8], salt: [u8; 16], what: &Announced) -> Vec<u8> {
+        codec::encode(&self.0.seal(writer, salt, what))
+    }
+
+    /// What an entry announces, if it belongs here.
+    #[must_use]
+    pub fn open(&self, entry: &[u8]) -> Option<Announced> {
+        self.0.open(&codec::decode(entry).ok()?)
+    }
+
+    /// Whether a storing node, which does not know the infohash, takes the entry.
+    #[must_use]
+    pub fn is_signed(&self, entry: &[u8]) -> bool {
+        codec::decode::<PeerEntry>(entry).is_ok_and(|entry| entry.is_signed_by(&self.blinded()))
+    }
+}

@@ -1,0 +1,146 @@
+//! The two machines that the lock-step world can drive: a transport, and a whole core.
+
+use std::net::SocketAddr;
+
+use deut::core::{Core, CoreEvent, CoreInput, CoreOutput};
+use deut_transport::{
+    DropCounts, Handled, Transport,
+    api::{Event, Input, JobTicket, Mono, Now, Output, Port, PortError, PortToken},
+    packet::Packet,
+    rsa::{Job, JobResult},
+    status::Counters,
+};
+
+/// What happens to a machine, but for datagrams.
+#[derive(Debug)]
+pub enum News {
+    /// A job is done.
+    Job(JobTicket, JobResult),
+    /// A port is open or not.
+    Port(PortToken, Result<(), PortError>),
+    /// Time has passed.
+    Timeout,
+}
+
+/// What a machine wants done.
+#[derive(Debug)]
+pub enum Todo<E> {
+    /// Send a datagram.
+    Transmit(Port, SocketAddr, Packet),
+    /// Open a port.
+    Open(PortToken, u16),
+    /// Close it.
+    Close(PortToken),
+    /// Do public-key work.
+    Job(JobTicket, Job),
+    /// Tell the application.
+    Event(E),
+    /// Save something.
+    Persist,
+    /// Wait.
+    Wait(Option<Mono>),
+}
+
+/// A pure machine with ports.
+pub trait Machine {
+    /// What it tells its application.
+    type Event;
+    /// A datagram arrived.
+    fn datagram(&mut self, now: Now, at: Port, from: SocketAddr, packet: Packet) -> Handled;
+    /// Anything else happened.
+    fn news(&mut self, now: Now, news: News);
+    /// What to do next.
+    fn poll(&mut self, now: Now) -> Todo<Self::Event>;
+    /// Of its transport.
+    fn counters(&self) -> Counters;
+    /// Of its transport.
+    fn drops(&self) -> &DropCounts;
+    /// Panics if a collection is beyond its cap.
+    fn check_caps(&self, now: Now);
+}
+
+impl Machine for Transport {
+    type Event = Event;
+
+    fn datagram(&mut self, now: Now, at: Port, from: SocketAddr, packet: Packet) -> Handled {
+        self.handle_datagram(now, at, from, packet)
+    }
+
+    fn news(&mut self, now: Now, news: News) {
+        let input = match news {
+            News::Job(ticket, result) => Input::JobDone { ticket, result },
+            News::Port(token, result) => Input::PortOpened { token, result },
+            News::Timeout => Input::Timeout,
+        };
+        self.handle_input(now, input);
+    }
+
+    fn poll(&mut self, now: Now) -> Todo<Event> {
+        match self.poll_output(now) {
+            Output::Transmit { from, to, packet } => Todo::Transmit(from, to, packet),
+            Output::OpenPort { token, port } => Todo::Open(token, port),
+            Output::ClosePort(token) => Todo::Close(token),
+            Output::Job { ticket, work, .. } => Todo::Job(ticket, work),
+            Output::Event(event) => Todo::Event(event),
+            Output::Persist(_) => Todo::Persist,
+            Output::Wait { until, .. } => Todo::Wait(until),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters()
+    }
+
+    fn drops(&self) -> &DropCounts {
+        self.drops()
+    }
+
+    fn check_caps(&self, _now: Now) {
+        let audit = self.audit();
+        assert!(audit.within_caps(), "{audit:?}");
+    }
+}
+
+impl Machine for Core {
+    type Event = CoreEvent;
+
+    fn datagram(&mut self, now: Now, at: Port, from: SocketAddr, packet: Packet) -> Handled {
+        self.handle_datagram(now, at, from, packet)
+    }
+
+    fn news(&mut self, now: Now, news: News) {
+        let input = match news {
+            News::Job(ticket, result) => CoreInput::JobDone { ticket, result },
+            News::Port(token, result) => CoreInput::PortOpened { token, result },
+            News::Timeout => CoreInput::Timeout,
+        };
+        self.handle_input(now, input);
+    }
+
+    fn poll(&mut self, now: Now) -> Todo<CoreEvent> {
+        match self.poll_output(now) {
+            CoreOutput::Transmit { from, to, packet } => Todo::Transmit(from, to, packet),
+            CoreOutput::OpenPort { token, port } => Todo::Open(token, port),
+            CoreOutput::ClosePort(token) => Todo::Close(token),
+            CoreOutput::Job { ticket, work, .. } => Todo::Job(ticket, work),
+            CoreOutput::Event(event) => Todo::Event(event),
+            CoreOutput::Persist(_) => Todo::Persist,
+            CoreOutput::Wait { until, .. } => Todo::Wait(until),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters()
+    }
+
+    fn drops(&self) -> &DropCounts {
+        self.drops()
+    }
+
+    fn check_caps(&self, now: Now) {
+        let audit = self.audit(now);
+        assert!(audit.transport.within_caps(), "{:?}", audit.transport);
+        // Cores of the fuzz targets run with the settings of test networks.
+        super::dht::check_caps(&audit.kademlia, &super::network::dht_config());
+    }
+}

@@ -1,0 +1,65 @@
+//! The file of saved relays: what is read is written again byte for byte, and a node that starts from any such file
+//! takes no relay on trust.
+
+use deut::probe::{save_relays, saved_relays};
+use deut_transport::{
+    Restored, Transport,
+    api::{Mono, Now, Unix},
+    config::{Config, Role},
+};
+use std::sync::Arc;
+
+use super::{Depth, descriptor::sample};
+use crate::{
+    net::{Net, START_UNIX},
+    stand_in::StandIn,
+};
+
+/// First byte odd: a digest that fits is put before the rest. Even: the rest is the whole file.
+#[must_use]
+pub fn body(data: &[u8]) -> Depth {
+    let Some((mode, rest)) = data.split_first() else {
+        return Depth::Refused;
+    };
+    let file = if mode & 1 == 1 {
+        save_relays(rest.as_chunks().0)
+    } else {
+        rest.to_vec()
+    };
+    let Some(again) = saved_relays(&file) else {
+        let relays = rest.len() / 196;
+        assert!(mode & 1 == 0 || relays > 256, "a good file is read");
+        return Depth::Refused;
+    };
+    assert_eq!(again, file);
+    let (relays, _) = file[40..].as_chunks::<196>();
+    let now = Now {
+        mono: Mono(0),
+        unix: Unix(START_UNIX),
+    };
+    let restored = Restored {
+        key_seed: [1; 32],
+        relays: relays.to_vec(),
+    };
+    let config = Config::new(Net::policy(), Role::Client);
+    let node = Transport::new(config, Arc::new(StandIn), &restored, [2; 32], now);
+    assert!(node.relays().is_empty(), "they are asked first");
+    assert!(node.audit().within_caps());
+    Depth::Deep
+}
+
+/// None, some, a damaged file, one that breaks off.
+#[must_use]
+pub fn seeds() -> Vec<Vec<u8>> {
+    let relays: Vec<[u8; 196]> = (1..=3).map(|number| *sample(number).1.bytes()).collect();
+    let file = [&[0], save_relays(&relays).as_slice()].concat();
+    let mut damaged = file.clone();
+    damaged[100] ^= 1;
+    vec![
+        [&[0], save_relays(&[]).as_slice()].concat(),
+        [&[1], relays.concat().as_slice()].concat(),
+        file[..300].to_vec(),
+        file,
+        damaged,
+    ]
+}
