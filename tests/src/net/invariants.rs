@@ -2,6 +2,9 @@
 
 use super::Net;
 
+/// A node that has nothing to do is not called: one that wants to be called all the time burns its processor.
+const MOST_WAKES: u32 = 3_000;
+
 impl Net {
     /// Panics if a node broke a rule.
     ///
@@ -52,5 +55,19 @@ impl Net {
                 "node {index} at {at} µs: its contact holds a relay key"
             );
         }
+    }
+
+    /// Panics if a node wants to be called more often in one second than it can have reasons to.
+    pub(super) fn check_wakes(&mut self, index: usize) {
+        let second = self.now / 1_000_000;
+        let wakes = &mut self.nodes[index].wakes;
+        if wakes.0 != second {
+            *wakes = (second, 0);
+        }
+        wakes.1 += 1;
+        assert!(
+            wakes.1 <= MOST_WAKES,
+            "node {index} wants to be called all the time at {second} s"
+        );
     }
 }

@@ -265,6 +265,7 @@ impl Net {
             ports: BTreeMap::new(),
             numbers: BTreeMap::new(),
             due: None,
+            wakes: (0, 0),
             life: 0,
             waiting: VecDeque::new(),
             free_at: 0,
@@ -520,6 +521,7 @@ impl Net {
             return None;
         }
         self.nodes[node].due = None;
+        self.check_wakes(node);
         if self.nodes[node].paused {
             return None;
         }

@@ -62,6 +62,8 @@ pub struct Node {
     pub(super) ports: BTreeMap<u16, PortToken>,
     pub(super) numbers: BTreeMap<PortToken, u16>,
     pub(super) due: Option<u64>,
+    /// The present second, and how often it was called in it.
+    pub(super) wakes: (u64, u32),
     /// Counts restarts.
     pub(super) life: u32,
     pub(super) waiting: VecDeque<(SocketAddr, SocketAddr, Packet)>,

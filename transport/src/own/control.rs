@@ -532,11 +532,12 @@ impl OwnTunnels {
                 } else {
                     tunnel.replace_at
                 };
-                Some(if tunnel.active.is_some() {
-                    life
+                if tunnel.active.is_some() {
+                    // What is due after its life is asked for once, and its answer awaited like any other.
+                    Some(life).filter(|_| !tunnel.retiring)
                 } else {
-                    life.min(echo)
-                })
+                    Some(life.min(echo))
+                }
             }
         };
         if let Some(at) = at.into_iter().chain(request).min() {
