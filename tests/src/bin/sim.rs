@@ -83,6 +83,9 @@ struct Options {
     /// All cryptography real (RSA keys from a pool made before).
     #[arg(long)]
     real: bool,
+    /// Records walks and prints what colluding relays would learn from them (not with --churn or --dead).
+    #[arg(long, conflicts_with_all = ["churn", "dead"])]
+    anonymity: bool,
     /// Ends with one JSON object.
     #[arg(long)]
     json: bool,
@@ -192,6 +195,7 @@ impl Options {
             hostile: self.behaviour.into(),
             values: self.values,
             lookups_per_s: self.lookups,
+            anonymity: self.anonymity,
             tunnels: (self.lookup_tunnels, self.persona_tunnels),
             join_s: self.join.unwrap_or(30 + u64::from(self.nodes) / 10),
             crypto: if self.real {

@@ -2,6 +2,7 @@
 //!
 //! Everything follows from [`Settings`], the seed included: the same settings give the same trace.
 
+mod anonymity;
 mod population;
 mod report;
 mod settings;
@@ -13,10 +14,12 @@ use std::sync::Arc;
 use deut_transport::rsa::RsaSuite;
 use rand::{SeedableRng, rngs::StdRng};
 
+pub use anonymity::Anonymity;
 pub use report::{Lookups, Report};
 pub use settings::{Crypto, Settings};
 
 use crate::{
+    meter::Recorder,
     net::{Keep, Net, Wire},
     stand_in::{Pooled, StandIn},
 };
@@ -39,6 +42,7 @@ pub struct Simulation {
     work: Work,
     truth: Truth,
     memory_before: u64,
+    recorder: Option<Recorder>,
 }
 
 impl Simulation {
@@ -73,6 +77,7 @@ impl Simulation {
             work: Work::default(),
             truth: Truth::default(),
             memory_before,
+            recorder: None,
             settings,
         }
     }
@@ -95,6 +100,12 @@ impl Simulation {
                 &self.population,
                 &mut self.rng,
             );
+            if self.settings.anonymity
+                && self.recorder.is_none()
+                && self.seconds() > self.settings.join_s + 1
+            {
+                self.recorder = Some(Recorder::attach(&mut self.net));
+            }
             self.net.run(SLICE.min(until - self.net.now_us()));
             for (node, ticket, outcome) in self.net.take_done() {
                 self.work

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use deut_kademlia::{Key, QueryStats};
 use serde_json::{Value, json};
 
-use super::{SECOND, Simulation};
+use super::{Anonymity, SECOND, Simulation, anonymity};
 use crate::observe::stats::wilson;
 
 /// Counts of lookups.
@@ -150,6 +150,8 @@ pub struct Report {
     pub hops: Vec<u64>,
     /// Nodes that left.
     pub left: usize,
+    /// What colluding relays would learn, where walks were recorded.
+    pub anonymity: Vec<Anonymity>,
     /// Contacts in the personas' tables, and dead ones among them.
     pub contacts: (u64, u64),
 }
@@ -176,6 +178,16 @@ impl Report {
             drops: BTreeMap::new(),
             hops: vec![0; 12],
             left: simulation.population.left,
+            anonymity: simulation
+                .recorder
+                .as_ref()
+                .map_or_else(Vec::new, |recorder| {
+                    anonymity::of(
+                        &recorder.paths(),
+                        recorder.started(),
+                        simulation.settings.seed,
+                    )
+                }),
             contacts: (0, 0),
         };
         report.traffic(simulation, alive.len());
@@ -283,6 +295,7 @@ impl Report {
                 "down": self.tunnels_down,
                 "hops": self.hops,
             },
+            "anonymity": self.anonymity.iter().map(Anonymity::to_json).collect::<Vec<_>>(),
             "drops": self.drops,
             "left": self.left,
             "dead_contacts": ratio(self.contacts.1, self.contacts.0),
@@ -367,6 +380,9 @@ impl Report {
             "dead contacts        {:.1} %",
             ratio(self.contacts.1, self.contacts.0) * 100.0
         )?;
+        for line in &self.anonymity {
+            writeln!(f, "{line}")?;
+        }
         write!(f, "discarded            {:?}", self.drops)
     }
 }

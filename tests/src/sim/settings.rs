@@ -56,6 +56,8 @@ pub struct Settings {
     pub settle_s: u64,
     /// Cryptography.
     pub crypto: Crypto,
+    /// Walks are recorded from the time on when all have joined, for the anonymity figures. For networks without churn.
+    pub anonymity: bool,
     /// After every so many steps the node that moved is checked against the invariants; 0: never.
     pub check_every: u64,
     /// Changes the settings of every node.
@@ -85,6 +87,7 @@ impl Default for Settings {
             join_s: 30,
             settle_s: 90,
             crypto: Crypto::StandIn,
+            anonymity: false,
             check_every: 16,
             tune: None,
         }
