@@ -50,6 +50,12 @@ struct Options {
     /// What they do.
     #[arg(long, value_enum, default_value_t = Behaviour::Drop)]
     behaviour: Behaviour,
+    /// So many Sybils gather around the key of the first value; then only that value is looked up.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
+    sybils: u32,
+    /// Searches that found nothing are not tried again over other nodes.
+    #[arg(long)]
+    single_path: bool,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -195,6 +201,10 @@ impl Options {
             hostile: self.behaviour.into(),
             values: self.values,
             lookups_per_s: self.lookups,
+            sybils: self.sybils as usize,
+            tune: self
+                .single_path
+                .then_some(|config| config.kademlia.max_retries = 0),
             anonymity: self.anonymity,
             tunnels: (self.lookup_tunnels, self.persona_tunnels),
             join_s: self.join.unwrap_or(30 + u64::from(self.nodes) / 10),

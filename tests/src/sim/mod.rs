@@ -43,6 +43,7 @@ pub struct Simulation {
     truth: Truth,
     memory_before: u64,
     recorder: Option<Recorder>,
+    besieged: bool,
 }
 
 impl Simulation {
@@ -78,6 +79,7 @@ impl Simulation {
             truth: Truth::default(),
             memory_before,
             recorder: None,
+            besieged: false,
             settings,
         }
     }
@@ -100,6 +102,7 @@ impl Simulation {
                 &self.population,
                 &mut self.rng,
             );
+            self.besiege();
             if self.settings.anonymity
                 && self.recorder.is_none()
                 && self.seconds() > self.settings.join_s + 1
@@ -111,6 +114,19 @@ impl Simulation {
                 self.work
                     .done(&self.net, &mut self.truth, node, ticket, &outcome);
             }
+        }
+    }
+
+    /// Sybils come ten seconds before the last publication has had its minute.
+    fn besiege(&mut self) {
+        let due = self.seconds() + 20 > self.settings.lookups_at_s();
+        if self.settings.sybils == 0 || self.besieged || !due {
+            return;
+        }
+        if let Some(key) = self.work.besieged() {
+            self.besieged = true;
+            self.population
+                .gather(&mut self.net, &self.settings, &key, &mut self.rng);
         }
     }
 

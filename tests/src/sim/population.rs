@@ -1,10 +1,12 @@
 //! Who is there: joining, leaving, crashing, being replaced.
 
+use deut::core::CoreInput;
+use deut_kademlia::{NodeId, PersonaSecret};
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 
 use super::{SECOND, Settings};
 use crate::{
-    hostile::Conspiracy,
+    hostile::{Conspiracy, Kind},
     net::{Mapping, Net},
 };
 
@@ -67,9 +69,13 @@ impl Population {
         }
         self.churn(net, settings, rng);
         if !self.hostile.is_empty() && self.refresh_us <= net.now_us() {
-            self.refresh_us = net.now_us() + 60 * SECOND;
-            self.conspiracy
-                .refresh(net, &self.hostile, settings.hostile);
+            self.refresh_us = net.now_us() + 20 * SECOND;
+            let kind = if settings.sybils > 0 {
+                Kind::OnlySybils
+            } else {
+                settings.hostile
+            };
+            self.conspiracy.refresh(net, &self.hostile, kind);
         }
     }
 
@@ -135,6 +141,37 @@ impl Population {
         }
         net.bury(node);
         self.left += 1;
+    }
+
+    /// Nodes whose personas are closer to a key than honest ones, found by trying.
+    pub(super) fn gather(
+        &mut self,
+        net: &mut Net,
+        settings: &Settings,
+        key: &NodeId,
+        rng: &mut StdRng,
+    ) {
+        // Four bits closer than the closest of so many nodes are expected to be.
+        let bits = settings.nodes.ilog2() + 4;
+        for _ in 0..settings.sybils {
+            let seed = loop {
+                let seed: [u8; 32] = rng.random();
+                if key
+                    .distance(&PersonaSecret::from_seed(&seed).id())
+                    .shared_bits()
+                    >= bits
+                {
+                    break seed;
+                }
+            };
+            let node = net.add_relay(|config| settings.configure(config));
+            let now = net.now();
+            net.nodes[node].core.set_persona_seed(now, seed);
+            net.input(node, CoreInput::Timeout);
+            self.hostile.push(node);
+            self.conspiracy.corrupt(net, node, Kind::OnlySybils, rng);
+        }
+        self.refresh_us = 0;
     }
 
     pub(super) fn crash(&mut self, net: &mut Net, percent: u32, rng: &mut StdRng) -> usize {

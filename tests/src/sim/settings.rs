@@ -44,6 +44,9 @@ pub struct Settings {
     pub hostile_percent: u32,
     /// What they do.
     pub hostile: crate::hostile::Kind,
+    /// Sybils that gather around the key of the first value before lookups begin; then only that value is looked up. They
+    /// know only each other, and say that they stored what they did not.
+    pub sybils: usize,
     /// Values published.
     pub values: usize,
     /// Lookups of values per second in the whole network.
@@ -81,6 +84,7 @@ impl Default for Settings {
             dead_percent: 0,
             hostile_percent: 0,
             hostile: crate::hostile::Kind::None,
+            sybils: 0,
             values: 100,
             lookups_per_s: 2.0,
             tunnels: (6, 4),

@@ -82,8 +82,16 @@ impl Work {
             let uniform: f64 = rng.random_range(f64::MIN_POSITIVE..1.0);
             let pause = -uniform.ln() / settings.lookups_per_s.max(1e-9);
             self.next_us += (pause * SECOND as f64) as u64;
-            self.look_up(net, population, rng);
+            self.look_up(net, settings, population, rng);
         }
+    }
+
+    /// The key that Sybils gather around.
+    pub(super) fn besieged(&self) -> Option<Key> {
+        self.values
+            .first()
+            .filter(|value| value.stored)
+            .map(|value| value.key)
     }
 
     /// Spreads the publications over the 30 s after everybody settled.
@@ -125,8 +133,14 @@ impl Work {
         }
     }
 
-    fn look_up(&mut self, net: &mut Net, population: &Population, rng: &mut StdRng) {
-        if rng.random_range(0..PROBES) == 0 {
+    fn look_up(
+        &mut self,
+        net: &mut Net,
+        settings: &Settings,
+        population: &Population,
+        rng: &mut StdRng,
+    ) {
+        if settings.sybils == 0 && rng.random_range(0..PROBES) == 0 {
             let mut target = NodeId([0; 20]);
             rng.fill_bytes(&mut target.0);
             if let Some(node) = somebody(net, population, rng, None) {
@@ -141,7 +155,11 @@ impl Work {
         if stored.is_empty() {
             return;
         }
-        let value = stored[rng.random_range(0..stored.len())];
+        let value = if settings.sybils > 0 {
+            stored[0]
+        } else {
+            stored[rng.random_range(0..stored.len())]
+        };
         let publisher = self.values[value].publisher;
         let Some(node) = somebody(net, population, rng, Some(publisher)) else {
             return;
