@@ -140,12 +140,13 @@ fn values_are_found_in_a_network_eight_times_as_large_as_a_directory() {
     assert!(tally.failed * 20 < tally.answered, "{tally:?}");
 }
 
-/// The broken twin: what leads to unknown relays is dropped.
+/// The broken twin: what leads to unknown relays is dropped. Queries ask again over other tunnels until they find what they
+/// want, so it is not always values that are lost.
 #[test]
-fn without_hello_most_questions_and_some_values_are_lost() {
+fn without_hello_messages_and_questions_are_lost() {
     let (net, tally) = run(no_hello);
-    assert!(drops(&net, DropReason::UnknownDestination) > 1_000);
-    assert!(tally.found < tally.wanted, "{tally:?}");
+    let lost = drops(&net, DropReason::UnknownDestination);
+    assert!(lost > sum(&net, |counters| counters.endpoint_sent) / 2);
     assert!(tally.failed * 20 >= tally.answered, "{tally:?}");
 }
 

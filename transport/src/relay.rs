@@ -45,7 +45,8 @@ struct Relayed {
 /// All relayed tunnels.
 #[derive(Default)]
 pub(crate) struct RelayTable {
-    tunnels: BTreeMap<RelayedId, Relayed>,
+    /// Boxed, as all large values: a tree keeps room for eleven in each node.
+    tunnels: BTreeMap<RelayedId, Box<Relayed>>,
     next: u64,
 }
 
@@ -75,14 +76,14 @@ impl RelayTable {
         links.add_tunnel(sh, next.link);
         self.tunnels.insert(
             id,
-            Relayed {
+            Box::new(Relayed {
                 prev,
                 next,
                 layers,
                 last_used: sh.mono(),
                 in_use: false,
                 ends_at,
-            },
+            }),
         );
         sh.timers
             .set(Timer::Relayed(id), sh.mono().plus_ms(HALF_OPEN_MS));

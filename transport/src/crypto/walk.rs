@@ -155,6 +155,8 @@ impl MasterWalk {
                     reply,
                     shared,
                 } = hop;
+                // A layer takes 3 KiB, and most walks are short.
+                layers.shrink_to_fit();
                 return Some(WalkOpened {
                     layers,
                     endpoint,

@@ -26,6 +26,10 @@ const ASK_EVERY_MS: u64 = 100;
 const NEWS_EVERY_MS: u64 = 1_000;
 /// News that wait for one neighbour (the oldest is forgotten: samples carry it later).
 const NEWS: usize = 64;
+/// A relay that was verified for the first time is told to so many neighbours. Each of them verifies it and tells as many:
+/// all but one in 400 hear of it that way, the others from samples. Telling every neighbour would cost a network of n relays
+/// n² × neighbours frames.
+const TELL: usize = 6;
 
 /// What was said on one link.
 pub(crate) struct GossipState {
@@ -74,9 +78,13 @@ impl Directory {
         self.gossip.remove(&link);
     }
 
-    /// A relay was verified for the first time: tell every neighbour but itself.
+    /// A relay was verified for the first time: tell some neighbours, but not itself.
     pub(crate) fn spread(&mut self, sh: &mut Shared, links: &Links, relay: RelayId) {
-        for (&link, state) in &mut self.gossip {
+        let neighbours: Vec<LinkHandle> = self.gossip.keys().copied().collect();
+        for link in sh.sample(neighbours, TELL) {
+            let Some(state) = self.gossip.get_mut(&link) else {
+                continue;
+            };
             if links.get(link).is_none_or(|link| link.relay == Some(relay)) {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Directory, DirectoryEvent, Question, VERIFY_AGAIN_MS};
+use super::{AGAIN_AT_ONCE, AGAIN_PAUSE_MS, Directory, DirectoryEvent, Question, VERIFY_AGAIN_MS};
 use crate::{
     api::{BootstrapTrouble, Mono, Port},
     drop_reason::DropReason,
@@ -252,17 +252,25 @@ impl Directory {
     /// The relay that was verified longest ago is asked again, a few at a time.
     fn verify_again(&mut self, sh: &mut Shared) {
         let now = sh.mono();
+        if now < self.again_at {
+            return;
+        }
         let old = self
             .verified
             .iter()
             .filter(|(_, entry)| now >= entry.verified.plus_ms(VERIFY_AGAIN_MS));
         let due: Vec<(RelayId, SocketAddr)> = old
             .map(|(id, entry)| (*id, entry.descriptor.address))
-            .take(8)
+            .take(AGAIN_AT_ONCE)
             .collect();
         for (id, address) in due {
             self.ask(sh, address, Some(id));
         }
+        let first = self.verified.values().map(|entry| entry.verified).min();
+        self.again_at = first
+            .unwrap_or(now)
+            .plus_ms(VERIFY_AGAIN_MS)
+            .max(now.plus_ms(AGAIN_PAUSE_MS));
     }
 
     fn plan(&self, sh: &mut Shared) {
@@ -271,11 +279,7 @@ impl Directory {
             .values()
             .map(|question| question.next_at)
             .min();
-        let again = self
-            .verified
-            .values()
-            .map(|entry| entry.verified.plus_ms(VERIFY_AGAIN_MS))
-            .min();
+        let again = (!self.verified.is_empty()).then_some(self.again_at);
         let next: Option<Mono> = question.into_iter().chain(again).min();
         if let Some(at) = next {
             sh.timers

@@ -97,7 +97,7 @@ pub(crate) struct Endpoint {
     rsa: Option<RsaKeyPair>,
     rsa_job: Option<JobTicket>,
     opening: BTreeMap<PortToken, Opening>,
-    tunnels: BTreeMap<ServedId, Served>,
+    tunnels: BTreeMap<ServedId, Box<Served>>,
     by_token: BTreeMap<PortToken, ServedId>,
     by_port: BTreeMap<u16, ServedId>,
     exchanges: BTreeMap<JobTicket, exchange::Exchange>,
@@ -263,7 +263,7 @@ impl Endpoint {
             last_used: sh.mono(),
             ends_at: sh.mono().plus_ms(sh.config.times.tunnel_end_ms),
         };
-        self.tunnels.insert(id, served);
+        self.tunnels.insert(id, Box::new(served));
         self.by_token.insert(token, id);
         self.by_port.insert(port, id);
         sh.timers

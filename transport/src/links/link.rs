@@ -18,8 +18,10 @@ use crate::{
     wire::{descriptor::Descriptor, frame::FrameBytes},
 };
 
-/// A link that sent and heard nothing for so long is probed.
+/// A neighbour that is silent for so long after a cell is probed, unless it was heard just before: cells mostly go one
+/// way, and a probe for each of them would double the traffic of a quiet network.
 pub(super) const SILENCE_MS: u64 = 1_500;
+const HEARD_MS: u64 = 10_000;
 /// Frames that wait for a session.
 const WAITING: usize = 32;
 /// Answered initiations whose session is not confirmed yet; the oldest leaves.
@@ -74,6 +76,7 @@ pub(crate) struct Link {
     /// When we first sent after having last heard something.
     silent_since: Option<Mono>,
     probe_armed: bool,
+    last_heard: Mono,
     pub(super) last_sent: Mono,
     /// Was up once: its next session is a rekeying.
     pub(super) was_up: bool,
@@ -110,6 +113,7 @@ impl Link {
             tags: VecDeque::new(),
             silent_since: None,
             probe_armed: false,
+            last_heard: sh.mono(),
             last_sent: sh.mono(),
             was_up: false,
             presented: None,
@@ -174,6 +178,7 @@ impl Link {
             }
         }
         self.silent_since = None;
+        self.last_heard = now;
         Ok(opened)
     }
 
@@ -232,7 +237,9 @@ impl Link {
         self.probe_armed = false;
         let since = self.silent_since?;
         self.probe_armed = true;
-        let due = since.plus_ms(SILENCE_MS);
+        let due = since
+            .plus_ms(SILENCE_MS)
+            .max(self.last_heard.plus_ms(HEARD_MS));
         Some(if now < due { Err(due) } else { Ok(()) })
     }
 

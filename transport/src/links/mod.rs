@@ -67,7 +67,7 @@ pub(crate) struct Opened {
 pub(crate) struct Links {
     keys: Arc<RelayKeys>,
     mac1: [u8; 32],
-    links: BTreeMap<LinkHandle, Link>,
+    links: BTreeMap<LinkHandle, Box<Link>>,
     by_key: BTreeMap<[u8; 32], LinkHandle>,
     by_relay: BTreeMap<RelayId, LinkHandle>,
     by_index: BTreeMap<u32, LinkHandle>,
@@ -97,11 +97,11 @@ impl Links {
     }
 
     pub(crate) fn get(&self, link: LinkHandle) -> Option<&Link> {
-        self.links.get(&link)
+        self.links.get(&link).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, link: LinkHandle) -> Option<&mut Link> {
-        self.links.get_mut(&link)
+        self.links.get_mut(&link).map(Box::as_mut)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -200,7 +200,7 @@ impl Links {
         let waiting = self
             .links
             .get_mut(&handle)
-            .map(Link::take_waiting)
+            .map(|link| link.take_waiting())
             .unwrap_or_default();
         for frame in waiting {
             self.send(sh, handle, &frame);
@@ -249,7 +249,7 @@ impl Links {
         self.next += 1;
         let handle = LinkHandle(self.next);
         self.links
-            .insert(handle, Link::new(remote_key, address, sh));
+            .insert(handle, Box::new(Link::new(remote_key, address, sh)));
         self.by_key.insert(remote_key, handle);
         Some(handle)
     }

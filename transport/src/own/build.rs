@@ -170,7 +170,7 @@ impl OwnTunnels {
             endpoint,
             (confirmed, build_us),
         );
-        self.tunnels.insert(handle, tunnel);
+        self.tunnels.insert(handle, Box::new(tunnel));
         self.confirm_endpoint(sh, context.links, handle, exchange, confirmed);
         Ok(())
     }

@@ -51,7 +51,7 @@ pub(crate) struct OwnTunnels {
     suite: Arc<dyn RsaSuite>,
     own: Option<RelayId>,
     builds: BTreeMap<TunnelHandle, Build>,
-    tunnels: BTreeMap<TunnelHandle, OwnTunnel>,
+    tunnels: BTreeMap<TunnelHandle, Box<OwnTunnel>>,
     opening: BTreeMap<JobTicket, TunnelHandle>,
     keys: KeyStore,
     lookup: Pool,
@@ -92,17 +92,17 @@ impl OwnTunnels {
     }
 
     pub(crate) fn get(&self, handle: TunnelHandle) -> Option<&OwnTunnel> {
-        self.tunnels.get(&handle)
+        self.tunnels.get(&handle).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, handle: TunnelHandle) -> Option<&mut OwnTunnel> {
-        self.tunnels.get_mut(&handle)
+        self.tunnels.get_mut(&handle).map(Box::as_mut)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TunnelHandle, &OwnTunnel)> {
         self.tunnels
             .iter()
-            .map(|(&handle, tunnel)| (handle, tunnel))
+            .map(|(&handle, tunnel)| (handle, &**tunnel))
     }
 
     pub(crate) const fn persona(&self) -> Option<&PersonaSecret> {

@@ -184,6 +184,8 @@ pub struct Descriptor {
     pub epoch: u32,
     /// Unix minutes of its end.
     pub expiry: u32,
+    /// Hashed once.
+    id: RelayId,
     bytes: [u8; Self::LEN],
 }
 
@@ -231,6 +233,7 @@ impl Descriptor {
             onion,
             epoch: epoch_minutes,
             expiry: expiry_minutes,
+            id: RelayId::of(&identity),
             bytes,
         }
     }
@@ -258,6 +261,7 @@ impl Descriptor {
             onion: *part::<90, 32, _>(bytes),
             epoch: u32::from_be_bytes(*part::<124, 4, _>(bytes)),
             expiry: u32::from_be_bytes(*part::<128, 4, _>(bytes)),
+            id: RelayId::of(part::<26, 32, _>(bytes)),
             bytes: *bytes,
         })
     }
@@ -275,8 +279,8 @@ impl Descriptor {
 
     /// The name of this relay.
     #[must_use]
-    pub fn id(&self) -> RelayId {
-        RelayId::of(&self.identity)
+    pub const fn id(&self) -> RelayId {
+        self.id
     }
 
     /// Every rule of §3.1, the signature last. `known_epoch`: of the descriptor of the same identity that is known.
