@@ -104,7 +104,9 @@ pub struct Config {
     pub max_failures: u32,
     /// After a failed PING the contact is asked again after this.
     pub retry_check: u64,
-    /// A contact is re-asked at half its remaining life, but not sooner than this.
+    /// A contact is re-asked after this part of its remaining life, out of 100, but not sooner than `min_reask`.
+    pub reask_percent: u64,
+    /// See `reask_percent`.
     pub min_reask: u64,
     /// How long an expired contact is kept to be found again.
     pub stale_life: u64,
@@ -176,6 +178,7 @@ impl Config {
             max_unverified: 64,
             max_failures: 3,
             retry_check: 5 * SECOND,
+            reask_percent: 50,
             min_reask: 30 * SECOND,
             stale_life: 60 * MINUTE,
             maintenance_gap: SECOND / 5,

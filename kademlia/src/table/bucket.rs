@@ -34,7 +34,7 @@ impl Entry {
             contact: contact.clone(),
             newer: None,
             last_answer: now.mono,
-            ask_at: half_life(contact, now, config),
+            ask_at: reask_at(contact, now, config),
             asked: false,
             search_at: Mono(0),
             failures: 0,
@@ -77,14 +77,11 @@ impl Entry {
     }
 }
 
-/// Half of the contact's remaining life from now.
-fn half_life(contact: &Contact, now: &Now, config: &Config) -> Mono {
-    let remaining = contact
-        .expiry()
-        .0
-        .saturating_sub(now.unix.0)
-        .saturating_mul(500_000);
-    now.mono.plus(remaining.max(config.min_reask))
+/// After the configured part of the contact's remaining life.
+fn reask_at(contact: &Contact, now: &Now, config: &Config) -> Mono {
+    let remaining = contact.expiry().0.saturating_sub(now.unix.0);
+    let part = remaining.saturating_mul(config.reask_percent * 10_000);
+    now.mono.plus(part.max(config.min_reask))
 }
 
 /// Where a contact would go.

@@ -7,7 +7,7 @@ use std::{io::Write, process::ExitCode};
 use clap::{Parser, ValueEnum};
 use deut_tests::{
     hostile::Kind,
-    sim::{Crypto, Report, Settings, Simulation},
+    sim::{Change, Crypto, Report, Settings, Simulation},
 };
 
 /// Simulates a network of deut nodes: the very cores that the daemon runs, in virtual time. Same options, same history.
@@ -53,9 +53,10 @@ struct Options {
     /// So many Sybils gather around the key of the first value; then only that value is looked up.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
     sybils: u32,
-    /// Searches that found nothing are not tried again over other nodes.
+    /// Another value for a default, such as parallel=3 (also per-endpoint, region, reask, relays, self-lookup; retries=0: a
+    /// search that found nothing is not tried again over other nodes). May be given several times.
     #[arg(long)]
-    single_path: bool,
+    set: Vec<Change>,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -202,9 +203,7 @@ impl Options {
             values: self.values,
             lookups_per_s: self.lookups,
             sybils: self.sybils as usize,
-            tune: self
-                .single_path
-                .then_some(|config| config.kademlia.max_retries = 0),
+            changes: self.set.clone(),
             anonymity: self.anonymity,
             tunnels: (self.lookup_tunnels, self.persona_tunnels),
             join_s: self.join.unwrap_or(30 + u64::from(self.nodes) / 10),

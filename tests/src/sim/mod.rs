@@ -16,7 +16,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 pub use anonymity::Anonymity;
 pub use report::{Lookups, Report};
-pub use settings::{Crypto, Settings};
+pub use settings::{Change, Crypto, Settings};
 
 use crate::{
     meter::Recorder,

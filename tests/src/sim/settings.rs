@@ -1,5 +1,7 @@
 //! What a simulation can be asked for.
 
+use std::str::FromStr;
+
 use deut::core::CoreConfig;
 
 /// Which cryptography the nodes use.
@@ -10,6 +12,64 @@ pub enum Crypto {
     /// RSA and the encapsulation of message keys are stand-ins with the real lengths and failures, signature checks are
     /// remembered; the rest is real.
     StandIn,
+}
+
+/// Another value for a default, to see what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// RPCs of a lookup under way and not slow.
+    Parallel(usize),
+    /// Of the closest, so many behind one machine that hosts endpoints.
+    PerEndpoint(usize),
+    /// Nodes of the region that count at most.
+    Region(usize),
+    /// Second paths of a search that found nothing.
+    Retries(u32),
+    /// After which part of its remaining life a contact is asked again, percent.
+    Reask(u64),
+    /// Relays in a directory.
+    Relays(usize),
+    /// Pause between lookups of a persona's own id, seconds.
+    SelfLookup(u64),
+}
+
+impl Change {
+    fn apply(self, config: &mut CoreConfig) {
+        let dht = &mut config.kademlia;
+        match self {
+            Self::Parallel(count) => dht.parallel = count,
+            Self::PerEndpoint(count) => dht.max_per_endpoint = count,
+            Self::Region(count) => dht.max_region = count,
+            Self::Retries(count) => dht.max_retries = count,
+            Self::Reask(percent) => dht.reask_percent = percent,
+            Self::Relays(count) => config.transport.limits.relays = count,
+            Self::SelfLookup(seconds) => dht.self_lookup = seconds * 1_000_000,
+        }
+    }
+}
+
+impl FromStr for Change {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "write it as NAME=NUMBER";
+        let (name, number) = text.split_once('=').ok_or(form)?;
+        let number: u32 = number.parse().map_err(|_| form)?;
+        let count = number as usize;
+        match name {
+            "parallel" => Ok(Self::Parallel(count.max(1))),
+            "per-endpoint" => Ok(Self::PerEndpoint(count.max(1))),
+            "region" => Ok(Self::Region(count)),
+            "retries" => Ok(Self::Retries(number)),
+            "reask" if (1..=100).contains(&number) => Ok(Self::Reask(number.into())),
+            "reask" => Err("1 to 100".into()),
+            "relays" => Ok(Self::Relays(count.max(3))),
+            "self-lookup" => Ok(Self::SelfLookup(number.max(1).into())),
+            _ => {
+                Err("parallel, per-endpoint, region, retries, reask, relays or self-lookup".into())
+            }
+        }
+    }
 }
 
 /// The settings of one run.
@@ -63,8 +123,8 @@ pub struct Settings {
     pub anonymity: bool,
     /// After every so many steps the node that moved is checked against the invariants; 0: never.
     pub check_every: u64,
-    /// Changes the settings of every node.
-    pub tune: Option<fn(&mut CoreConfig)>,
+    /// Defaults that are others for every node.
+    pub changes: Vec<Change>,
 }
 
 impl Default for Settings {
@@ -93,7 +153,7 @@ impl Default for Settings {
             crypto: Crypto::StandIn,
             anonymity: false,
             check_every: 16,
-            tune: None,
+            changes: Vec::new(),
         }
     }
 }
@@ -121,8 +181,8 @@ impl Settings {
             config.transport.lookup_tunnels,
             config.transport.persona_tunnels,
         ) = self.tunnels;
-        if let Some(tune) = self.tune {
-            tune(config);
+        for change in &self.changes {
+            change.apply(config);
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 /// A neighbour that is silent for so long after a cell is probed, unless it was heard just before: cells mostly go one
 /// way, and a probe for each of them would double the traffic of a quiet network.
 pub(super) const SILENCE_MS: u64 = 1_500;
-const HEARD_MS: u64 = 10_000;
+const HEARD_MS: u64 = 20_000;
 /// Frames that wait for a session.
 const WAITING: usize = 32;
 /// Answered initiations whose session is not confirmed yet; the oldest leaves.
