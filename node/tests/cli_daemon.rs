@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Shutdown, UdpSocket},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
@@ -23,6 +23,11 @@ struct Daemon {
 impl Daemon {
     /// Starts it and waits until it listens.
     fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    /// The same with more arguments.
+    fn start_with(name: &str, more: &[&str]) -> Self {
         let directory =
             std::env::temp_dir().join(format!("deut-daemon-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
@@ -34,12 +39,10 @@ impl Daemon {
         .expect("writes");
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
-        let child = command(
-            &directory,
-            &["run", "--json", "--listen", &listen, "--data-dir", "data"],
-        )
-        .spawn()
-        .expect("runs");
+        let arguments = ["run", "--json", "--listen", &listen, "--data-dir", "data"];
+        let child = command(&directory, &[&arguments, more].concat())
+            .spawn()
+            .expect("runs");
         let mut daemon = Self {
             child,
             directory,
@@ -229,6 +232,46 @@ fn without_others_lookups_say_what_is_missing() {
 }
 
 #[test]
+fn without_a_persona_only_an_address_can_be_announced() {
+    let daemon = Daemon::start_with("no-persona", &["--no-persona"]);
+    let magnet = "magnet:?xt=urn:btih:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
+    let announce = ["announce", magnet, "--timeout", "1"];
+    let output = daemon.run(&announce);
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(11), "{text}");
+    assert!(
+        text.starts_with("error: ") && text.contains("persona") && output.stdout.is_empty(),
+        "{text}"
+    );
+    // An address needs none: nobody is there to take it, but the daemon keeps it.
+    let address = [&announce[..], &["--address", "203.0.113.7:6881"]].concat();
+    let output = daemon.run(&address);
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(12), "{text}");
+}
+
+#[test]
+fn an_interrupted_lookup_of_a_daemon_ends_with_130() {
+    let daemon = Daemon::start("interrupted");
+    let magnet = "magnet:?xt=urn:btih:aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
+    for signal in [Signal::INT, Signal::TERM] {
+        let arguments = ["get", magnet, "-v", "--timeout", "60", "--data-dir", "data"];
+        let mut get = command(&daemon.directory, &arguments)
+            .spawn()
+            .expect("runs");
+        let mut told = BufReader::new(get.stderr.take().expect("piped"));
+        let mut text = String::new();
+        told.read_line(&mut text).expect("its first step");
+        assert!(text.contains("ready"), "{text}");
+        kill_process(Pid::from_child(&get), signal).expect("signalled");
+        told.read_to_string(&mut text).expect("the rest");
+        assert_eq!(get.wait().expect("ends").code(), Some(130), "{text}");
+        assert!(text.contains("error: interrupted by SIG"), "{text}");
+    }
+    assert!(daemon.run(&["status"]).status.success());
+}
+
+#[test]
 fn a_second_daemon_with_the_same_directory_is_refused() {
     let daemon = Daemon::start("second");
     let listen = format!("127.0.0.1:{}", daemon.port + 129);
@@ -253,7 +296,12 @@ fn a_thousand_malformed_requests_do_not_stop_it() {
             .and_then(|()| stream.shutdown(Shutdown::Write));
         let mut line = String::new();
         match BufReader::new(stream).read_line(&mut line) {
-            Ok(0) | Err(_) => {}
+            Ok(0) => {}
+            // It was closed with something unread. Silence until the time-out is no end.
+            Err(why) => assert!(
+                [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&why.kind()),
+                "{number}: {why}"
+            ),
             Ok(_) => {
                 assert!(line.starts_with("{\"error\":"), "{number}: {line}");
                 answered += 1;

@@ -3,11 +3,15 @@
 use std::{
     fs,
     io::Write,
-    net::UdpSocket,
+    net::{SocketAddr, UdpSocket},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
+
+use deut_transport::policy::{Policy, Profile};
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest, Sha256};
 
 const PUBLIC: &str = "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e";
 const HASH: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d";
@@ -270,6 +274,71 @@ fn silent_bootstrap_peers_are_listed_with_the_time_that_they_were_tried() {
         7,
         &[&address, "no answer", "5 s"],
     );
+}
+
+/// A peer that answers every question with this version and network, and with random bytes behind them. Ends with the test.
+fn stranger(version: u8, network: [u8; 4]) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut datagram = [0; 1_232];
+        while let Ok((_, from)) = socket.recv_from(&mut datagram) {
+            // Behind kind, version and network stands the nonce of the question (protocol §4.1).
+            (datagram[0], datagram[1]) = (6, version);
+            datagram[2..6].copy_from_slice(&network);
+            datagram[22..].fill(0xa5);
+            let _ = socket.send_to(&datagram, from);
+        }
+    });
+    address
+}
+
+/// The id of the network "x" with the test profile in this version of the protocol (§3).
+fn network_id(version: u16) -> [u8; 4] {
+    let digest = Sha256::new()
+        .chain_update(b"deut network v1")
+        .chain_update([1, b'x', 2, 3, 1])
+        .chain_update(version.to_be_bytes())
+        .finalize();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+#[test]
+fn a_peer_of_another_protocol_version_is_told_from_one_that_is_broken() {
+    let place = Place::new("version");
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}");
+    let policy = Policy::new("x", Profile::Test).expect("a name");
+    assert_eq!(network_id(1), policy.network.0);
+    for (version, code, says) in [(2, 9, "another network"), (1, 7, "descriptor")] {
+        let address = stranger(version, network_id(version.into())).to_string();
+        let text =
+            format!("network = \"x\"\nprofile = \"test\"\n[[peer]]\naddress = \"{address}\"\n");
+        place.file("bootstrap.toml", &text);
+        let get = ["get", magnet.as_str(), "--timeout", "2"];
+        place.fails(&get, code, &[&address, says]);
+    }
+}
+
+#[test]
+fn an_interrupted_lookup_ends_with_130() {
+    let place = Place::new("interrupted");
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let text = format!("network = \"x\"\nprofile = \"test\"\n[[peer]]\naddress = \"{address}\"\n");
+    place.file("bootstrap.toml", &text);
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}");
+    let get = ["get", magnet.as_str(), "--timeout", "60"];
+    let child = place
+        .command(&get)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    // Once it asks, it watches for signals.
+    silent.recv_from(&mut [0; 2_000]).expect("asked");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("signalled");
+    let output = child.wait_with_output().expect("ends");
+    check(&output, &get, 130, &["interrupted by SIGINT"]);
 }
 
 #[test]

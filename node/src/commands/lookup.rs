@@ -184,9 +184,17 @@ pub(super) async fn ask<T: serde::de::DeserializeOwned>(
     request: &Request,
     mut steps: Steps,
 ) -> Result<T, Failure> {
-    let end = daemon.ask(request, |step| steps.show(&step)).await;
+    let mut signals = Signals::new()?;
+    let end = tokio::select! {
+        end = daemon.ask(request, |step| steps.show(&step)) => end,
+        name = signals.next() => Err(interrupted(name)),
+    };
     steps.end();
     end
+}
+
+fn interrupted(signal: &str) -> Failure {
+    Failure::new(Exit::Interrupted, format!("interrupted by {signal}"))
 }
 
 /// Joins as a client that carries neither persona nor records, does the work and leaves.
@@ -212,7 +220,7 @@ async fn short_lived<T>(
                 biased;
                 Some(step) = told.recv() => steps.show(&step),
                 end = &mut work => break end,
-                name = signals.next() => break Err(Failure::new(Exit::Interrupted, format!("interrupted by {name}"))),
+                name = signals.next() => break Err(interrupted(name)),
             }
         }
     };
