@@ -101,3 +101,39 @@ fn nodes(known: &[Contact], target: &NodeId, rng: &mut StdRng) -> Vec<u8> {
     }
     body
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{super::Conspiracy, *};
+    use crate::{net::Net, stand_in::StandIn};
+    use rand::SeedableRng;
+
+    #[test]
+    fn stale_contacts_are_those_of_nodes_that_were_there() {
+        const GONE: usize = 5;
+        let mut net = Net::of_relays(3, Arc::new(StandIn), 8, |_| {});
+        let contact = |net: &Net| net.nodes[GONE].core.persona_contact(net.now());
+        assert!(net.run_until(60_000_000, |net| contact(net).is_some()));
+        let known = contact(&net).expect("just seen");
+        let conspiracy = Conspiracy::default();
+        let mut rng = StdRng::seed_from_u64(3);
+        let mut told = |net: &Net| {
+            conspiracy.refresh(net, &[], Kind::Stale);
+            let mut request = vec![FIND_NODE];
+            request.extend_from_slice(&known.id().0);
+            match lie(Kind::Stale, &conspiracy.shared, &request, &mut rng) {
+                // Type, token, number of contacts.
+                Some(Lie::Answer(body)) => (body[9], body[10..].to_vec()),
+                other => panic!("{other:?}"),
+            }
+        };
+        // While all are there they make contacts up.
+        assert_eq!(told(&net).0, 8);
+        net.kill(GONE);
+        assert_eq!(told(&net), (1, known.as_bytes().to_vec()));
+        net.bury(GONE);
+        assert_eq!(net.gone.len(), 1);
+    }
+}
