@@ -202,6 +202,11 @@ impl Core {
     pub fn set_probe(&mut self, probe: deut_transport::probe::Probe) {
         self.transport.set_probe(probe);
     }
+
+    /// From now on this relayer misbehaves; for the tests crate.
+    pub fn set_misconduct(&mut self, misconduct: deut_transport::misconduct::Misconduct) {
+        self.transport.set_misconduct(misconduct);
+    }
 }
 
 /// Getters.

@@ -29,6 +29,8 @@ pub mod keys;
 pub mod labels;
 mod limiter;
 mod links;
+#[cfg(feature = "probe")]
+pub mod misconduct;
 mod own;
 pub mod packet;
 pub mod policy;

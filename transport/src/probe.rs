@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use crate::{
     api::TunnelHandle,
     crypto::message::SealedRequest,
+    drop_reason::DropReason,
     shared::Shared,
     wire::{cell::Cell, frame::FrameBytes, message::RequestHeader},
 };
@@ -27,6 +28,8 @@ pub enum Seen {
     Frame(Box<FrameBytes>),
     /// A cell as its endpoint reads it: type, length, data.
     Cell(Direction, Vec<u8>),
+    /// A cell reached the end of its tunnel over a genuine link and was refused there.
+    CellRefused(Direction, DropReason),
     /// A walk request left this node: whether the walk is its own, and the element that the next hop sees.
     WalkSent {
         /// Not somebody else's.
@@ -69,6 +72,16 @@ pub type Probe = Box<dyn FnMut(Seen) + Send>;
 pub(crate) fn endpoint_opened(sh: &mut Shared, direction: Direction, cell: &Cell) {
     if let Some(probe) = &mut sh.probe {
         probe(Seen::Cell(direction, cell.encode().to_vec()));
+    }
+}
+
+pub(crate) fn cell_judged<T>(
+    sh: &mut Shared,
+    direction: Direction,
+    outcome: &Result<T, DropReason>,
+) {
+    if let (Some(probe), Err(reason)) = (&mut sh.probe, outcome) {
+        probe(Seen::CellRefused(direction, *reason));
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     next_job: u64,
     #[cfg(feature = "probe")]
     pub(crate) probe: Option<crate::probe::Probe>,
+    #[cfg(feature = "probe")]
+    pub(crate) misconduct: crate::misconduct::Misconduct,
 }
 
 impl Shared {
@@ -53,6 +55,8 @@ impl Shared {
             next_job: 0,
             #[cfg(feature = "probe")]
             probe: None,
+            #[cfg(feature = "probe")]
+            misconduct: crate::misconduct::Misconduct::default(),
         }
     }
 

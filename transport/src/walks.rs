@@ -218,7 +218,16 @@ fn next_hop(
 ) -> Option<std::sync::Arc<Descriptor>> {
     let policy = sh.config.policy;
     let own = context.own.map(|own| own.address);
+    #[cfg(feature = "probe")]
+    let conspirators = crate::misconduct::conspirators(sh, &walk.origin);
     context.directory.choose(sh, |descriptor| {
+        #[cfg(feature = "probe")]
+        if conspirators
+            .as_ref()
+            .is_some_and(|ours| !ours(descriptor.id()))
+        {
+            return false;
+        }
         !walk.tried.contains(&descriptor.id())
             && own.is_none_or(|own| policy.diverse(own, descriptor.address))
             && walk

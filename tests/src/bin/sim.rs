@@ -110,13 +110,17 @@ enum Behaviour {
     Drop,
     /// Relayers hold cells back.
     Delay,
-    /// Relayers alter every third cell.
+    /// Relayers alter every third cell; only the end of the tunnel can tell.
     Corrupt,
-    /// Relayers send every cell twice.
+    /// Relayers send every cell twice, not as a wire does: only the end of the tunnel can tell.
     Replay,
+    /// Relayers end every walk that they get.
+    AlwaysEndpoint,
+    /// Relayers pass walks on to each other only.
+    OnlyToColluders,
     /// Personas answer with made-up contacts close to the target, and store nothing.
     MadeUp,
-    /// Personas answer with contacts of nodes that are gone, and store nothing.
+    /// Personas answer with contacts of nodes that are gone (see --churn; else with expired ones), and store nothing.
     Stale,
     /// Personas answer with wrong values.
     WrongValues,
@@ -135,6 +139,8 @@ impl From<Behaviour> for Kind {
             Behaviour::Delay => Self::Delay,
             Behaviour::Corrupt => Self::Corrupt,
             Behaviour::Replay => Self::Replay,
+            Behaviour::AlwaysEndpoint => Self::AlwaysEndpoint,
+            Behaviour::OnlyToColluders => Self::OnlyToColluders,
             Behaviour::MadeUp => Self::MadeUp,
             Behaviour::Stale => Self::Stale,
             Behaviour::WrongValues => Self::WrongValues,

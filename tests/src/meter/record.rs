@@ -5,7 +5,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use deut_transport::{api::TunnelHandle, probe::Seen};
+use deut_transport::{
+    DropReason,
+    api::TunnelHandle,
+    probe::{Direction, Seen},
+};
 
 use super::path::{Path, Paths, Relay};
 use crate::net::Net;
@@ -30,6 +34,8 @@ struct Log {
     /// Who took a request, by its element, and the element that it sent on.
     taken: BTreeMap<[u8; 32], (Relay, Option<[u8; 32]>)>,
     sent: Vec<Sent>,
+    /// Cells refused at the ends of tunnels: at endpoints and at masters.
+    refused: BTreeMap<DropReason, (u64, u64)>,
 }
 
 /// Follows the walks of a network from the moment on when it is attached.
@@ -70,6 +76,13 @@ impl Recorder {
                         send: tunnels.0,
                         reply: tunnels.1,
                     }),
+                    Seen::CellRefused(direction, reason) => {
+                        let counts = log.refused.entry(reason).or_default();
+                        match direction {
+                            Direction::FromMaster => counts.0 += 1,
+                            Direction::ToMaster => counts.1 += 1,
+                        }
+                    }
                     _ => {}
                 }
             }));
@@ -115,6 +128,16 @@ impl Recorder {
     #[must_use]
     pub fn paths(&self) -> Paths {
         Paths::new(self.relays, self.tunnels().into_values().collect())
+    }
+
+    /// Cells that were refused for this reason at the end of their tunnel: at endpoints and at masters.
+    ///
+    /// # Panics
+    /// Never: one thread.
+    #[must_use]
+    pub fn refused(&self, reason: DropReason) -> (u64, u64) {
+        let log = self.log.lock().expect("one thread");
+        log.refused.get(&reason).copied().unwrap_or_default()
     }
 
     /// Takes the request copies that were sent since the last time.

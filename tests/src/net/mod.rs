@@ -26,7 +26,7 @@ pub use {
 };
 
 use deut::core::{Core, CoreCommand, CoreConfig, CoreEvent, CoreInput, CoreOutput};
-use deut_kademlia::{Query, QueryOutcome, QueryTicket};
+use deut_kademlia::{Contact, Query, QueryOutcome, QueryTicket};
 use deut_transport::{
     Handled, Restored,
     api::{BootstrapPeer, Mono, Now, Persist, Port, Unix},
@@ -102,6 +102,8 @@ pub struct Net {
     /// Peers that newcomers join through.
     pub bootstrap: usize,
     trace: Trace,
+    /// The last contacts of nodes that are gone, the newest at the end; no more than 4,000.
+    pub gone: VecDeque<Contact>,
     /// Gave an outcome since the last [`Net::take_done`].
     done: Vec<(usize, QueryTicket)>,
 }
@@ -129,6 +131,7 @@ impl Net {
             cut: false,
             bootstrap: 2,
             trace: Trace::default(),
+            gone: VecDeque::new(),
             done: Vec::new(),
         }
     }
@@ -345,14 +348,31 @@ impl Net {
         outcomes
     }
 
+    /// Keeps the contact of a node that is about to go: what somebody who knew it can still hand out.
+    fn remember(&mut self, index: usize) {
+        const MOST: usize = 4_000;
+        let now = self.now_at(index);
+        let node = &self.nodes[index];
+        let contact = node.alive.then(|| node.core.persona_contact(now)).flatten();
+        // A polite end remembers it before and after.
+        let known = self.gone.back().map(Contact::persona_key);
+        self.gone
+            .extend(contact.filter(|contact| Some(contact.persona_key()) != known));
+        if self.gone.len() > MOST {
+            self.gone.pop_front();
+        }
+    }
+
     /// Stops a node without warning.
     pub fn kill(&mut self, node: usize) {
+        self.remember(node);
         self.nodes[node].alive = false;
         self.nodes[node].waiting.clear();
     }
 
     /// Stops a node politely.
     pub fn leave(&mut self, node: usize) {
+        self.remember(node);
         self.command(node, CoreCommand::Shutdown);
         self.kill(node);
     }
@@ -384,6 +404,7 @@ impl Net {
 
     /// Frees what a dead node that will not come back holds: a fresh core that nobody calls takes its place.
     pub fn bury(&mut self, index: usize) {
+        self.remember(index);
         let now = self.now();
         let node = &mut self.nodes[index];
         node.alive = false;
@@ -561,24 +582,17 @@ impl Net {
     }
 
     /// A relayer passes a cell on, or does to it what it does.
-    fn forward(&mut self, index: usize, from: Port, to: SocketAddr, mut packet: Packet) {
+    fn forward(&mut self, index: usize, from: Port, to: SocketAddr, packet: Packet) {
         let Some(conduct) = self.nodes[index].misconduct else {
             return self.transmit(index, from, to, packet, 0);
         };
-        let mut happens = |per_mille: u32| self.rng.random_range(0..1_000) < per_mille;
-        if happens(conduct.drops) {
+        let tally = &mut self.nodes[index].tally;
+        if self.rng.random_range(0..1_000) < conduct.drops {
+            tally.swallowed += 1;
             return;
         }
-        let (corrupts, replays) = (happens(conduct.corrupts), happens(conduct.replays));
         let later = self.rng.random_range(0..=conduct.delays_us);
-        if corrupts {
-            let at = self.rng.random_range(16..packet.bytes().len());
-            packet.bytes_mut()[at] ^= 0x55;
-        }
-        if replays {
-            let copy = Packet::copy_of(packet.bytes());
-            self.transmit(index, from, to, copy, later);
-        }
+        tally.held_back += u64::from(later > 0);
         self.transmit(index, from, to, packet, later);
     }
 

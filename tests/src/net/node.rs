@@ -16,26 +16,27 @@ use super::nat::Nat;
 /// Datagrams that wait in the socket of a paused node; more are lost.
 pub(super) const SOCKET: usize = 128;
 
-/// What a relayer that does not play by the rules does to the cells that it forwards, out of 1,000.
+/// What a relayer that does not play by the rules does to the cells that are ready to leave it. For what it does to them
+/// before it seals them see [`deut_transport::misconduct`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Misconduct {
-    /// Swallowed.
+    /// Swallowed, out of 1,000.
     pub drops: u32,
     /// Held back by up to this long, µs.
     pub delays_us: u64,
-    /// A byte altered.
-    pub corrupts: u32,
-    /// Sent twice.
-    pub replays: u32,
 }
 
-/// How often tunnels ended, by reason, and how many came up.
+/// How often tunnels ended, by reason, how many came up, and what its misconduct came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Tunnels that came up.
     pub up: u64,
     /// Tunnels that ended, by reason.
     pub down: BTreeMap<&'static str, u64>,
+    /// Cells of others that it swallowed.
+    pub swallowed: u64,
+    /// Cells of others that it held back.
+    pub held_back: u64,
 }
 
 /// One node.

@@ -19,6 +19,7 @@ pub use report::{Lookups, Report};
 pub use settings::{Change, Crypto, Settings};
 
 use crate::{
+    hostile::Deeds,
     meter::Recorder,
     net::{Keep, Net, Wire},
     stand_in::{Pooled, StandIn},
@@ -156,6 +157,24 @@ impl Simulation {
     #[must_use]
     pub fn alive(&self) -> Vec<usize> {
         self.population.alive(&self.net)
+    }
+
+    /// The hostile nodes, in order.
+    #[must_use]
+    pub fn hostile(&self) -> &[usize] {
+        self.population.hostile()
+    }
+
+    /// What the hostile relayers did up to now.
+    #[must_use]
+    pub fn deeds(&self) -> Deeds {
+        self.population.deeds(&self.net)
+    }
+
+    /// The walks since all have joined, where they are recorded.
+    #[must_use]
+    pub const fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
     }
 
     /// Kills this share of the nodes, out of 100, at one instant; bootstrap nodes stay.

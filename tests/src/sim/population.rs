@@ -6,7 +6,7 @@ use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 
 use super::{SECOND, Settings};
 use crate::{
-    hostile::{Conspiracy, Kind},
+    hostile::{Conspiracy, Deeds, Kind},
     net::{Mapping, Net},
 };
 
@@ -39,6 +39,14 @@ impl Population {
         (0..net.nodes.len())
             .filter(|index| net.nodes[*index].alive)
             .collect()
+    }
+
+    pub(super) fn hostile(&self) -> &[usize] {
+        &self.hostile
+    }
+
+    pub(super) fn deeds(&self, net: &Net) -> Deeds {
+        self.conspiracy.deeds(net)
     }
 
     pub(super) fn is_hostile(&self, node: usize) -> bool {

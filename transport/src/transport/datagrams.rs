@@ -16,6 +16,13 @@ use crate::{
         frame::{self, Frame},
     },
 };
+#[cfg(feature = "probe")]
+use crate::{
+    crypto::session::plaintext_mut,
+    links::LinkHandle,
+    misconduct::{Passing, cell_passes},
+    probe::Direction,
+};
 
 impl Transport {
     /// `Ok(Some(address))`: the packet is to be sent on from the relay port.
@@ -113,6 +120,8 @@ impl Transport {
         {
             route @ (Route::Forward(_) | Route::Back(_)) => {
                 let next = self.relays.pass(self.sh.now.mono, route, packet)?;
+                #[cfg(feature = "probe")]
+                self.misbehave(next, packet)?;
                 self.links.seal(&mut self.sh, next, packet).map(Some)
             }
             Route::Served(id) => {
@@ -122,8 +131,10 @@ impl Transport {
                     &self.directory,
                     id,
                     packet,
-                )?;
-                self.on_cell_outcome(id, outcome).map(|()| None)
+                );
+                #[cfg(feature = "probe")]
+                crate::probe::cell_judged(&mut self.sh, Direction::FromMaster, &outcome);
+                self.on_cell_outcome(id, outcome?).map(|()| None)
             }
             Route::Own(handle) => {
                 let events = self.own.on_cell(
@@ -132,11 +143,24 @@ impl Transport {
                     &mut self.routes,
                     handle,
                     packet,
-                )?;
-                self.on_own_events(events).map(|()| None)
+                );
+                #[cfg(feature = "probe")]
+                crate::probe::cell_judged(&mut self.sh, Direction::ToMaster, &events);
+                self.on_own_events(events?).map(|()| None)
             }
             Route::Walk(_) => Err(DropReason::UnknownTunnel),
         }
+    }
+
+    /// A hostile relayer of a test alters the cell, or sends a copy of it besides.
+    #[cfg(feature = "probe")]
+    fn misbehave(&mut self, next: LinkHandle, packet: &mut Packet) -> Result<(), DropReason> {
+        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
+        let frame = plaintext_mut(datagram);
+        if cell_passes(&mut self.sh, frame) == Passing::Twice {
+            self.links.send(&mut self.sh, next, frame);
+        }
+        Ok(())
     }
 
     /// Relays that were verified, left, or cannot be used.

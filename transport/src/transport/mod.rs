@@ -365,4 +365,10 @@ impl Transport {
     pub fn set_probe(&mut self, probe: crate::probe::Probe) {
         self.sh.probe = Some(probe);
     }
+
+    /// From now on this relayer misbehaves; for the tests crate.
+    #[cfg(feature = "probe")]
+    pub fn set_misconduct(&mut self, misconduct: crate::misconduct::Misconduct) {
+        self.sh.misconduct = misconduct;
+    }
 }

@@ -1,0 +1,63 @@
+//! For the tests crate only: a relayer that does not play by the rules.
+//!
+//! Compiled with the feature `probe`, which the shipped binary never has.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    ids::RelayId,
+    shared::Shared,
+    walks::Origin,
+    wire::frame::{self, CELL_BODY, FrameBytes},
+};
+
+/// What happens to a cell once the hostile relayer has looked at it, and perhaps altered it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// It goes on, as any other.
+    Once,
+    /// It goes on twice, each copy sealed for the next link by itself.
+    Twice,
+}
+
+/// Sees the body of each cell that this node passes on, its layer off (or on) and not yet sealed for the next link.
+pub type OnCell = Box<dyn FnMut(&mut [u8; CELL_BODY]) -> Passing + Send>;
+
+/// Whether a relay is one of the conspirators.
+pub type Conspirators = Arc<dyn Fn(RelayId) -> bool + Send + Sync>;
+
+/// What a hostile relayer does; by default nothing.
+#[derive(Default)]
+pub struct Misconduct {
+    /// Alters or repeats cells.
+    pub on_cell: Option<OnCell>,
+    /// Whatever its coin shows, it ends the walk.
+    pub always_endpoint: bool,
+    /// The only relays that it passes the walks of others on to.
+    pub conspirators: Option<Conspirators>,
+}
+
+impl fmt::Debug for Misconduct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Misconduct")
+            .field("on_cell", &self.on_cell.is_some())
+            .field("always_endpoint", &self.always_endpoint)
+            .field("conspirators", &self.conspirators.is_some())
+            .finish()
+    }
+}
+
+pub(crate) fn cell_passes(sh: &mut Shared, frame: &mut FrameBytes) -> Passing {
+    match &mut sh.misconduct.on_cell {
+        Some(on_cell) => on_cell(frame::cell_body_mut(frame)),
+        None => Passing::Once,
+    }
+}
+
+/// The list that binds this walk; own walks go anywhere.
+pub(crate) fn conspirators(sh: &Shared, origin: &Origin) -> Option<Conspirators> {
+    match origin {
+        Origin::Own(_) => None,
+        Origin::Forwarded(_) => sh.misconduct.conspirators.clone(),
+    }
+}
