@@ -80,8 +80,8 @@ fn names(directory: &Path) -> BTreeSet<String> {
 }
 
 replays! {
-    bootstrap, cell, contact, control_line, datagram, descriptor, dht, entry, frame, gossip, handshake, magnet, message,
-    mutable, neighbour, network, rpc_answer, rpc_request, saved_relays, transport, walk,
+    bootstrap, cell, contact, control_line, datagram, descriptor, dht, entry, frame, gossip, handshake, hello, magnet, message,
+    mutable, neighbour, network, rpc_answer, rpc_request, saved_relays, spki, transport, walk,
 }
 
 #[test]

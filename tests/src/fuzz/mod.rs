@@ -13,6 +13,7 @@ pub mod entry;
 pub mod frame;
 pub mod gossip;
 pub mod handshake;
+pub mod hello;
 pub mod input;
 pub mod machine;
 pub mod magnet;
@@ -24,6 +25,7 @@ pub mod ops;
 pub mod partner;
 pub mod rpc;
 pub mod saved_relays;
+pub mod spki;
 pub mod transport;
 pub mod walk;
 pub mod world;
@@ -71,6 +73,7 @@ macro_rules! targets {
 targets! {
     "datagram": datagram as body, seeds;
     "handshake": handshake as body, seeds;
+    "hello": hello as body, seeds;
     "descriptor": descriptor as body, seeds;
     "frame": frame as body, seeds;
     "gossip": gossip as body, seeds;
@@ -86,6 +89,7 @@ targets! {
     "bootstrap": bootstrap as body, seeds;
     "control_line": control_line as body, seeds;
     "saved_relays": saved_relays as body, seeds;
+    "spki": spki as body, seeds;
     "transport": transport as body, seeds;
     "neighbour": neighbour as body, seeds;
     "dht": dht as body, seeds;
