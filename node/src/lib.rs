@@ -30,6 +30,7 @@ mod exit;
 pub mod handle;
 mod jobs;
 pub mod key_file;
+pub mod labels;
 mod persona;
 #[cfg(feature = "probe")]
 pub mod probe;

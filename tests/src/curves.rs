@@ -25,10 +25,7 @@ struct Remembering {
     descriptors: Mutex<BTreeMap<RelayId, Arc<Descriptor>>>,
 }
 
-static REMEMBERING: Remembering = Remembering {
-    answers: Mutex::new(BTreeMap::new()),
-    descriptors: Mutex::new(BTreeMap::new()),
-};
+static REMEMBERING: Remembering = Remembering::new();
 
 /// From now on all nodes of this process use it.
 pub fn install() {
@@ -37,6 +34,13 @@ pub fn install() {
 }
 
 impl Remembering {
+    const fn new() -> Self {
+        Self {
+            answers: Mutex::new(BTreeMap::new()),
+            descriptors: Mutex::new(BTreeMap::new()),
+        }
+    }
+
     fn answer(&self, parts: &[&[u8]], real: &dyn Fn() -> bool) -> bool {
         let mut hash = Sha256::new();
         for part in parts {
@@ -126,5 +130,76 @@ impl deut_kademlia::stand_in::Curves for Remembering {
 
     fn usable(&self, key: &[u8; 32], real: &dyn Fn() -> bool) -> bool {
         self.answer(&[b"strong", key], real)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, net::SocketAddr};
+
+    use deut_transport::{ids::NetworkId, keys::RelayKeys, stand_in::Curves as _};
+
+    use super::*;
+
+    fn nobody() -> bool {
+        false
+    }
+
+    #[test]
+    fn a_relays_signature_fails_for_another_key_message_or_signature() {
+        let curves = Remembering::new();
+        let signature = curves.sign(&[1; 32], b"message");
+        assert!(curves.verify(&[1; 32], b"message", &signature, &nobody));
+        assert!(!curves.verify(&[2; 32], b"message", &signature, &nobody));
+        assert!(!curves.verify(&[1; 32], b"massage", &signature, &nobody));
+        assert!(!curves.verify(&[1; 32], b"message!", &signature, &nobody));
+        for bit in 0..512 {
+            let mut other = signature;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!curves.verify(&[1; 32], b"message", &other, &nobody));
+        }
+        // A split elsewhere is another message: key and message are not merely put side by side.
+        assert_ne!(signature, curves.sign(&[1; 32], b"messag"));
+    }
+
+    #[test]
+    fn a_personas_signature_is_really_checked_once_for_each_key_message_and_signature() {
+        let curves = Remembering::new();
+        let asked = Cell::new(0);
+        let (key, message, signature) = ([3; 32], b"contact".to_vec(), [4; 64]);
+        let genuine = |k: &[u8; 32], m: &[u8], s: &[u8; 64]| {
+            let real = || {
+                asked.set(asked.get() + 1);
+                (k, m, s) == (&key, &message[..], &signature)
+            };
+            deut_kademlia::stand_in::Curves::verify(&curves, k, m, s, &real)
+        };
+        for _ in 0..3 {
+            assert!(genuine(&key, &message, &signature));
+            assert!(!genuine(&[5; 32], &message, &signature));
+            assert!(!genuine(&key, b"contacts", &signature));
+            assert!(!genuine(&key, &message, &[6; 64]));
+        }
+        assert_eq!(asked.get(), 4);
+    }
+
+    #[test]
+    fn two_relays_with_one_name_are_not_taken_for_each_other() {
+        let curves = Remembering::new();
+        let signed = |host: u8, epoch: u32| {
+            Descriptor::sign(
+                &RelayKeys::from_seed(&[1; 32]),
+                NetworkId([1, 2, 3, 4]),
+                SocketAddr::from(([198, 51, 100, host], 4_000)),
+                None,
+                epoch,
+                epoch + 60,
+            )
+        };
+        let first = curves.share(signed(1, 30_000_000));
+        assert!(Arc::ptr_eq(&first, &curves.share(signed(1, 30_000_000))));
+        let moved = curves.share(signed(2, 30_000_001));
+        assert_eq!(*moved, signed(2, 30_000_001));
+        assert_eq!(*first, signed(1, 30_000_000), "who holds it keeps it");
     }
 }

@@ -1,12 +1,13 @@
 //! What the documents say is what the code does, as far as a program can compare them.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn document(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../docs")
-        .join(name);
-    fs::read_to_string(path).expect("a document")
+    fs::read_to_string(root().join("docs").join(name)).expect("a document")
 }
 
 /// The labels in the list of section 2.1.
@@ -25,14 +26,92 @@ fn documented(text: &str) -> BTreeSet<String> {
 }
 
 fn coded() -> BTreeSet<String> {
-    let cores = deut_transport::labels::ALL
+    let all = deut_transport::labels::ALL
         .iter()
-        .chain(deut_kademlia::labels::ALL);
-    let mut labels: BTreeSet<String> = cores
-        .map(|label| String::from_utf8(label.to_vec()).expect("ASCII"))
-        .collect();
-    labels.insert(String::from_utf8(deut::rsa_suite::REFUSAL.to_vec()).expect("ASCII"));
-    labels
+        .chain(deut_kademlia::labels::ALL)
+        .chain(deut::labels::ALL);
+    all.map(|label| String::from_utf8(label.to_vec()).expect("ASCII"))
+        .collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All files below a directory whose names end so.
+fn files(directory: &Path, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(files(&path, end));
+        } else if path.to_string_lossy().ends_with(end) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Byte strings in a source, its tests apart, that begin as labels do.
+fn written(source: &str) -> BTreeSet<String> {
+    let shipped = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let strings = shipped.split("b\"deut ").skip(1);
+    strings
+        .filter_map(|rest| rest.split('"').next())
+        .map(|rest| format!("deut {rest}"))
+        .collect()
+}
+
+#[test]
+fn no_source_has_a_label_that_is_in_no_list() {
+    let mut all = BTreeSet::new();
+    for part in ["transport/src", "kademlia/src", "node/src"] {
+        for file in files(&root().join(part), ".rs") {
+            all.extend(written(&fs::read_to_string(file).expect("a source")));
+        }
+    }
+    assert_eq!(all, coded());
+    let stray = "hash.update(b\"deut stray v1\"); // and b\"deutrel1\"";
+    assert_eq!(written(stray), BTreeSet::from(["deut stray v1".to_owned()]));
+}
+
+/// Where the relative links of a page lead, without the part behind `#`.
+fn links(page: &str) -> Vec<String> {
+    let targets = page.split("](").skip(1);
+    targets
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|target| !target.contains("://") && !target.starts_with('#'))
+        .filter_map(|target| target.split('#').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Links of a page in this directory that lead nowhere.
+fn dead(directory: &Path, page: &str) -> Vec<String> {
+    let mut targets = links(page);
+    targets.retain(|target| !directory.join(target).exists());
+    targets
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    pages.extend(files(&root().join("docs"), ".md"));
+    let (mut followed, mut complaints) = (0, Vec::new());
+    for page in pages {
+        let text = fs::read_to_string(&page).expect("a page");
+        let directory = page.parent().expect("it is in one");
+        followed += links(&text).len();
+        let dead = dead(directory, &text);
+        complaints.extend(dead.iter().map(|to| format!("{}: {to}", page.display())));
+    }
+    assert!(followed > 10);
+    assert_eq!(complaints, [""; 0]);
+    // A dead one is seen; anchors and other hosts are not files.
+    let page =
+        "[a](docs/protocol.md#sizes) [b](docs/nowhere.md) [c](https://example.org/x) [d](#e)";
+    assert_eq!(dead(&root(), page), ["docs/nowhere.md"]);
 }
 
 #[test]

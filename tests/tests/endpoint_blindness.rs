@@ -9,7 +9,7 @@ use std::{
 };
 
 use deut::core::{CoreCommand, CoreConfig, CoreEvent};
-use deut_kademlia::{Announced, NodeId, Query, QueryResult};
+use deut_kademlia::{Announced, NodeId, Query, QueryResult, probe::Peers};
 use deut_tests::{
     net::{Net, Sighting},
     observe::{
@@ -90,7 +90,7 @@ fn observe(seed: u64, client: bool) -> Observed {
     net.run(10_000_000);
     let (infohash, value) = (noise::<20>(1), noise::<600>(2).to_vec());
     let persona = net.nodes[5].core.persona_key().expect("a persona");
-    let blinded = key_of(
+    let dht_key = key_of(
         net.ask(
             5,
             Query::Announce {
@@ -154,7 +154,10 @@ fn observe(seed: u64, client: bool) -> Observed {
         ("infohash", infohash.to_vec()),
         ("infohash", noise::<20>(5).to_vec()),
     ];
-    secret.extend([blinded, own].map(|key| ("blinded key", key.0.to_vec())));
+    secret.extend([dht_key, own].map(|key| ("DHT key", key.0.to_vec())));
+    secret.extend(
+        [infohash, noise(5)].map(|hash| ("blinded key", Peers::of(&hash).blinded().to_vec())),
+    );
     secret.extend(
         targets
             .into_iter()
@@ -174,18 +177,15 @@ fn observe(seed: u64, client: bool) -> Observed {
         ("address", put_address(address).to_vec()),
         ("ip", put_address(address)[..16].to_vec()),
     ];
+    let [identity, link, onion] = net.nodes[asker].relay_keys;
+    public.extend([
+        ("identity key", identity.to_vec()),
+        ("link key", link.to_vec()),
+        ("onion key", onion.to_vec()),
+    ]);
     if let Some(bytes) = net.nodes[asker].core.own_descriptor() {
-        let Descriptor {
-            identity,
-            link,
-            onion,
-            ..
-        } = Descriptor::decode(&bytes).expect("its own");
-        public.extend([
-            ("identity key", identity.to_vec()),
-            ("link key", link.to_vec()),
-            ("onion key", onion.to_vec()),
-        ]);
+        let own = Descriptor::decode(&bytes).expect("its own");
+        assert_eq!([own.identity, own.link, own.onion], [identity, link, onion]);
     }
     if let Some(key) = net.nodes[asker].core.persona_key() {
         public.push(("persona key", key.to_vec()));
@@ -324,6 +324,14 @@ fn blind(observed: &mut Observed) {
     let (what, who) = (secrets(observed), identities(observed));
     assert_eq!(search(&observed.pieces, &what, true), [""; 0]);
     assert_eq!(search(&observed.pieces, &who, false), [""; 0]);
+    // Where they are allowed: in what is asked, before the seal. Infohash and announced address never are.
+    let asked: BTreeSet<&str> = observed
+        .copies
+        .values()
+        .flat_map(|copy| what.find(&copy.body))
+        .collect();
+    let names = ["DHT key", "blinded key", "target", "value"];
+    assert_eq!(asked, BTreeSet::from(names));
     // Twin: an endpoint that could read what passes, and one that was told for whom.
     let at = observed
         .pieces
@@ -469,6 +477,11 @@ fn nobody_reads_the_lookups_of_a_client() {
     let mut observed = observe(21, true);
     blind(&mut observed);
     answers_only(&mut observed);
+    // Nothing about a client is public.
+    assert_eq!(
+        search(&observed.pieces, &identities(&observed), true),
+        [""; 0]
+    );
 }
 
 #[test]

@@ -2,10 +2,14 @@
 
 #![expect(clippy::print_stdout, reason = "figures for whoever reads along")]
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use deut::core::{CoreConfig, CoreEvent};
-use deut_kademlia::{Announced, Query, QueryResult};
+use deut_kademlia::{Announced, Query, QueryResult, probe::Peers};
 use deut_tests::{
     net::{Net, Sighting},
     observe::{
@@ -97,7 +101,7 @@ fn observe(seed: u64) -> Observed {
             },
         )
         .result;
-    let (QueryResult::Stored { key: blinded, .. }, QueryResult::Stored { key, .. }) =
+    let (QueryResult::Stored { key: dht_key, .. }, QueryResult::Stored { key, .. }) =
         (announced, put)
     else {
         panic!("not stored")
@@ -129,7 +133,11 @@ fn observe(seed: u64) -> Observed {
         ("infohash".to_owned(), infohash.to_vec()),
         ("value".to_owned(), value),
     ];
-    secrets.push(("blinded key".into(), blinded.0.to_vec()));
+    secrets.push((
+        "blinded key".into(),
+        Peers::of(&infohash).blinded().to_vec(),
+    ));
+    secrets.push(("DHT key".into(), dht_key.0.to_vec()));
     secrets.push(("key of the value".into(), key.0.to_vec()));
     secrets.extend(
         personas
@@ -205,6 +213,21 @@ fn sizes(observed: &mut Observed) {
 fn secrets(observed: &mut Observed) {
     let hidden = wire::secrets(&observed.transcript, &observed.needles());
     assert!(hidden.none(), "{hidden:?}");
+    // Where they are allowed: in what storing nodes are asked, before the seal. The infohash never is.
+    let needles = observed.needles();
+    let asked: BTreeSet<&str> = observed
+        .copies
+        .values()
+        .flat_map(|copy| needles.find(&copy.body))
+        .collect();
+    let names = [
+        "DHT key",
+        "blinded key",
+        "key of the value",
+        "persona key",
+        "value",
+    ];
+    assert_eq!(asked, BTreeSet::from(names));
     // Where it is allowed: a WhoAreYou answer tells the identity key, in clear and nowhere else.
     let relay = observed.relays.values().next().expect("relays");
     let public = Needles::new().any_run("identity", &relay.identity);
@@ -218,16 +241,18 @@ fn secrets(observed: &mut Observed) {
     };
     assert!(!wire::secrets(&of_kind(6), &public).none());
     assert!(wire::secrets(&of_kind(4), &public).none());
-    // Twin: a relayer that passes a request on in clear.
+    // Twins: a relayer that passes something on in clear.
     let at = some(&observed.transcript, |seen| is_kind(seen, 4));
     let honest = observed.transcript[at].clone();
-    observed.transcript[at].bytes[300..320].copy_from_slice(&observed.infohash);
-    let found = wire::secrets(&observed.transcript, &observed.needles());
-    assert!(
-        found.0.iter().any(|text| text.starts_with("infohash")),
-        "{found:?}"
-    );
-    observed.transcript[at] = honest;
+    for (name, secret) in &observed.secrets {
+        let mut leaked = honest.clone();
+        leaked.bytes[300..300 + secret.len()].copy_from_slice(secret);
+        let found = wire::secrets(&[leaked], &needles);
+        assert!(
+            found.0.iter().any(|text| text.starts_with(name)),
+            "{name}: {found:?}"
+        );
+    }
     // Twin: an endpoint that tells where it asks why it asks.
     let at = some(&observed.transcript, is_hello);
     let honest = observed.transcript[at].clone();

@@ -1,7 +1,7 @@
 //! RSA keys: another for every tunnel and at every start; and the real suite beside the stand-in.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -10,7 +10,7 @@ use deut_kademlia::{Query, QueryResult};
 use deut_tests::{net::Net, stand_in::StandIn};
 use deut_transport::{
     probe::{Direction, Seen},
-    rsa::{RsaSuite, SPKI_LEN},
+    rsa::{BadRsaKey, OAEP_LEN, RsaKeyPair, RsaSuite, SPKI_LEN},
 };
 
 /// Type and length come first in what an endpoint reads, then the number of the request.
@@ -67,6 +67,108 @@ fn no_two_tunnels_and_no_two_starts_share_a_key() {
     // The same start again gives the same keys: the count above would see a key that comes twice.
     let (again, _) = masters_keys(1, Arc::new(StandIn));
     assert!(again.iter().all(|key| all.contains(key)));
+    // Twin: tunnels that share a key.
+    let stuck = Written {
+        stuck: true,
+        ..Written::default()
+    };
+    let (keys, _) = masters_keys(1, Arc::new(stuck));
+    assert!(keys.iter().collect::<BTreeSet<_>>().len() < keys.len());
+}
+
+/// The stand-in, taking down which ciphertext was made for which key.
+#[derive(Default)]
+struct Written {
+    /// Fault: every key is the same one.
+    stuck: bool,
+    sealed: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl RsaSuite for Written {
+    fn generate(&self, seed: [u8; 32]) -> RsaKeyPair {
+        StandIn.generate(if self.stuck { [7; 32] } else { seed })
+    }
+
+    fn seal(
+        &self,
+        public: &[u8; SPKI_LEN],
+        message: &[u8; 32],
+        seed: [u8; 32],
+    ) -> Result<[u8; OAEP_LEN], BadRsaKey> {
+        let sealed = StandIn.seal(public, message, seed)?;
+        let mut written = self.sealed.lock().expect("one thread");
+        written.insert(sealed.to_vec(), public.to_vec());
+        Ok(sealed)
+    }
+}
+
+/// From now on, the keys of this node as an endpoint: those for which the ciphertexts were made that it is given.
+fn endpoint_keys(
+    net: &mut Net,
+    node: usize,
+    suite: &Arc<Written>,
+) -> Arc<Mutex<BTreeSet<Vec<u8>>>> {
+    let keys = Arc::new(Mutex::new(BTreeSet::new()));
+    let (seen, suite) = (Arc::clone(&keys), Arc::clone(suite));
+    net.nodes[node].core.set_probe(Box::new(move |what| {
+        if let Seen::Cell(Direction::FromMaster, cell) = what
+            && cell.first() == Some(&EXCHANGE)
+        {
+            let ciphertext = &cell[SPKI_AT + SPKI_LEN..SPKI_AT + SPKI_LEN + OAEP_LEN];
+            let key = suite.sealed.lock().expect("one thread")[ciphertext].clone();
+            seen.lock().expect("one thread").insert(key);
+        }
+    }));
+    keys
+}
+
+/// The endpoint keys of one node in three lives with one identity, and those of two others.
+fn three_lives(stuck: bool) -> (Vec<BTreeSet<Vec<u8>>>, Vec<BTreeSet<Vec<u8>>>) {
+    const NODE: usize = 4;
+    let suite = Arc::new(Written {
+        stuck,
+        ..Written::default()
+    });
+    let mut net = Net::of_relays(9, suite.clone(), 8, |_| {});
+    let others = [5, 6].map(|other| endpoint_keys(&mut net, other, &suite));
+    let mut lives = Vec::new();
+    for life in 0..3 {
+        if life > 0 {
+            net.kill(NODE);
+            net.run(1_000_000);
+            net.restart(NODE);
+        }
+        let keys = endpoint_keys(&mut net, NODE, &suite);
+        // At the latest when the tunnels of today end.
+        let heard = net.run_until(900_000_000, |_| {
+            !keys.lock().expect("one thread").is_empty()
+        });
+        assert!(heard, "nobody builds a tunnel to it in life {life}");
+        net.run(10_000_000);
+        lives.push(keys.lock().expect("one thread").clone());
+    }
+    let others = others.map(|keys| keys.lock().expect("one thread").clone());
+    (lives, others.to_vec())
+}
+
+/// One key in each life, and no key twice.
+fn one_key_for_each_life(lives: &[BTreeSet<Vec<u8>>], others: &[BTreeSet<Vec<u8>>]) -> bool {
+    let all: BTreeSet<_> = lives.iter().chain(others).flatten().collect();
+    let each = lives.iter().chain(others).all(|keys| keys.len() == 1);
+    each && all.len() == lives.len() + others.len()
+}
+
+#[test]
+fn an_endpoint_has_one_key_in_each_life_and_another_after_every_start() {
+    let (lives, others) = three_lives(false);
+    assert!(one_key_for_each_life(&lives, &others));
+    // Twins: keys that do not depend on what was drawn for them; a node that keeps its key over a restart.
+    let (stuck, all) = three_lives(true);
+    assert!(!one_key_for_each_life(&stuck, &all));
+    assert!(!one_key_for_each_life(
+        &[lives[0].clone(), lives[0].clone()],
+        &others
+    ));
 }
 
 #[test]

@@ -63,6 +63,15 @@ pub enum Seen {
         enc: [u8; 32],
         /// The tunnel that carries the request, and the one that its answer is awaited through.
         tunnels: (TunnelHandle, TunnelHandle),
+        /// What is asked, before the seal.
+        body: Vec<u8>,
+    },
+    /// A copy of an answer of this node's persona was sealed: what only it and the asker know.
+    ResponseSealed {
+        /// The reply address that the request named.
+        to: SocketAddr,
+        /// What is answered, before the seal.
+        body: Vec<u8>,
     },
 }
 
@@ -109,6 +118,7 @@ pub(crate) fn request_sealed(
     to: SocketAddr,
     sealed: &SealedRequest,
     tunnels: (TunnelHandle, TunnelHandle),
+    body: &[u8],
 ) {
     if let Some(probe) = &mut sh.probe {
         let enc = *crate::wire::bytes::part::<8, 32, _>(&sealed.datagram);
@@ -119,7 +129,15 @@ pub(crate) fn request_sealed(
             message_id,
             enc,
             tunnels,
+            body: body.to_vec(),
         });
+    }
+}
+
+pub(crate) fn response_sealed(sh: &mut Shared, to: SocketAddr, body: &[u8]) {
+    if let Some(probe) = &mut sh.probe {
+        let body = body.to_vec();
+        probe(Seen::ResponseSealed { to, body });
     }
 }
 

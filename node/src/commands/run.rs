@@ -2,7 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use deut::{BootstrapTrouble, Node, NodeConfig, PortRange, Profile, handle::ReadinessStatus};
+use deut::{
+    BootstrapTrouble, Node, NodeConfig, PortRange, Profile, handle::ReadinessStatus, labels,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -120,7 +122,7 @@ fn config(arguments: &cli::Run) -> Result<NodeConfig, Failure> {
 /// 32 bytes from a number, different for each purpose.
 pub(crate) fn seed_of(purpose: &str, number: u64) -> [u8; 32] {
     Sha256::new()
-        .chain_update(b"deut seed ")
+        .chain_update(labels::SEED)
         .chain_update(purpose)
         .chain_update(number.to_be_bytes())
         .finalize()

@@ -52,6 +52,13 @@ pub fn config() -> Config {
 
 /// Panics if a size is beyond what the settings allow.
 pub fn check_caps(audit: &Audit, config: &Config) {
+    let over = over_caps(audit, config);
+    assert!(over.is_empty(), "{over:?}");
+}
+
+/// Which sizes are beyond what the settings allow.
+#[must_use]
+pub fn over_caps(audit: &Audit, config: &Config) -> Vec<String> {
     let lookups = (config.max_queries + config.max_republishing) * (1 + config.max_resolved);
     let rpcs = config.max_rpcs as usize;
     let sizes = [
@@ -87,9 +94,9 @@ pub fn check_caps(audit: &Audit, config: &Config) {
         ),
         ("published", audit.published, config.max_published),
     ];
-    for (what, now, cap) in sizes {
-        assert!(now <= cap, "{what}: {now} of {cap}");
-    }
+    let over = sizes.into_iter().filter(|(_, now, cap)| now > cap);
+    over.map(|(what, now, cap)| format!("{what}: {now} of {cap}"))
+        .collect()
 }
 
 /// A deed per byte: the low half says what, the high half how.

@@ -43,6 +43,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub const START_UNIX: u64 = 1_800_000_000;
 /// The relay port of every virtual node; its endpoint ports follow.
 pub const RELAY_PORT: u16 = 4_000;
+/// Of every virtual relay, right after its relay port.
+pub const ENDPOINT_PORTS: u16 = 1_024;
 
 /// A datagram as somebody on the wire sees it.
 #[derive(Clone, Debug)]
@@ -188,7 +190,7 @@ impl Net {
             address,
             endpoint_ports: Some(PortRange {
                 first: RELAY_PORT + 1,
-                last: RELAY_PORT + 1_024,
+                last: RELAY_PORT + ENDPOINT_PORTS,
             }),
         };
         self.add(role, address, true, tune)

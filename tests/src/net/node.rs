@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use deut::core::{Core, CoreConfig, CoreEvent};
@@ -79,6 +79,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its address as others see it.
+    #[must_use]
+    pub fn outer_ip(&self) -> IpAddr {
+        self.nat.as_ref().map_or(self.address.ip(), |nat| nat.outer)
+    }
+
     /// Counts what matters for reports.
     pub(super) fn count(&mut self, event: &CoreEvent) {
         if let CoreEvent::Tunnel { change, .. } = event {

@@ -62,6 +62,8 @@ pub struct SealedCopy {
     pub enc: [u8; 32],
     /// Its send tunnel and its reply tunnel.
     pub tunnels: (TunnelHandle, TunnelHandle),
+    /// What was asked.
+    pub body: Vec<u8>,
 }
 
 /// All request copies of all nodes, by message ID.
@@ -76,6 +78,7 @@ pub fn copies(told: &[Told]) -> BTreeMap<[u8; 16], SealedCopy> {
                 message_id,
                 enc,
                 tunnels,
+                body,
             } = seen
             {
                 let copy = SealedCopy {
@@ -84,6 +87,7 @@ pub fn copies(told: &[Told]) -> BTreeMap<[u8; 16], SealedCopy> {
                     to: *to,
                     enc: *enc,
                     tunnels: *tunnels,
+                    body: body.clone(),
                 };
                 copies.insert(*message_id, copy);
             }

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod laboratory;
+pub mod machine;
 pub mod needles;
 pub mod stats;
 pub mod wire;

@@ -197,7 +197,7 @@ impl Calls {
             return;
         };
         #[cfg(feature = "probe")]
-        crate::probe::request_sealed(sh, &header, address, &sealed, (send, reply));
+        crate::probe::request_sealed(sh, &header, address, &sealed, (send, reply), &call.body);
         let cell = Cell::Send {
             to: address,
             datagram: sealed.datagram,

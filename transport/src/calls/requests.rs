@@ -192,6 +192,8 @@ fn answer(
         .responder
         .seal(copy.gate, body, &mut sh.secrets)
         .map_err(|_| DropReason::Malformed)?;
+    #[cfg(feature = "probe")]
+    crate::probe::response_sealed(sh, copy.to, body);
     own.send(
         sh,
         links,

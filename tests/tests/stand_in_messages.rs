@@ -1,0 +1,49 @@
+//! Messages with the simulator's stand-in for curves: cheap, and as particular as real ones. A file of its own because what
+//! is installed stays for the whole process.
+
+use deut_tests::curves::install;
+use deut_transport::{
+    api::Service,
+    crypto::message::{open_request, seal_request},
+    ids::{Gate, PersonaKey},
+    keys::PersonaSecret,
+    wire::message::RequestHeader,
+};
+use rand::{SeedableRng, rngs::StdRng};
+
+#[test]
+fn a_message_to_one_persona_does_not_open_for_another() {
+    install();
+    let (one, other) = (
+        PersonaSecret::from_seed([1; 32]),
+        PersonaSecret::from_seed([2; 32]),
+    );
+    let header = RequestHeader {
+        request_id: [7; 16],
+        reply: "198.51.100.7:5003".parse().expect("an address"),
+        reply_gate: Gate([3; 8]),
+        service: Service::KADEMLIA,
+    };
+    let mut rng = StdRng::seed_from_u64(5);
+    let sealed = seal_request(&one.public(), Gate([9; 8]), &header, b"body", &mut rng);
+    let sealed = sealed.expect("it fits");
+    let opened = open_request(&one, &sealed.datagram).expect("sealed to it");
+    assert_eq!((&opened.header, &opened.body[..]), (&header, &b"body"[..]));
+    assert!(open_request(&other, &sealed.datagram).is_err());
+    for at in [0, 8, 39, 40, 600, 1_119] {
+        let mut altered = sealed.datagram.clone();
+        altered[at] ^= 1;
+        assert!(open_request(&one, &altered).is_err(), "byte {at}");
+    }
+    let copy = seal_request(&one.public(), Gate([9; 8]), &header, b"body", &mut rng);
+    let copy = copy.expect("it fits");
+    let answer = opened.responder.seal(Gate([3; 8]), b"answer", &mut rng);
+    let answer = answer.expect("it fits");
+    assert_eq!(sealed.pending.open(&answer).as_deref(), Ok(&b"answer"[..]));
+    assert!(copy.pending.open(&answer).is_err());
+    // Control: it is the stand-in that was at work. The real one refuses this key.
+    let mut weak = [0; 32];
+    weak[0] = 1;
+    let sealed = seal_request(&PersonaKey(weak), Gate([9; 8]), &header, b"", &mut rng);
+    assert!(sealed.is_ok());
+}
