@@ -19,6 +19,12 @@ use proptest::prelude::*;
 #[path = "machine_mutable_tests.rs"]
 mod mutable;
 
+#[path = "machine_search_tests.rs"]
+mod search;
+
+#[path = "machine_upkeep_tests.rs"]
+mod upkeep;
+
 struct Sent {
     ticket: RpcTicket,
     group: Group,

@@ -373,3 +373,40 @@ impl PersonaPlane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::OnBehalf,
+        testing::{NOW, secret},
+        tickets::Tickets,
+    };
+    use rand::SeedableRng;
+    use std::collections::BTreeSet;
+
+    fn plane() -> PersonaPlane {
+        let random = |seed: u8| StdRng::from_seed([seed; 32]);
+        let tickets = Tickets::new(OnBehalf::Persona);
+        let config = crate::config::Config::test();
+        PersonaPlane::new(secret(0), &config, random(1), random(2), tickets, &NOW)
+    }
+
+    #[test]
+    fn an_id_of_a_bucket_shares_as_many_bits_as_the_bucket_says_and_is_random_beyond() {
+        let mut plane = plane();
+        let own = plane.own.id();
+        for index in 0..NodeId::BITS {
+            let ids: Vec<NodeId> = (0..64).map(|_| plane.id_in_bucket(index)).collect();
+            for id in &ids {
+                assert_eq!(own.distance(id).shared_bits(), index);
+            }
+            // The bits after the first one that differs take both values.
+            for bit in index + 1..NodeId::BITS {
+                let set = |id: &NodeId| id.0[bit as usize / 8] & 0x80 >> (bit % 8) != 0;
+                let values: BTreeSet<bool> = ids.iter().map(set).collect();
+                assert_eq!(values.len(), 2, "bit {bit} of bucket {index}");
+            }
+        }
+    }
+}

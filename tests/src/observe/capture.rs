@@ -54,10 +54,14 @@ pub fn probe_all(net: &mut Net) -> Vec<Told> {
 pub struct SealedCopy {
     /// Who sent it.
     pub node: usize,
+    /// In the order of its sender's sealing.
+    pub number: usize,
     /// Request id, reply address and gate, service.
     pub header: RequestHeader,
     /// The endpoint address that was asked.
     pub to: SocketAddr,
+    /// What its answer carries.
+    pub message_id: [u8; 16],
     /// What names the copy on the wire.
     pub enc: [u8; 32],
     /// Its send tunnel and its reply tunnel.
@@ -71,7 +75,7 @@ pub struct SealedCopy {
 pub fn copies(told: &[Told]) -> BTreeMap<[u8; 16], SealedCopy> {
     let mut copies = BTreeMap::new();
     for (node, told) in told.iter().enumerate() {
-        for seen in told.lock().expect("one thread").iter() {
+        for (number, seen) in told.lock().expect("one thread").iter().enumerate() {
             if let Seen::RequestSealed {
                 header,
                 to,
@@ -83,8 +87,10 @@ pub fn copies(told: &[Told]) -> BTreeMap<[u8; 16], SealedCopy> {
             {
                 let copy = SealedCopy {
                     node,
+                    number,
                     header: header.clone(),
                     to: *to,
+                    message_id: *message_id,
                     enc: *enc,
                     tunnels: *tunnels,
                     body: body.clone(),

@@ -18,9 +18,9 @@ use deut_transport::{
         tunnel::TunnelCipher,
         walk::{EndpointAnswer, Hop, MasterWalk},
     },
-    ids::TunnelId,
+    ids::{Gate, RelayId, TunnelId},
     keys::RelayKeys,
-    packet::{Packet, RELAY_DATAGRAM},
+    packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
     policy::Policy,
     rsa::{RsaKeyPair, RsaSuite},
     wire::{
@@ -64,6 +64,20 @@ struct Served {
     hop: Hop,
     layers: LayerKeys,
     cipher: TunnelCipher,
+    /// As the master set them.
+    gates: [Option<Gate>; 2],
+}
+
+/// A message that the victim gave to an endpoint to send.
+pub struct SentMessage {
+    /// When, µs.
+    pub at: u64,
+    /// Names the tunnel that it came through.
+    pub through: (RelayId, u32),
+    /// Whereto.
+    pub to: SocketAddr,
+    /// What.
+    pub datagram: Box<[u8; MESSAGE_DATAGRAM]>,
 }
 
 /// A relay that the tests play.
@@ -78,6 +92,7 @@ pub struct FakeRelay {
     pub gossip: VecDeque<Vec<[u8; Descriptor::LEN]>>,
     /// What it does wrong.
     pub fault: Fault,
+    sent: Vec<(u32, SocketAddr, Box<[u8; MESSAGE_DATAGRAM]>)>,
     rng: StdRng,
     rsa: RsaKeyPair,
     session: Option<Session>,
@@ -99,6 +114,7 @@ impl FakeRelay {
             shown,
             gossip: VecDeque::new(),
             fault: Fault::None,
+            sent: Vec::new(),
             rng,
             rsa,
             session: None,
@@ -243,6 +259,7 @@ impl FakeRelay {
                 layers,
                 cipher,
                 hop,
+                gates: [None; 2],
             },
         );
         frame::encode_control(
@@ -296,7 +313,15 @@ impl FakeRelay {
                     confirmation,
                 }
             }
-            Cell::SetGate { number, .. } => Cell::GateSet { number },
+            Cell::SetGate { number, slot, gate } => {
+                *served.gates.get_mut(usize::from(slot))? =
+                    Some(gate).filter(|gate| gate.0 != [0; 8]);
+                Cell::GateSet { number }
+            }
+            Cell::Send { to, datagram } => {
+                self.sent.push((id.0, to, datagram));
+                return None;
+            }
             Cell::Seeds { number } => Cell::SeedsAnswer {
                 number,
                 contacts: Vec::new(),
@@ -304,12 +329,30 @@ impl FakeRelay {
             Cell::Echo { number, data } => Cell::Echoed { number, data },
             _ => return None,
         };
+        Some(served.cell(&answer))
+    }
+
+    /// Takes in what came for one of its tunnels' gates.
+    fn deliver(&mut self, datagram: &[u8; MESSAGE_DATAGRAM]) -> Option<Vec<u8>> {
+        let gate = datagram.first_chunk().copied().map(Gate);
+        let mut served = self.served.values_mut();
+        let served = served.find(|served| gate.is_some() && served.gates.contains(&gate))?;
+        let frame = served.cell(&Cell::Deliver {
+            datagram: Box::new(*datagram),
+        });
+        Some(self.seal(&frame))
+    }
+}
+
+impl Served {
+    /// A cell for the master.
+    fn cell(&mut self, cell: &Cell) -> FrameBytes {
         let mut frame = [0; 1_200];
         let body = frame::cell_body_mut(&mut frame);
-        let mut nonce = served.cipher.seal(&answer, body);
-        served.layers.back(&mut nonce, body);
-        frame::set_cell_header(&mut frame, served.id_back, nonce);
-        Some(frame)
+        let mut nonce = self.cipher.seal(cell, body);
+        self.layers.back(&mut nonce, body);
+        frame::set_cell_header(&mut frame, self.id_back, nonce);
+        frame
     }
 }
 
@@ -353,18 +396,30 @@ pub struct Laboratory {
     now: u64,
     start: u64,
     arriving: VecDeque<(SocketAddr, Vec<u8>)>,
+    sent: Vec<SentMessage>,
 }
 
 impl Laboratory {
     /// A client with these rules, its clock off by so many minutes, that joins through the first of the fakes.
     #[must_use]
     pub fn open(policy: Policy, minutes_off: i64, fakes: Vec<FakeRelay>) -> Self {
+        Self::with_tunnels(policy, minutes_off, fakes, 1)
+    }
+
+    /// The same with so many tunnels, all of one hop.
+    #[must_use]
+    pub fn with_tunnels(
+        policy: Policy,
+        minutes_off: i64,
+        fakes: Vec<FakeRelay>,
+        tunnels: usize,
+    ) -> Self {
         let mut config = Config::new(policy, Role::Client);
         (
             config.lookup_tunnels,
             config.ready_at,
             config.persona_tunnels,
-        ) = (1, 1, 0);
+        ) = (tunnels, 1, 0);
         let start = START_UNIX.saturating_add_signed(minutes_off * 60);
         let now = Now {
             mono: Mono(0),
@@ -385,6 +440,7 @@ impl Laboratory {
             now: 0,
             start,
             arriving: VecDeque::new(),
+            sent: Vec::new(),
         };
         let peer = BootstrapPeer {
             address: this.fakes[0].address,
@@ -401,6 +457,12 @@ impl Laboratory {
         }
     }
 
+    /// µs since it opened.
+    #[must_use]
+    pub const fn now_us(&self) -> u64 {
+        self.now
+    }
+
     /// Gives the victim an input.
     pub fn input(&mut self, input: Input) {
         let now = self.now();
@@ -410,6 +472,17 @@ impl Laboratory {
     /// A datagram for the victim.
     pub fn inject(&mut self, from: SocketAddr, bytes: Vec<u8>) {
         self.arriving.push_back((from, bytes));
+    }
+
+    /// A message arrives where the victim's tunnels end; whether one of them has its gate.
+    pub fn deliver(&mut self, datagram: &[u8; MESSAGE_DATAGRAM]) -> bool {
+        for fake in &mut self.fakes {
+            if let Some(bytes) = fake.deliver(datagram) {
+                self.arriving.push_back((fake.address, bytes));
+                return true;
+            }
+        }
+        false
     }
 
     /// An initiation of one fake under its own key that shows `shown` as its descriptor.
@@ -447,7 +520,7 @@ impl Laboratory {
             }
             match self.victim.poll_output(self.now()) {
                 Output::Transmit { to, mut packet, .. } => {
-                    self.deliver(to, packet.as_relay_mut().expect("the length"))
+                    self.transmit(to, packet.as_relay_mut().expect("the length"))
                 }
                 Output::Job { ticket, work, .. } => self.input(Input::JobDone {
                     ticket,
@@ -471,7 +544,7 @@ impl Laboratory {
         }
     }
 
-    fn deliver(&mut self, to: SocketAddr, datagram: &mut Datagram) {
+    fn transmit(&mut self, to: SocketAddr, datagram: &mut Datagram) {
         let address = self.address;
         self.unanswered += u64::from(self.fakes.iter().all(|fake| fake.address != to));
         for fake in self.fakes.iter_mut().filter(|fake| fake.address == to) {
@@ -480,7 +553,20 @@ impl Laboratory {
                     .into_iter()
                     .map(|bytes| (to, bytes)),
             );
+            let (at, relay) = (self.now, fake.keys.id());
+            self.sent
+                .extend(fake.sent.drain(..).map(|(id, to, datagram)| SentMessage {
+                    at,
+                    through: (relay, id),
+                    to,
+                    datagram,
+                }));
         }
+    }
+
+    /// The messages that the victim sent since the last call.
+    pub fn take_sent(&mut self) -> Vec<SentMessage> {
+        std::mem::take(&mut self.sent)
     }
 
     /// Tunnels that came up.
