@@ -26,7 +26,7 @@ pub enum Kind {
     MadeUp,
     /// Its persona answers searches with contacts of nodes that are gone.
     Stale,
-    /// Its persona answers searches for values with others.
+    /// Its persona answers searches for values with others, and for mutable records with versions that nobody signed.
     WrongValues,
     /// Its persona answers searches for peers with forged entries.
     ForgedPeers,
@@ -56,6 +56,7 @@ const STORE: u8 = 0x04;
 const NODES: u8 = 0x82;
 const VALUE: u8 = 0x83;
 const PEERS: u8 = 0x84;
+const MUTABLE: u8 = 0x86;
 const STORED: [u8; 2] = [0x85, 0];
 const PEER_ENTRY: usize = 137;
 /// Made-up personas per conspiracy: enough to be closer to any point than honest ones in networks of a thousand.
@@ -106,7 +107,7 @@ impl Conspiracy {
     pub fn refresh(&self, net: &Net, hostile: &[usize], kind: Kind) {
         let now = net.now();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let contact = |node: &usize| net.nodes[*node].core.persona_contact(now);
+        let contact = |node: &usize| net.nodes[*node].core.persona_contact(net.now_at(*node));
         shared.sybils = hostile
             .iter()
             .filter(|node| net.nodes[**node].alive)
@@ -164,6 +165,15 @@ fn lie(kind: Kind, shared: &Mutex<Shared>, body: &[u8], rng: &mut StdRng) -> Opt
             wrong.extend_from_slice(&token(rng));
             wrong.extend_from_slice(&300u16.to_be_bytes());
             wrong.extend((0..300).map(|_| rng.random::<u8>()));
+            answer(wrong)
+        }
+        (Kind::WrongValues, FIND_VALUE) if body.get(1) == Some(&3) => {
+            let mut wrong = vec![MUTABLE];
+            wrong.extend_from_slice(&token(rng));
+            wrong.extend_from_slice(&1_000i64.to_be_bytes());
+            wrong.extend((0..64).map(|_| rng.random::<u8>()));
+            wrong.extend_from_slice(&[0, 5]);
+            wrong.extend_from_slice(b"3:lie");
             answer(wrong)
         }
         (Kind::ForgedPeers, FIND_VALUE) if body.get(1) == Some(&2) => {
