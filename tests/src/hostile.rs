@@ -38,7 +38,7 @@ pub enum Kind {
     /// Its persona answers searches with contacts of nodes that were there and are gone (while nobody has left: with
     /// made-up ones that expired), and says that it stored what it did not.
     Stale,
-    /// Its persona answers searches for values with others.
+    /// Its persona answers searches for values with others, and for mutable records with versions that nobody signed.
     WrongValues,
     /// Its persona answers searches for peers with forged entries.
     ForgedPeers,
@@ -104,7 +104,7 @@ impl Conspiracy {
     pub fn refresh(&self, net: &Net, hostile: &[usize], kind: Kind) {
         let now = net.now();
         let mut shared = self.lock();
-        let contact = |node: &usize| net.nodes[*node].core.persona_contact(now);
+        let contact = |node: &usize| net.nodes[*node].core.persona_contact(net.now_at(*node));
         shared.sybils = hostile
             .iter()
             .filter(|node| net.nodes[**node].alive)

@@ -7,7 +7,7 @@ use std::{io::Write, process::ExitCode};
 use clap::{Parser, ValueEnum};
 use deut_tests::{
     hostile::Kind,
-    sim::{Change, Crypto, Report, Settings, Simulation},
+    sim::{Change, Crypto, Report, Settings, Simulation, Window},
 };
 
 /// Simulates a network of deut nodes: the very cores that the daemon runs, in virtual time. Same options, same history.
@@ -35,12 +35,22 @@ struct Options {
     /// Bytes per second that one node can send (0: any number).
     #[arg(long, default_value_t = 0)]
     rate: u64,
-    /// Median session of a node (such as 60m; 0: nobody leaves). Whoever leaves is replaced by a newcomer.
+    /// Median session of a node (such as 60m; 0: nobody leaves). Whoever leaves is replaced by a newcomer of its sort.
     #[arg(long, default_value = "0", value_parser = duration)]
     churn: u64,
     /// Part of the contacts that is dead, percent, roughly: nodes crash and are replaced at the rate that gives it.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50))]
     dead: u32,
+    /// Of those that leave by --churn or --dead, so many percent are not replaced but come back after 20 s to five minutes,
+    /// with what they had on disk.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    restart: u32,
+    /// Nodes that stand still at any time, percent: their operating system stops them, each time for 5 to 30 s.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=50))]
+    pause: u32,
+    /// Wall clocks are off by up to so many seconds, each node's by another number.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    skew: u32,
     /// Clients behind address translators, percent of the nodes; half of the translators are symmetric.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=500))]
     nat: u32,
@@ -60,13 +70,13 @@ struct Options {
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// So many runs, with the seeds that follow.
+    /// So many runs, with the seeds that follow. The report adds them up, and says which figures are of the first one only.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
     runs: u64,
     /// Virtual time (such as 600s, 30m, 6h).
     #[arg(long, default_value = "10m", value_parser = duration)]
     duration: u64,
-    /// Values published.
+    /// Things published: of five three values, an announcement of a peer and a mutable record.
     #[arg(long, default_value_t = 100)]
     values: usize,
     /// Lookups per second in the whole network.
@@ -81,12 +91,17 @@ struct Options {
     /// Seconds in which all nodes join.
     #[arg(long)]
     join: Option<u64>,
-    /// At this time so many percent of the nodes crash at one instant (such as 10m:33).
+    /// At this time so many percent of the nodes crash at one instant (such as 10m:33). Counting starts anew then, and each
+    /// minute that follows is told on the standard error.
     #[arg(long, value_parser = instant)]
     crash: Option<(u64, u64)>,
-    /// From this time on half of the nodes do not hear the others, for so many seconds (such as 10m:300).
+    /// From this time on half of the nodes do not hear the others, for so many seconds (such as 10m:300). Counting starts
+    /// anew at the beginning and at the end.
     #[arg(long, value_parser = instant)]
     cut: Option<(u64, u64)>,
+    /// Counting starts anew at this time (such as 20m): what came before is in no figure for lookups.
+    #[arg(long, value_parser = duration)]
+    count_from: Option<u64>,
     /// All cryptography real (RSA keys from a pool made before).
     #[arg(long)]
     real: bool,
@@ -122,7 +137,7 @@ enum Behaviour {
     MadeUp,
     /// Personas answer with contacts of nodes that are gone (see --churn; else with expired ones), and store nothing.
     Stale,
-    /// Personas answer with wrong values.
+    /// Personas answer with wrong values, and with versions of mutable records that nobody signed.
     WrongValues,
     /// Personas answer with forged peer entries.
     ForgedPeers,
@@ -187,6 +202,35 @@ fn instant(text: &str) -> Result<(u64, u64), String> {
     ))
 }
 
+/// Figures up to now are told so often, and those of the last stretch, seconds.
+const STEP_S: u64 = 30;
+const WINDOW_S: u64 = 60;
+
+/// What happens at one instant.
+enum Moment {
+    Crash(u32),
+    Cut(bool),
+    Count,
+}
+
+impl Moment {
+    fn happens(self, simulation: &mut Simulation) {
+        let now = simulation.seconds();
+        match self {
+            Self::Crash(percent) => {
+                let count = simulation.crash(percent);
+                eprintln!("{now} s: {count} nodes crashed");
+            }
+            Self::Cut(on) => {
+                simulation.cut(on);
+                eprintln!("{now} s: {}", if on { "cut in two" } else { "whole again" });
+            }
+            Self::Count => eprintln!("{now} s: counting starts anew"),
+        }
+        simulation.count_from_here();
+    }
+}
+
 impl Options {
     fn settings(&self, seed: u64) -> Settings {
         let per_mille = |percent: f64| (percent * 10.0).round() as u32;
@@ -204,6 +248,9 @@ impl Options {
             rate: self.rate,
             session_s: self.churn,
             dead_percent: self.dead,
+            restart_percent: self.restart,
+            pause_percent: self.pause,
+            skew_s: self.skew,
             hostile_percent: self.hostile,
             hostile: self.behaviour.into(),
             values: self.values,
@@ -222,28 +269,41 @@ impl Options {
         }
     }
 
+    /// What happens at which second, in order.
+    fn moments(&self) -> Vec<(u64, Moment)> {
+        let mut moments = Vec::new();
+        if let Some((at, percent)) = self.crash {
+            let percent = u32::try_from(percent).unwrap_or(100).min(100);
+            moments.push((at, Moment::Crash(percent)));
+        }
+        if let Some((at, seconds)) = self.cut {
+            moments.push((at, Moment::Cut(true)));
+            moments.push((at.saturating_add(seconds), Moment::Cut(false)));
+        }
+        if let Some(at) = self.count_from {
+            moments.push((at, Moment::Count));
+        }
+        moments.sort_by_key(|(at, _)| *at);
+        moments
+    }
+
     fn run(&self, seed: u64) -> Report {
-        let settings = self.settings(seed);
-        let mut simulation = Simulation::new(settings);
-        let (mut crashed, mut was_cut) = (false, false);
+        let mut simulation = Simulation::new(self.settings(seed));
+        let mut moments = self.moments().into_iter().peekable();
+        let mut window: Option<Window> = None;
         while simulation.seconds() < self.duration {
-            let left = self.duration - simulation.seconds();
-            simulation.run(left.min(30));
             let now = simulation.seconds();
-            if let Some((_, percent)) = self.crash.filter(|(at, _)| now >= *at && !crashed) {
-                crashed = true;
-                let count = simulation.crash(u32::try_from(percent).unwrap_or(100).min(100));
-                simulation.count_from_here();
-                eprintln!("{now} s: {count} nodes crashed");
+            while let Some((_, moment)) = moments.next_if(|(at, _)| *at <= now) {
+                moment.happens(&mut simulation);
+                window = Some(Window::up_to_now(&simulation));
             }
-            if let Some((at, seconds)) = self.cut {
-                let on = (at..at + seconds).contains(&now);
-                if on != was_cut {
-                    was_cut = on;
-                    simulation.cut(on);
-                    simulation.count_from_here();
-                    eprintln!("{now} s: {}", if on { "cut in two" } else { "whole again" });
-                }
+            let next = moments.peek().map_or(u64::MAX, |(at, _)| *at);
+            let stop = self.duration.min(next).min(now - now % STEP_S + STEP_S);
+            simulation.run(stop - now);
+            if let Some(before) = window.filter(|before| stop >= before.until_s + WINDOW_S) {
+                let now = Window::up_to_now(&simulation);
+                eprintln!("{}", now.since(before));
+                window = Some(now);
             }
             if !self.json {
                 self.tell(&simulation);
@@ -256,7 +316,7 @@ impl Options {
     fn tell(&self, simulation: &Simulation) {
         let lookups = simulation.lookups();
         eprintln!(
-            "{:>6} s  {} nodes  {} values  {} of {} lookups  recall {:.4}",
+            "{:>6} s  {} nodes  {} things  {} of {} lookups  recall {:.4}",
             simulation.seconds(),
             simulation.alive().len(),
             lookups.published,
@@ -269,6 +329,17 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some((at, _)) = options
+        .moments()
+        .iter()
+        .find(|(at, moment)| *at >= options.duration && !matches!(moment, Moment::Cut(false)))
+    {
+        eprintln!(
+            "nothing happens at {at} s: the simulation ends at {} s",
+            options.duration
+        );
+        return ExitCode::FAILURE;
+    }
     let mut all: Option<Report> = None;
     for run in 0..options.runs {
         let report = options.run(options.seed + run);
@@ -284,7 +355,7 @@ fn main() -> ExitCode {
         }
         match &mut all {
             None => all = Some(report),
-            Some(all) => all.lookups.merge(&report.lookups),
+            Some(all) => all.merge(&report),
         }
     }
     let Some(report) = all else {

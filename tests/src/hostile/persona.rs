@@ -14,6 +14,7 @@ const STORE: u8 = 0x04;
 const NODES: u8 = 0x82;
 const VALUE: u8 = 0x83;
 const PEERS: u8 = 0x84;
+const MUTABLE: u8 = 0x86;
 const STORED: [u8; 2] = [0x85, 0];
 const PEER_ENTRY: usize = 137;
 /// Made-up personas per conspiracy: enough to be closer to any point than honest ones in networks of a thousand.
@@ -69,6 +70,15 @@ pub(super) fn lie(
             wrong.extend_from_slice(&token(rng));
             wrong.extend_from_slice(&300u16.to_be_bytes());
             wrong.extend((0..300).map(|_| rng.random::<u8>()));
+            answer(wrong)
+        }
+        (Kind::WrongValues, FIND_VALUE) if body.get(1) == Some(&3) => {
+            let mut wrong = vec![MUTABLE];
+            wrong.extend_from_slice(&token(rng));
+            wrong.extend_from_slice(&1_000i64.to_be_bytes());
+            wrong.extend((0..64).map(|_| rng.random::<u8>()));
+            wrong.extend_from_slice(&[0, 5]);
+            wrong.extend_from_slice(b"3:lie");
             answer(wrong)
         }
         (Kind::ForgedPeers, FIND_VALUE) if body.get(1) == Some(&2) => {

@@ -12,6 +12,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, VecDeque},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -103,6 +104,10 @@ pub struct Net {
     pub cut: bool,
     /// Peers that newcomers join through.
     pub bootstrap: usize,
+    /// Wall clocks of newcomers are ahead of the network's by so many seconds: each by one of these.
+    pub skew: RangeInclusive<i64>,
+    /// How long address translators of newcomers remember whom their node wrote to, µs.
+    pub translator_life_us: u64,
     trace: Trace,
     /// The last contacts of nodes that are gone, the newest at the end; no more than 4,000.
     pub gone: VecDeque<Contact>,
@@ -132,6 +137,8 @@ impl Net {
             check_every: 16,
             cut: false,
             bootstrap: 2,
+            skew: 0..=0,
+            translator_life_us: nat::LIFE_US,
             trace: Trace::default(),
             gone: VecDeque::new(),
             done: Vec::new(),
@@ -177,6 +184,14 @@ impl Net {
         now
     }
 
+    fn draw_skew(&mut self) -> i64 {
+        // Without skews nothing is drawn: older seeds keep their histories.
+        if self.skew == (0..=0) {
+            return 0;
+        }
+        self.rng.random_range(self.skew.clone())
+    }
+
     /// The hash of all that happened up to now.
     #[must_use]
     pub const fn trace(&self) -> u64 {
@@ -213,7 +228,7 @@ impl Net {
             unreachable!("virtual networks are IPv4")
         };
         let outer = IpAddr::V4(Ipv4Addr::from(inner.to_bits() + 0x0100_0000));
-        self.nodes[node].nat = Some(Nat::new(outer, mapping));
+        self.nodes[node].nat = Some(Nat::new(outer, mapping, self.translator_life_us));
         self.by_ip.remove(&IpAddr::V4(inner));
         self.by_ip.insert(outer, node);
         node
@@ -248,12 +263,15 @@ impl Net {
         };
         let key_seed = restored.key_seed;
         let keys = RelayKeys::from_seed(&key_seed);
+        let skew_s = self.draw_skew();
+        let mut now = self.now();
+        now.unix = Unix(now.unix.0.saturating_add_signed(skew_s));
         let core = Core::new(
             config.clone(),
             Arc::clone(&self.suite),
             restored,
             self.rng.random(),
-            self.now(),
+            now,
         );
         let index = self.nodes.len();
         self.nodes.push(Node {
@@ -263,7 +281,7 @@ impl Net {
             events: Vec::new(),
             tally: Tally::default(),
             misconduct: None,
-            skew_s: 0,
+            skew_s,
             paused: false,
             side: 0,
             nat: None,
@@ -407,9 +425,10 @@ impl Net {
     /// Frees what a dead node that will not come back holds: a fresh core that nobody calls takes its place.
     pub fn bury(&mut self, index: usize) {
         self.remember(index);
-        let now = self.now();
+        let now = self.now_at(index);
         let node = &mut self.nodes[index];
         node.alive = false;
+        node.paused = false;
         let mut config = node.config.clone();
         config.persona = false;
         let restored = Restored {

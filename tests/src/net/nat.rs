@@ -17,14 +17,15 @@ pub enum Mapping {
 }
 
 /// A mapping that was not used from inside for so long is forgotten (UDP translators at home: 30 s and more).
-const LIFE_US: u64 = 30_000_000;
+pub(super) const LIFE_US: u64 = 30_000_000;
 const FIRST_PORT: u16 = 20_000;
 
 /// One translator.
 #[derive(Clone, Debug)]
 pub(super) struct Nat {
     pub(super) outer: IpAddr,
-    mapping: Mapping,
+    pub(super) mapping: Mapping,
+    life_us: u64,
     /// (inner port, destination if it matters) to outer port.
     outward: BTreeMap<(u16, Option<SocketAddr>), u16>,
     /// Outer port to inner port and to whom was written, and when.
@@ -33,10 +34,11 @@ pub(super) struct Nat {
 }
 
 impl Nat {
-    pub(super) fn new(outer: IpAddr, mapping: Mapping) -> Self {
+    pub(super) fn new(outer: IpAddr, mapping: Mapping, life_us: u64) -> Self {
         Self {
             outer,
             mapping,
+            life_us,
             outward: BTreeMap::new(),
             inward: BTreeMap::new(),
             next: FIRST_PORT,
@@ -48,7 +50,7 @@ impl Nat {
         let key = (inner, (self.mapping == Mapping::Symmetric).then_some(to));
         let fresh = self.outward.get(&key).copied().filter(|port| {
             let uses = self.inward.get(port).map(|(_, to)| to);
-            uses.is_some_and(|to| to.values().any(|at| now < at + LIFE_US))
+            uses.is_some_and(|to| to.values().any(|at| now < at + self.life_us))
         });
         let port = fresh.unwrap_or_else(|| {
             if let Some(old) = self.outward.remove(&key) {
@@ -62,7 +64,7 @@ impl Nat {
             .inward
             .entry(port)
             .or_insert_with(|| (inner, BTreeMap::new()));
-        written.retain(|_, at| now < *at + LIFE_US);
+        written.retain(|_, at| now < *at + self.life_us);
         written.insert(to, now);
         SocketAddr::new(self.outer, port)
     }
@@ -71,7 +73,7 @@ impl Nat {
     pub(super) fn inward(&self, port: u16, from: SocketAddr, now: u64) -> Option<u16> {
         let (inner, written) = self.inward.get(&port)?;
         let at = written.get(&from)?;
-        (now < at + LIFE_US).then_some(*inner)
+        (now < at + self.life_us).then_some(*inner)
     }
 }
 
@@ -84,7 +86,7 @@ mod tests {
     }
 
     fn nat(mapping: Mapping) -> Nat {
-        Nat::new(IpAddr::from([192, 0, 2, 1]), mapping)
+        Nat::new(IpAddr::from([192, 0, 2, 1]), mapping, LIFE_US)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use deut_transport::{
     packet::Packet,
 };
 
-use super::nat::Nat;
+use super::nat::{Mapping, Nat};
 
 /// Datagrams that wait in the socket of a paused node; more are lost.
 pub(super) const SOCKET: usize = 128;
@@ -83,6 +83,18 @@ impl Node {
     #[must_use]
     pub fn outer_ip(&self) -> IpAddr {
         self.nat.as_ref().map_or(self.address.ip(), |nat| nat.outer)
+    }
+
+    /// How the translator in front of it maps, if there is one.
+    #[must_use]
+    pub fn mapping(&self) -> Option<Mapping> {
+        self.nat.as_ref().map(|nat| nat.mapping)
+    }
+
+    /// How often it started again: what it published in an earlier life it publishes no more.
+    #[must_use]
+    pub const fn life(&self) -> u32 {
+        self.life
     }
 
     /// Counts what matters for reports.

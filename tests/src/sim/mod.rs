@@ -3,10 +3,14 @@
 //! Everything follows from [`Settings`], the seed included: the same settings give the same trace.
 
 mod anonymity;
+mod lookups;
+mod pauses;
 mod population;
 mod report;
 mod settings;
+mod things;
 mod truth;
+mod window;
 mod work;
 
 use std::sync::Arc;
@@ -15,8 +19,10 @@ use deut_transport::rsa::RsaSuite;
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use anonymity::Anonymity;
-pub use report::{Lookups, Report};
+pub use lookups::{Counts, Lookups};
+pub use report::{OF_FIRST_RUN, Report};
 pub use settings::{Change, Crypto, Settings};
+pub use window::Window;
 
 use crate::{
     hostile::Deeds,
@@ -63,6 +69,8 @@ impl Simulation {
         net.keep = Keep::Outcomes;
         net.check_every = settings.check_every;
         net.bootstrap = population::PERMANENT;
+        let skew = i64::from(settings.skew_s);
+        net.skew = -skew..=skew;
         net.wire = Wire {
             delay_us: settings.latency_ms * 1_000,
             jitter_us: settings.jitter_ms * 1_000,
@@ -190,7 +198,7 @@ impl Simulation {
         }
     }
 
-    /// Starts counting lookups anew.
+    /// Starts counting lookups anew; lookups that run are not counted, and what is published stays counted.
     pub fn count_from_here(&mut self) {
         self.work.forget(&self.net);
     }

@@ -1,10 +1,15 @@
 //! Who is there: joining, leaving, crashing, being replaced.
 
+use std::ops::RangeInclusive;
+
 use deut::core::CoreInput;
 use deut_kademlia::{NodeId, PersonaSecret};
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 
-use super::{SECOND, Settings};
+use super::{
+    SECOND, Settings,
+    pauses::{Chances, Pauses},
+};
 use crate::{
     hostile::{Conspiracy, Deeds, Kind},
     net::{Mapping, Net},
@@ -17,14 +22,21 @@ const CRASH_PERCENT: u32 = 80;
 /// How long a dead contact stays in tables on average, seconds: half a contact's life until it is asked, and three
 /// failures. Gives the rate of crashes for a wished share of dead contacts.
 const DEAD_CONTACT_S: f64 = 150.0;
+/// How long those are away that come back, seconds.
+const AWAY_S: RangeInclusive<u64> = 20..=300;
 
 /// The nodes that are to be there.
 #[derive(Default)]
 pub(super) struct Population {
     joined: usize,
-    next_death_us: Option<u64>,
+    deaths: Chances,
     /// Nodes that left.
     pub(super) left: usize,
+    /// Those that will come back, and when.
+    away: Vec<(u64, usize)>,
+    /// Those that came back.
+    pub(super) returned: usize,
+    pub(super) pauses: Pauses,
     hostile: Vec<usize>,
     conspiracy: Conspiracy,
     refresh_us: u64,
@@ -54,8 +66,7 @@ impl Population {
     }
 
     pub(super) fn advance(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
-        let clients = settings.nodes * settings.nat_percent / 100;
-        let all = settings.nodes + clients;
+        let all = settings.nodes + settings.clients();
         let span = settings.join_s * SECOND;
         while self.joined < all {
             let due = span * self.joined as u64 / all as u64;
@@ -64,30 +75,51 @@ impl Population {
             }
             self.joined += 1;
             // Clients come last.
-            if self.joined <= settings.nodes {
-                self.add(net, settings, rng);
-            } else {
-                let mapping = if rng.random() {
+            let mapping = (self.joined > settings.nodes).then(|| {
+                if rng.random() {
                     Mapping::Symmetric
                 } else {
                     Mapping::EndpointIndependent
-                };
-                net.add_behind_nat(mapping, |config| settings.configure(config));
+                }
+            });
+            self.add(net, settings, mapping, rng);
+        }
+        if net.now_us() >= settings.publish_at_s() * SECOND {
+            self.churn(net, settings, rng);
+            self.come_back(net, settings, rng);
+            if settings.pause_percent > 0 {
+                let mortal = Self::mortal(net);
+                self.pauses
+                    .advance(net, &mortal, settings.pause_percent, rng);
             }
         }
-        self.churn(net, settings, rng);
         if !self.hostile.is_empty() && self.refresh_us <= net.now_us() {
             self.refresh_us = net.now_us() + 20 * SECOND;
-            let kind = if settings.sybils > 0 {
-                Kind::OnlySybils
-            } else {
-                settings.hostile
-            };
-            self.conspiracy.refresh(net, &self.hostile, kind);
+            self.conspiracy
+                .refresh(net, &self.hostile, Self::kind(settings));
         }
     }
 
-    fn add(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
+    fn kind(settings: &Settings) -> Kind {
+        if settings.sybils > 0 {
+            Kind::OnlySybils
+        } else {
+            settings.hostile
+        }
+    }
+
+    /// A relay, or a client behind a translator that maps like this.
+    fn add(
+        &mut self,
+        net: &mut Net,
+        settings: &Settings,
+        mapping: Option<Mapping>,
+        rng: &mut StdRng,
+    ) {
+        if let Some(mapping) = mapping {
+            net.add_behind_nat(mapping, |config| settings.configure(config));
+            return;
+        }
         let node = net.add_relay(|config| settings.configure(config));
         if node >= PERMANENT && rng.random_range(0..100) < settings.hostile_percent {
             self.hostile.push(node);
@@ -104,31 +136,16 @@ impl Population {
             0.0
         };
         let dead = f64::from(settings.dead_percent) / 100.0;
-        (churn + dead / DEAD_CONTACT_S) * settings.nodes as f64
+        (churn + dead / DEAD_CONTACT_S) * (settings.nodes + settings.clients()) as f64
     }
 
     fn churn(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
         let rate = Self::rate(settings);
-        if rate <= 0.0 || net.now_us() < settings.publish_at_s() * SECOND {
+        if rate <= 0.0 {
             return;
         }
-        let mut pause = || {
-            let uniform: f64 = rng.random_range(f64::MIN_POSITIVE..1.0);
-            (-uniform.ln() / rate * SECOND as f64) as u64
-        };
-        let mut next = match self.next_death_us {
-            Some(at) => at,
-            None => net.now_us() + pause(),
-        };
-        let mut deaths = 0;
-        while next <= net.now_us() {
-            deaths += 1;
-            next += pause();
-        }
-        self.next_death_us = Some(next);
-        for _ in 0..deaths {
-            self.one_leaves(net, rng);
-            self.add(net, settings, rng);
+        for _ in 0..self.deaths.due(net.now_us(), rate, rng) {
+            self.one_leaves(net, settings, rng);
         }
     }
 
@@ -138,17 +155,43 @@ impl Population {
             .collect()
     }
 
-    fn one_leaves(&mut self, net: &mut Net, rng: &mut StdRng) {
+    /// It comes back after a while, or another of its sort takes its place at once.
+    fn one_leaves(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
         let mortal = Self::mortal(net);
         if mortal.is_empty() {
             return;
         }
         let node = mortal[rng.random_range(0..mortal.len())];
-        if rng.random_range(0..100) >= CRASH_PERCENT {
+        let mapping = net.nodes[node].mapping();
+        if rng.random_range(0..100) >= CRASH_PERCENT && !net.nodes[node].paused {
             net.leave(node);
         }
-        net.bury(node);
         self.left += 1;
+        if rng.random_range(0..100) < settings.restart_percent {
+            net.kill(node);
+            let away = rng.random_range(AWAY_S) * SECOND;
+            self.away.push((net.now_us() + away, node));
+        } else {
+            net.bury(node);
+            self.add(net, settings, mapping, rng);
+        }
+    }
+
+    fn come_back(&mut self, net: &mut Net, settings: &Settings, rng: &mut StdRng) {
+        let now = net.now_us();
+        let due: Vec<usize> = self
+            .away
+            .extract_if(.., |(at, _)| *at <= now)
+            .map(|(_, node)| node)
+            .collect();
+        for node in due {
+            net.restart(node);
+            self.returned += 1;
+            if self.is_hostile(node) {
+                self.conspiracy
+                    .corrupt(net, node, Self::kind(settings), rng);
+            }
+        }
     }
 
     /// Nodes whose personas are closer to a key than honest ones, found by trying.

@@ -2,126 +2,33 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use deut_kademlia::{Key, QueryStats};
 use serde_json::{Value, json};
 
-use super::{Anonymity, SECOND, Simulation, anonymity};
+use super::{
+    Anonymity, Lookups, SECOND, Simulation, anonymity,
+    lookups::{Counts, ratio},
+};
 use crate::observe::stats::wilson;
 
-/// Counts of lookups.
-#[derive(Clone, Debug, Default)]
-pub struct Lookups {
-    /// Values that at least one node took, and nodes that took them.
-    pub published: u64,
-    /// See `published`.
-    pub replicas: u64,
-    /// Lookups of values whose publisher is there.
-    pub tried: u64,
-    /// And that brought the value.
-    pub found: u64,
-    /// By full hours since the publisher left: tried and found.
-    pub fatherless: BTreeMap<u64, (u64, u64)>,
-    /// Of the true closest nodes: how many there were, and how many were found.
-    pub recall: (u64, u64),
-    /// Searches that gave the recall.
-    pub probes: u64,
-    /// Those that found nothing: which key, when, and what it took.
-    pub missed: Vec<(Key, u64, QueryStats)>,
-    rounds: u64,
-    rpcs: u64,
-    failed_rpcs: u64,
-    micros: Vec<u64>,
-}
-
-impl Lookups {
-    pub(super) fn add(&mut self, found: bool, stats: &QueryStats) {
-        self.tried += 1;
-        self.found += u64::from(found);
-        self.rounds += u64::from(stats.rounds);
-        self.rpcs += u64::from(stats.sent);
-        self.failed_rpcs += u64::from(stats.failed);
-        self.micros.push(stats.micros);
-    }
-
-    pub(super) fn add_fatherless(&mut self, hours: u64, found: bool) {
-        let counts = self.fatherless.entry(hours).or_default();
-        counts.0 += 1;
-        counts.1 += u64::from(found);
-    }
-
-    pub(super) fn add_recall(&mut self, found: usize, of: usize) {
-        self.probes += 1;
-        self.recall.0 += of as u64;
-        self.recall.1 += found as u64;
-    }
-
-    /// Adds another run's.
-    pub fn merge(&mut self, other: &Self) {
-        self.published += other.published;
-        self.replicas += other.replicas;
-        self.tried += other.tried;
-        self.found += other.found;
-        for (hours, (tried, found)) in &other.fatherless {
-            let counts = self.fatherless.entry(*hours).or_default();
-            counts.0 += tried;
-            counts.1 += found;
-        }
-        self.recall.0 += other.recall.0;
-        self.recall.1 += other.recall.1;
-        self.probes += other.probes;
-        self.missed.extend_from_slice(&other.missed);
-        self.rounds += other.rounds;
-        self.rpcs += other.rpcs;
-        self.failed_rpcs += other.failed_rpcs;
-        self.micros.extend_from_slice(&other.micros);
-    }
-
-    /// Part of the lookups that succeeded.
-    #[must_use]
-    pub fn success_rate(&self) -> f64 {
-        ratio(self.found, self.tried)
-    }
-
-    /// Part of the true closest nodes that searches found.
-    #[must_use]
-    pub fn recall(&self) -> f64 {
-        ratio(self.recall.1, self.recall.0)
-    }
-
-    /// Mean length of the longest chain of answers.
-    #[must_use]
-    pub fn rounds_mean(&self) -> f64 {
-        ratio(self.rounds, self.tried)
-    }
-
-    /// Mean number of RPCs.
-    #[must_use]
-    pub fn rpcs_mean(&self) -> f64 {
-        ratio(self.rpcs, self.tried)
-    }
-
-    /// The duration that this part of the lookups did not exceed, ms.
-    #[must_use]
-    pub fn latency_ms(&self, part: f64) -> f64 {
-        let mut sorted = self.micros.clone();
-        sorted.sort_unstable();
-        let at = ((sorted.len() as f64 * part).ceil() as usize).clamp(1, sorted.len().max(1));
-        sorted.get(at - 1).map_or(0.0, |us| *us as f64 / 1_000.0)
-    }
-}
-
-fn ratio(part: u64, all: u64) -> f64 {
-    if all == 0 {
-        return 0.0;
-    }
-    part as f64 / all as f64
-}
+/// What a report of several runs tells of the first one only.
+pub const OF_FIRST_RUN: [&str; 6] = [
+    "nodes",
+    "seed",
+    "seconds",
+    "trace_hash",
+    "memory_per_node",
+    "anonymity",
+];
 
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// Runs that it tells of: see [`Report::merge`].
+    pub runs: u64,
     /// Nodes alive at the end.
     pub nodes: usize,
+    /// Nodes alive at the end, and those of them that are ready.
+    pub ready: (u64, u64),
     /// The seed.
     pub seed: u64,
     /// Virtual seconds.
@@ -150,6 +57,10 @@ pub struct Report {
     pub hops: Vec<u64>,
     /// Nodes that left.
     pub left: usize,
+    /// Nodes that left and came back.
+    pub returned: usize,
+    /// How often a node stood still for a while.
+    pub pauses: u64,
     /// What colluding relays would learn, where walks were recorded.
     pub anonymity: Vec<Anonymity>,
     /// Contacts in the personas' tables, and dead ones among them.
@@ -162,7 +73,9 @@ impl Report {
         let work = &simulation.work;
         let alive = simulation.alive();
         let mut report = Self {
+            runs: 1,
             nodes: alive.len(),
+            ready: (0, 0),
             seed: simulation.settings.seed,
             seconds: simulation.seconds(),
             trace_hash: net.trace(),
@@ -178,6 +91,8 @@ impl Report {
             drops: BTreeMap::new(),
             hops: vec![0; 12],
             left: simulation.population.left,
+            returned: simulation.population.returned,
+            pauses: simulation.population.pauses.count,
             anonymity: simulation
                 .recorder
                 .as_ref()
@@ -216,6 +131,8 @@ impl Report {
         let core = &net.nodes[index].core;
         let now = net.now_at(index);
         let counters = core.counters();
+        self.ready.0 += 1;
+        self.ready.1 += u64::from(core.readiness().ready);
         self.walks.0 += counters.walks_started;
         self.walks.1 += counters.walks_succeeded;
         for (reason, times) in core.drops().iter() {
@@ -241,29 +158,62 @@ impl Report {
         let per_node_s =
             |bytes: u64, seconds: f64| bytes as f64 / seconds.max(1.0) / nodes.max(1) as f64;
         self.bytes_per_node_s = per_node_s(net.bytes - bytes, seconds);
-        if let Some((idle_datagrams, idle_bytes, idle_at)) = work.idle {
-            let idle_s = (at - idle_at) as f64 / SECOND as f64;
-            self.idle_bytes_per_node_s = per_node_s(bytes - idle_bytes, idle_s);
-            let idle = (datagrams - idle_datagrams) as f64 / idle_s.max(1.0) * seconds;
-            let lookups = work.lookups.tried + work.lookups.probes;
-            let more = (net.datagrams - datagrams) as f64 - idle;
-            self.datagrams_per_lookup = more.max(0.0) / lookups.max(1) as f64;
-        }
+        let Some((idle_datagrams_s, idle_bytes_s)) = work.idle_rates else {
+            return;
+        };
+        self.idle_bytes_per_node_s = idle_bytes_s / nodes.max(1) as f64;
+        let lookups = work.lookups.tried + work.lookups.probes;
+        let more = (net.datagrams - datagrams) as f64 - idle_datagrams_s * seconds;
+        self.datagrams_per_lookup = more.max(0.0) / lookups.max(1) as f64;
     }
 
-    /// As one JSON object.
+    /// Part of the nodes that is ready.
+    #[must_use]
+    pub fn ready_share(&self) -> f64 {
+        ratio(self.ready.1, self.ready.0)
+    }
+
+    /// Adds another run's: counts are added up, traffic is averaged, and what [`OF_FIRST_RUN`] names stays the first run's.
+    pub fn merge(&mut self, other: &Self) {
+        let (one, all) = (self.runs as f64, (self.runs + other.runs) as f64);
+        let mean = |mine: &mut f64, other: f64| *mine += (other - *mine) * (all - one) / all;
+        mean(&mut self.datagrams_per_lookup, other.datagrams_per_lookup);
+        mean(&mut self.idle_bytes_per_node_s, other.idle_bytes_per_node_s);
+        mean(&mut self.bytes_per_node_s, other.bytes_per_node_s);
+        self.runs += other.runs;
+        self.lookups.merge(&other.lookups);
+        self.tunnels_up += other.tunnels_up;
+        for (mine, other) in [
+            (&mut self.ready, other.ready),
+            (&mut self.walks, other.walks),
+            (&mut self.contacts, other.contacts),
+        ] {
+            *mine = (mine.0 + other.0, mine.1 + other.1);
+        }
+        for (why, times) in &other.tunnels_down {
+            *self.tunnels_down.entry(why).or_default() += times;
+        }
+        for (reason, times) in &other.drops {
+            *self.drops.entry(reason.clone()).or_default() += times;
+        }
+        for (mine, other) in self.hops.iter_mut().zip(&other.hops) {
+            *mine += other;
+        }
+        self.left += other.left;
+        self.returned += other.returned;
+        self.pauses += other.pauses;
+    }
+
+    /// As one JSON object. `lookups`, `success_rate` and what is measured per lookup are of every kind of thing together;
+    /// `by_kind` tells values, peers and mutable records apart.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let lookups = &self.lookups;
-        let fatherless: BTreeMap<String, Value> = lookups
-            .fatherless
-            .iter()
-            .map(|(hours, (tried, found))| {
-                (hours.to_string(), json!({"tried": tried, "found": found}))
-            })
-            .collect();
         json!({
+            "runs": self.runs,
+            "of_first_run": OF_FIRST_RUN,
             "nodes": self.nodes,
+            "ready_share": self.ready_share(),
             "seed": self.seed,
             "seconds": self.seconds,
             "trace_hash": format!("{:016x}", self.trace_hash),
@@ -271,20 +221,21 @@ impl Report {
             "replicas_mean": ratio(lookups.replicas, lookups.published),
             "lookups": lookups.tried,
             "lookups_found": lookups.found,
+            "by_kind": by_kind(lookups),
             "success_rate": lookups.success_rate(),
             "success_rate_low": wilson(lookups.found, lookups.tried),
             "recall": lookups.recall(),
             "recall_probes": lookups.probes,
             "rounds_mean": lookups.rounds_mean(),
             "rpcs_mean": lookups.rpcs_mean(),
-            "rpcs_failed_mean": ratio(lookups.failed_rpcs, lookups.tried),
+            "rpcs_failed_mean": lookups.failed_rpcs_mean(),
             "datagrams_per_lookup": self.datagrams_per_lookup,
             "latency_ms": {
                 "p50": lookups.latency_ms(0.5),
                 "p95": lookups.latency_ms(0.95),
                 "p99": lookups.latency_ms(0.99),
             },
-            "publisher_gone_by_hours": fatherless,
+            "publisher_gone_by_hours": fatherless(lookups),
             "bytes_per_node_s": self.bytes_per_node_s,
             "idle_bytes_per_node_s": self.idle_bytes_per_node_s,
             "memory_per_node": self.memory_per_node,
@@ -298,6 +249,8 @@ impl Report {
             "anonymity": self.anonymity.iter().map(Anonymity::to_json).collect::<Vec<_>>(),
             "drops": self.drops,
             "left": self.left,
+            "returned": self.returned,
+            "pauses": self.pauses,
             "dead_contacts": ratio(self.contacts.1, self.contacts.0),
         })
     }
@@ -306,10 +259,22 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lookups = &self.lookups;
+        if self.runs > 1 {
+            writeln!(
+                f,
+                "runs                 {}; of the first one only: {}",
+                self.runs,
+                OF_FIRST_RUN.join(", ")
+            )?;
+        }
         writeln!(
             f,
-            "nodes                {} ({} left)",
-            self.nodes, self.left
+            "nodes                {}, {:.2} % ready ({} left, {} came back, {} pauses)",
+            self.nodes,
+            self.ready_share() * 100.0,
+            self.left,
+            self.returned,
+            self.pauses
         )?;
         writeln!(
             f,
@@ -318,7 +283,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "values               {} published, at {:.2} nodes each",
+            "things               {} published, at {:.2} nodes each",
             lookups.published,
             ratio(lookups.replicas, lookups.published)
         )?;
@@ -330,6 +295,13 @@ impl fmt::Display for Report {
             lookups.success_rate() * 100.0,
             wilson(lookups.found, lookups.tried) * 100.0
         )?;
+        for (kind, counts) in &lookups.by_kind {
+            writeln!(
+                f,
+                "  {kind:<18} {} of {}, replaced versions {}, wrong {}",
+                counts.found, counts.tried, counts.older, counts.wrong
+            )?;
+        }
         for (hours, (tried, found)) in &lookups.fatherless {
             writeln!(f, "  publisher gone {hours} h   {found} of {tried}")?;
         }
@@ -344,7 +316,7 @@ impl fmt::Display for Report {
             "per lookup           {:.2} rounds, {:.2} RPCs ({:.2} failed), {:.1} datagrams",
             lookups.rounds_mean(),
             lookups.rpcs_mean(),
-            ratio(lookups.failed_rpcs, lookups.tried),
+            lookups.failed_rpcs_mean(),
             self.datagrams_per_lookup
         )?;
         writeln!(
@@ -385,6 +357,27 @@ impl Report {
         }
         write!(f, "discarded            {:?}", self.drops)
     }
+}
+
+fn by_kind(lookups: &Lookups) -> BTreeMap<&str, Value> {
+    let one = |(kind, counts): (&&'static str, &Counts)| {
+        let value = json!({
+            "tried": counts.tried,
+            "found": counts.found,
+            "older": counts.older,
+            "wrong": counts.wrong,
+            "success_rate": ratio(counts.found, counts.tried),
+        });
+        (*kind, value)
+    };
+    lookups.by_kind.iter().map(one).collect()
+}
+
+fn fatherless(lookups: &Lookups) -> BTreeMap<String, Value> {
+    let one = |(hours, (tried, found)): (&u64, &(u64, u64))| {
+        (hours.to_string(), json!({"tried": tried, "found": found}))
+    };
+    lookups.fatherless.iter().map(one).collect()
 }
 
 /// Resident memory of this process in bytes.

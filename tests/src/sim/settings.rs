@@ -95,11 +95,18 @@ pub struct Settings {
     pub reorder_per_mille: u32,
     /// Bytes per second that a node can send; 0: any number.
     pub rate: u64,
-    /// Median session of a node, seconds; 0: nobody leaves. Whoever leaves is replaced at once by a newcomer.
+    /// Median session of a node, seconds; 0: nobody leaves. Whoever leaves is replaced at once by a newcomer of its sort.
     pub session_s: u64,
     /// Part of the contacts that the nodes know that is dead, out of 100, roughly: nodes crash and are replaced at the rate
     /// that gives it (contacts are checked at half their life, so the dead are known as dead after some minutes).
     pub dead_percent: u32,
+    /// Of those that leave, so many out of 100 are not replaced but come back after 20 s to five minutes, with what
+    /// they had on disk.
+    pub restart_percent: u32,
+    /// So many nodes out of 100 stand still at any time: their operating system stops them, each time for 5 to 30 s.
+    pub pause_percent: u32,
+    /// Wall clocks are off by up to so many seconds, each node's by another number.
+    pub skew_s: u32,
     /// Relays that are hostile, out of 100.
     pub hostile_percent: u32,
     /// What they do.
@@ -107,9 +114,9 @@ pub struct Settings {
     /// Sybils that gather around the key of the first value before lookups begin; then only that value is looked up. They
     /// know only each other, and say that they stored what they did not.
     pub sybils: usize,
-    /// Values published.
+    /// Things published: of five three values, an announcement and a mutable record.
     pub values: usize,
-    /// Lookups of values per second in the whole network.
+    /// Lookups per second in the whole network.
     pub lookups_per_s: f64,
     /// Tunnels for lookups, and for the persona.
     pub tunnels: (usize, usize),
@@ -142,6 +149,9 @@ impl Default for Settings {
             rate: 0,
             session_s: 0,
             dead_percent: 0,
+            restart_percent: 0,
+            pause_percent: 0,
+            skew_s: 0,
             hostile_percent: 0,
             hostile: crate::hostile::Kind::None,
             sybils: 0,
@@ -159,6 +169,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Clients behind address translators.
+    #[must_use]
+    pub const fn clients(&self) -> usize {
+        self.nodes * self.nat_percent / 100
+    }
+
     /// When values are published: all have joined and had a while.
     #[must_use]
     pub const fn publish_at_s(&self) -> u64 {

@@ -16,7 +16,10 @@ impl Truth {
     /// The ids of all personas that can be reached now, closest to `target` first.
     pub(super) fn closest(&mut self, net: &Net, target: &NodeId, count: usize) -> Vec<NodeId> {
         let mut ids: Vec<NodeId> = Vec::new();
-        for (index, node) in net.nodes.iter().enumerate().filter(|(_, node)| node.alive) {
+        for (index, node) in net.nodes.iter().enumerate() {
+            if !node.alive || node.paused {
+                continue;
+            }
             let Some(key) = node.core.persona_key() else {
                 continue;
             };

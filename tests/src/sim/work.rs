@@ -1,11 +1,16 @@
-//! What users do: publish values at the beginning, look them up, and search for points to measure recall.
+//! What users do: publish things at the beginning, look them up, and search for points to measure recall.
 
 use std::collections::BTreeMap;
 
 use deut_kademlia::{Key, NodeId, Query, QueryOutcome, QueryResult, QueryTicket};
 use rand::{Rng, RngExt, rngs::StdRng};
 
-use super::{SECOND, Settings, population::Population, report::Lookups, truth::Truth};
+use super::{
+    Lookups, SECOND, Settings,
+    population::Population,
+    things::{Thing, Verdict},
+    truth::Truth,
+};
 use crate::net::Net;
 
 /// One in so many lookups searches for a random point.
@@ -13,20 +18,31 @@ const PROBES: u32 = 4;
 /// Nodes that the true neighbourhood consists of.
 const WIDTH: usize = 8;
 
-struct Value {
-    bytes: Vec<u8>,
-    key: Key,
+struct Published {
+    thing: Thing,
+    /// It is the version that is looked up: mutable records are replaced once.
+    last: bool,
     publisher: usize,
+    /// In which of its lives: a node that starts again has forgotten what it published.
+    life: u32,
     /// The publisher's record was taken by somebody once.
     stored: bool,
     /// When the publisher was last seen alive, µs.
     alive_at: u64,
 }
 
+impl Published {
+    /// Whether it is still published.
+    fn is_kept(&self, net: &Net) -> bool {
+        let publisher = &net.nodes[self.publisher];
+        publisher.alive && publisher.life() == self.life
+    }
+}
+
 enum Kind {
     Put(usize),
     Get {
-        value: usize,
+        thing: usize,
         fatherless_s: Option<u64>,
     },
     Probe(NodeId),
@@ -34,13 +50,16 @@ enum Kind {
 
 #[derive(Default)]
 pub(super) struct Work {
-    values: Vec<Value>,
+    things: Vec<Published>,
     open: BTreeMap<QueryTicket, Kind>,
     next_us: u64,
     stopped: bool,
     pub(super) lookups: Lookups,
-    /// Datagrams, bytes and time at which counting began, without and with lookups.
-    pub(super) idle: Option<(u64, u64, u64)>,
+    /// Datagrams, bytes and time at which counting began, without lookups.
+    idle: Option<(u64, u64, u64)>,
+    /// Datagrams and bytes per second in the whole network without lookups.
+    pub(super) idle_rates: Option<(f64, f64)>,
+    /// As `idle`, with lookups.
     pub(super) busy: Option<(u64, u64, u64)>,
 }
 
@@ -49,9 +68,13 @@ impl Work {
         self.stopped = true;
     }
 
+    /// Starts counting anew. Lookups that run count neither before nor afterwards.
     pub(super) fn forget(&mut self, net: &Net) {
-        self.lookups = Lookups::default();
-        self.busy = Some((net.datagrams, net.bytes, net.now_us()));
+        self.lookups = self.lookups.anew();
+        self.open.retain(|_, kind| matches!(kind, Kind::Put(_)));
+        if self.busy.is_some() {
+            self.busy = Some((net.datagrams, net.bytes, net.now_us()));
+        }
     }
 
     pub(super) fn advance(
@@ -62,12 +85,13 @@ impl Work {
         rng: &mut StdRng,
     ) {
         let now = net.now_us();
-        for value in &mut self.values {
-            if net.nodes[value.publisher].alive {
-                value.alive_at = now;
+        for thing in &mut self.things {
+            if thing.is_kept(net) {
+                thing.alive_at = now;
             }
         }
         self.publish(net, settings, population, rng);
+        self.replace(net, rng);
         if self.idle.is_none() && now >= (settings.publish_at_s() + 32) * SECOND {
             self.idle = Some((net.datagrams, net.bytes, now));
         }
@@ -76,6 +100,11 @@ impl Work {
         }
         if self.busy.is_none() {
             self.busy = Some((net.datagrams, net.bytes, now));
+            self.idle_rates = self.idle.map(|(datagrams, bytes, at)| {
+                let seconds = ((now - at) as f64 / SECOND as f64).max(1.0);
+                let rate = |count: u64| count as f64 / seconds;
+                (rate(net.datagrams - datagrams), rate(net.bytes - bytes))
+            });
             self.next_us = now;
         }
         while self.next_us <= now {
@@ -88,10 +117,10 @@ impl Work {
 
     /// The key that Sybils gather around.
     pub(super) fn besieged(&self) -> Option<Key> {
-        self.values
+        self.things
             .first()
-            .filter(|value| value.stored)
-            .map(|value| value.key)
+            .filter(|first| first.stored)
+            .map(|first| first.thing.key())
     }
 
     /// Spreads the publications over the 30 s after everybody settled.
@@ -109,27 +138,40 @@ impl Work {
         }
         let all = settings.values as u64;
         let due = (all * (now - start) / (30 * SECOND) + 1).min(all) as usize;
-        while self.values.len() < due {
+        while self.things.len() < due {
             let Some(publisher) = somebody(net, population, rng, None) else {
                 return;
             };
-            let mut bytes = vec![0; rng.random_range(20..=800)];
-            rng.fill_bytes(&mut bytes);
-            let number = self.values.len();
-            let ticket = net.query(
-                publisher,
-                Query::PutValue {
-                    value: bytes.clone(),
-                },
-            );
+            let number = self.things.len();
+            let thing = Thing::draw(number, rng);
+            let ticket = net.query(publisher, thing.put());
             self.open.insert(ticket, Kind::Put(number));
-            self.values.push(Value {
-                key: NodeId::hash_of(&bytes),
-                bytes,
+            self.things.push(Published {
+                last: !matches!(thing, Thing::Record { .. }),
+                thing,
                 publisher,
+                life: net.nodes[publisher].life(),
                 stored: false,
                 alive_at: now,
             });
+        }
+    }
+
+    /// Whoever published a mutable record puts a second version as soon as the first one is stored.
+    fn replace(&mut self, net: &mut Net, rng: &mut StdRng) {
+        for number in 0..self.things.len() {
+            let published = &mut self.things[number];
+            let due = published.stored && !published.last;
+            if !due || !published.is_kept(net) || net.nodes[published.publisher].paused {
+                continue;
+            }
+            published.last = true;
+            if let Some(next) = published.thing.next(rng) {
+                published.stored = false;
+                let ticket = net.query(published.publisher, next.put());
+                published.thing = next;
+                self.open.insert(ticket, Kind::Put(number));
+            }
         }
     }
 
@@ -149,29 +191,28 @@ impl Work {
             }
             return;
         }
-        let stored: Vec<usize> = (0..self.values.len())
-            .filter(|value| self.values[*value].stored)
+        let stored: Vec<usize> = (0..self.things.len())
+            .filter(|number| self.things[*number].stored)
             .collect();
         if stored.is_empty() {
             return;
         }
-        let value = if settings.sybils > 0 {
+        let number = if settings.sybils > 0 {
             stored[0]
         } else {
             stored[rng.random_range(0..stored.len())]
         };
-        let publisher = self.values[value].publisher;
-        let Some(node) = somebody(net, population, rng, Some(publisher)) else {
+        let published = &self.things[number];
+        let Some(node) = somebody(net, population, rng, Some(published.publisher)) else {
             return;
         };
-        let fatherless_s = (!net.nodes[publisher].alive)
-            .then(|| (net.now_us() - self.values[value].alive_at) / SECOND);
-        let key = self.values[value].key;
-        let ticket = net.query(node, Query::GetValue { key });
+        let fatherless_s =
+            (!published.is_kept(net)).then(|| (net.now_us() - published.alive_at) / SECOND);
+        let ticket = net.query(node, published.thing.get());
         self.open.insert(
             ticket,
             Kind::Get {
-                value,
+                thing: number,
                 fatherless_s,
             },
         );
@@ -188,32 +229,34 @@ impl Work {
         let stats = outcome.stats;
         match self.open.remove(&ticket) {
             None => {}
-            Some(Kind::Put(value)) => {
+            Some(Kind::Put(number)) => {
                 let at = match outcome.result {
                     QueryResult::Stored { at, .. } => at,
                     _ => 0,
                 };
-                self.values[value].stored = at > 0;
-                self.lookups.published += u64::from(at > 0);
-                self.lookups.replicas += at as u64;
+                let published = &mut self.things[number];
+                published.stored = at > 0;
+                if published.thing.is_first() {
+                    self.lookups.published += u64::from(at > 0);
+                    self.lookups.replicas += at as u64;
+                }
             }
             Some(Kind::Get {
-                value,
+                thing,
                 fatherless_s,
             }) => {
                 if !net.nodes[node].alive {
                     return;
                 }
-                let bytes = &self.values[value].bytes;
-                let found = matches!(&outcome.result, QueryResult::Value(found) if found == bytes);
+                let thing = &self.things[thing].thing;
+                let verdict = thing.judge(&outcome.result);
+                let found = verdict == Verdict::Found;
                 match fatherless_s {
-                    None => self.lookups.add(found, &stats),
+                    None => self.lookups.add(thing.kind(), verdict, &stats),
                     Some(age) => self.lookups.add_fatherless(age / 3_600, found),
                 }
                 if !found && fatherless_s.is_none() {
-                    self.lookups
-                        .missed
-                        .push((self.values[value].key, net.now_us(), stats));
+                    self.lookups.missed.push((thing.key(), net.now_us(), stats));
                 }
             }
             Some(Kind::Probe(target)) => {
