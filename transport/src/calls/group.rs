@@ -30,14 +30,16 @@ impl Group {
         }
     }
 
-    /// A send tunnel and a reply tunnel, the reply tunnel another than `last` where there are two.
+    /// A send tunnel and a reply tunnel for a copy of a call whose earlier copies went over the pairs of `earlier`: another
+    /// send tunnel than all of those, and another reply tunnel than the last one, where there are others.
     pub(super) fn choose(
         &mut self,
         sh: &mut Shared,
         own: &mut OwnTunnels,
         group: CallGroup,
-        last: Option<TunnelHandle>,
+        earlier: &[(TunnelHandle, TunnelHandle)],
     ) -> Option<(TunnelHandle, TunnelHandle)> {
+        let last = earlier.last().map(|(_, reply)| *reply);
         let usable = own.usable(self.pool);
         self.fill_replies(sh, own, group, &usable);
         let margin = sh.config.times.reply_margin_ms;
@@ -58,11 +60,17 @@ impl Group {
             .collect();
         let from = if others.is_empty() { ready } else { others };
         let reply = *from.get(sh.index(from.len()))?;
-        Some((self.choose_send(sh, &usable)?, reply))
+        Some((self.choose_send(sh, &usable, earlier)?, reply))
     }
 
-    /// The least used tunnel that is not a reply tunnel of this group; with too few tunnels any.
-    fn choose_send(&self, sh: &mut Shared, usable: &[TunnelHandle]) -> Option<TunnelHandle> {
+    /// The least used tunnel that is not a reply tunnel of this group and did not carry an earlier copy; with too few
+    /// tunnels any, but rather the same one again than a reply tunnel.
+    fn choose_send(
+        &self,
+        sh: &mut Shared,
+        usable: &[TunnelHandle],
+        earlier: &[(TunnelHandle, TunnelHandle)],
+    ) -> Option<TunnelHandle> {
         let is_reply =
             |handle: &TunnelHandle| self.replies.iter().any(|(reply, _)| reply == handle);
         let senders: Vec<TunnelHandle> = usable
@@ -70,7 +78,14 @@ impl Group {
             .copied()
             .filter(|handle| !is_reply(handle))
             .collect();
-        let from = if senders.is_empty() { usable } else { &senders };
+        let senders = if senders.is_empty() { usable } else { &senders };
+        let carried = |handle: &TunnelHandle| earlier.iter().any(|(send, _)| send == handle);
+        let others: Vec<TunnelHandle> = senders
+            .iter()
+            .copied()
+            .filter(|handle| !carried(handle))
+            .collect();
+        let from = if others.is_empty() { senders } else { &others };
         let used = |handle: &TunnelHandle| self.sends.get(handle).copied().unwrap_or(0);
         let least = from.iter().map(used).min()?;
         let best: Vec<TunnelHandle> = from

@@ -173,8 +173,12 @@ impl Calls {
         let Some(group) = self.groups.get_mut(&call.group) else {
             return;
         };
-        let last = call.attempts.last().map(|attempt| attempt.reply);
-        let Some((send, reply)) = group.choose(sh, own, call.group, last) else {
+        let earlier: Vec<_> = call
+            .attempts
+            .iter()
+            .map(|attempt| (attempt.send, attempt.reply))
+            .collect();
+        let Some((send, reply)) = group.choose(sh, own, call.group, &earlier) else {
             return;
         };
         let Some(back) = own.get(reply) else { return };
