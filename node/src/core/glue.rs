@@ -309,3 +309,22 @@ fn on_behalf(pool: PoolId) -> OnBehalf {
         PoolId::Lookup => OnBehalf::User,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_over_which_tunnel_it_came_if_it_was_one() {
+        let of = |tunnels: &[u64]| {
+            let sent_by: Vec<TunnelHandle> = tunnels.iter().copied().map(TunnelHandle).collect();
+            failure(&sent_by)
+        };
+        assert_eq!(of(&[]), Failure::NotSent);
+        assert_eq!(of(&[7]), Failure::Over(TunnelTag(7)));
+        assert_eq!(of(&[7, 7, 7]), Failure::Over(TunnelTag(7)));
+        assert_eq!(of(&[7, 8]), Failure::OverSeveral);
+        assert_eq!(of(&[7, 7, 8]), Failure::OverSeveral);
+        assert_eq!(of(&[8, 7, 8]), Failure::OverSeveral);
+    }
+}

@@ -65,3 +65,74 @@ impl Ports {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::Now,
+        config::{Config, Role},
+        policy::{Policy, Profile},
+    };
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn shared() -> Shared {
+        let policy = Policy::new("bottle", Profile::Test).expect("a short name");
+        Shared::new(Config::new(policy, Role::Client), [1; 32], Now::default())
+    }
+
+    fn ports(first: u16, last: u16) -> Ports {
+        Ports::new(PortRange { first, last })
+    }
+
+    /// All that can be had now, in ascending order.
+    fn all(ports: &mut Ports, sh: &mut Shared) -> Vec<u16> {
+        let mut taken: Vec<u16> = std::iter::from_fn(|| ports.take(sh, HERE)).collect();
+        taken.sort_unstable();
+        taken
+    }
+
+    /// Lets the time come, and the timer if it is due by then.
+    fn at(ports: &mut Ports, sh: &mut Shared, ms: u64) {
+        sh.now.mono = Mono(0).plus_ms(ms);
+        if let Some((_, timer)) = sh.timers.next().filter(|(due, _)| *due <= sh.mono()) {
+            assert_eq!(timer, Timer::Ports);
+            sh.timers.clear(timer);
+            ports.on_timer(sh);
+        }
+    }
+
+    #[test]
+    fn no_port_is_given_twice_while_it_is_open() {
+        let (mut ports, mut sh) = (ports(5_001, 5_040), shared());
+        assert_eq!(
+            all(&mut ports, &mut sh),
+            (5_001..=5_040).collect::<Vec<u16>>()
+        );
+        at(&mut ports, &mut sh, 3_600_000);
+        assert!(all(&mut ports, &mut sh).is_empty());
+    }
+
+    #[test]
+    fn a_closed_port_rests_for_two_minutes_and_one_in_use_for_ten() {
+        let (mut ports, mut sh) = (ports(5_001, 5_003), shared());
+        all(&mut ports, &mut sh);
+        ports.release(&mut sh, 5_002);
+        ports.in_use(&mut sh, 5_003);
+        at(&mut ports, &mut sh, 119_999);
+        assert!(all(&mut ports, &mut sh).is_empty());
+        at(&mut ports, &mut sh, 120_000);
+        assert_eq!(all(&mut ports, &mut sh), [5_002]);
+        at(&mut ports, &mut sh, 599_999);
+        assert!(all(&mut ports, &mut sh).is_empty());
+        at(&mut ports, &mut sh, 600_000);
+        assert_eq!(all(&mut ports, &mut sh), [5_003]);
+    }
+
+    #[test]
+    fn a_port_that_nobody_may_send_to_is_not_given() {
+        let (mut ports, mut sh) = (ports(5_352, 5_354), shared());
+        assert_eq!(all(&mut ports, &mut sh), [5_352, 5_354]);
+    }
+}
