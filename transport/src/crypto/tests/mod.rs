@@ -5,6 +5,7 @@ mod message;
 mod noise;
 mod replay;
 mod tunnel;
+mod vectors;
 mod walk;
 mod wycheproof;
 
