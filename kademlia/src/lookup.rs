@@ -6,7 +6,7 @@
 //!
 //! Where the size of the network is known, all candidates of the region that should hold `width` nodes count, up to
 //! `max_region`: whoever puts a few nodes beside a key does not push out those that belong there. Candidates that all
-//! stand behind the same few endpoints count only up to `max_per_endpoint`.
+//! stand behind the same few endpoints count only up to `max_per_endpoint`, as long as there are `width` others.
 use crate::{
     api::Mono,
     config::Config,
@@ -166,6 +166,15 @@ impl Lookup {
         if now >= self.deadline {
             return Step::Finished;
         }
+        match self.next_of(self.max_per_endpoint, now) {
+            // In a network of a few machines there are no others.
+            (Step::Finished, counted) if counted < self.width => self.next_of(usize::MAX, now).0,
+            (step, _) => step,
+        }
+    }
+
+    /// The same if at most `per_endpoint` count behind one machine, and how many count.
+    fn next_of(&mut self, per_endpoint: usize, now: Mono) -> (Step, usize) {
         let may_ask = self.sent < self.max_rpcs
             && self
                 .candidates
@@ -174,7 +183,7 @@ impl Lookup {
                 .count()
                 < self.parallel;
         let (mut counted, mut under_way, mut until) = (0, false, self.deadline);
-        let mut endpoints = Endpoints::new(self.max_per_endpoint);
+        let mut endpoints = Endpoints::new(per_endpoint);
         for (distance, candidate) in &mut self.candidates {
             if counted >= self.width
                 && (counted >= self.max_region || distance.fraction() > self.region)
@@ -197,7 +206,7 @@ impl Lookup {
                 State::Waiting if may_ask => {
                     candidate.state = State::Asked;
                     self.sent += 1;
-                    return Step::Ask(candidate.contact.clone());
+                    return (Step::Ask(candidate.contact.clone()), counted);
                 }
                 // Out of RPCs: what was not asked yet will not be.
                 State::Waiting if self.sent >= self.max_rpcs => continue,
@@ -206,11 +215,12 @@ impl Lookup {
             }
             counted += 1;
         }
-        if under_way {
+        let step = if under_way {
             Step::Wait(until)
         } else {
             Step::Finished
-        }
+        };
+        (step, counted)
     }
 
     /// An answer arrived, however late.

@@ -371,3 +371,25 @@ fn no_more_than_two_of_the_closest_stand_behind_one_machine() {
     assert_eq!(asked_with(2), [*a, *b, *e, *f]);
     assert_eq!(asked_with(usize::MAX), ids(&contacts)[..4], "control");
 }
+
+#[test]
+fn where_there_are_too_few_others_those_behind_one_machine_are_asked_too() {
+    let one: &[u8] = &[1];
+    let contacts = behind(&[one, one, one, one, &[2]]);
+    let config = Config {
+        max_per_endpoint: 2,
+        width: 4,
+        ..Config::test()
+    };
+    let asked = |contacts: &[Contact]| {
+        let mut lookup = lookup(&config);
+        contacts
+            .iter()
+            .for_each(|contact| lookup.add(contact.clone(), None));
+        run(&mut lookup)
+    };
+    let [a, b, c, d, e] = &ids(&contacts)[..] else {
+        panic!("five contacts")
+    };
+    assert_eq!(asked(&contacts), [*a, *b, *e, *c, *d]);
+}

@@ -67,6 +67,25 @@ fn a_contact_that_was_only_heard_of_is_not_handed_out() {
 }
 
 #[test]
+fn a_failing_contact_that_is_heard_of_at_newer_addresses_is_asked_at_once() {
+    let mut table = table();
+    table.answered(&contact(1, 10), &at(0));
+    for second in 1..=6 {
+        table.failed(&contact(1, 10).id(), Failure::OverSeveral, &at(second));
+    }
+    assert!(table.closest(&own(), 8, &at(7)).is_empty(), "bad");
+    table.heard(&contact(1, 10), &at(7));
+    assert!(
+        table.take_due(1, &at(8)).is_empty(),
+        "control: the old one says nothing new"
+    );
+    table.heard(&contact(1, 20), &at(8));
+    assert_eq!(table.take_due(1, &at(8)), [contact(1, 20)]);
+    table.answered(&contact(1, 20), &at(9));
+    assert_eq!(table.closest(&own(), 8, &at(9)), [&contact(1, 20)]);
+}
+
+#[test]
 fn those_seen_longest_stay_and_newcomers_wait_as_replacements() {
     let mut table = table();
     let crowd = crowd(7, 60);

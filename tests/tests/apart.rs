@@ -7,6 +7,8 @@ use deut_tests::{net::Net, stand_in::StandIn};
 
 /// Of networks of six relays with two persona tunnels each about one in five begins in two parts.
 const SEEDS: std::ops::Range<u64> = 0..16;
+/// So many are tried until one of them stays apart.
+const TWINS: u64 = 200;
 const OTHERS: usize = 5;
 
 /// The fewest contacts that a persona of this network has after three minutes.
@@ -32,12 +34,13 @@ fn parts_that_share_no_endpoint_find_each_other() {
 /// The broken twin: nobody asks again, so no tunnel ever gives way, and some of these networks stay apart.
 #[test]
 fn without_asking_again_they_stay_apart() {
-    let apart = SEEDS.filter(|seed| {
+    let apart = (0..TWINS).find(|seed| {
         let fewest = fewest(*seed, |config| {
             config.transport.persona_tunnels = 2;
             config.kademlia.seeds_interval_low = 3_600_000_000;
         });
         fewest < OTHERS
     });
-    assert!(apart.count() > 0);
+    println!("the first that stays apart: {apart:?}");
+    assert!(apart.is_some());
 }

@@ -208,14 +208,14 @@ fn sixty_four_real_nodes_find_values_and_show_no_persona_where_none_belongs() {
     let mut simulation = Simulation::new(Settings {
         nodes: 64,
         seed: 64,
-        duration_s: 260,
+        duration_s: 290,
         loss_per_mille: 10,
         duplicate_per_mille: 5,
         reorder_per_mille: 10,
         values: 40,
         lookups_per_s: 3.0,
         join_s: 20,
-        settle_s: 60,
+        settle_s: 90,
         crypto: Crypto::Real,
         check_every: 1,
         ..Settings::default()
@@ -231,7 +231,7 @@ fn sixty_four_real_nodes_find_values_and_show_no_persona_where_none_belongs() {
                 .look(index, &seen);
         }));
     }
-    simulation.run(220);
+    simulation.run(250);
     simulation.finish();
 
     let report = simulation.report();

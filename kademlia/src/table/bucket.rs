@@ -147,9 +147,13 @@ impl Bucket {
             .iter_mut()
             .find(|entry| entry.contact.id() == id)
         {
-            // Not asked at once: its contacts change every few minutes, and its turn comes anyway.
+            // Not asked at once: its contacts change every few minutes, and its turn comes anyway. But what failed, over
+            // addresses that may be gone, is alive: it signed new ones.
             if *contact != entry.contact && contact.replaces(entry.to_ask()) {
                 entry.newer = Some(contact.clone());
+                if entry.failures > 0 {
+                    entry.ask_at = now.mono;
+                }
             }
             return Placed::Known;
         }

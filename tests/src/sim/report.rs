@@ -155,9 +155,7 @@ impl Report {
             return;
         };
         let seconds = (net.now_us() - at) as f64 / SECOND as f64;
-        let per_node_s =
-            |bytes: u64, seconds: f64| bytes as f64 / seconds.max(1.0) / nodes.max(1) as f64;
-        self.bytes_per_node_s = per_node_s(net.bytes - bytes, seconds);
+        self.bytes_per_node_s = (net.bytes - bytes) as f64 / seconds.max(1.0) / nodes.max(1) as f64;
         let Some((idle_datagrams_s, idle_bytes_s)) = work.idle_rates else {
             return;
         };

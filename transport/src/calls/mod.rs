@@ -4,7 +4,7 @@ mod group;
 mod patience;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use group::Group;
 use patience::Patience;
@@ -63,6 +63,22 @@ struct Call {
     slow: bool,
     /// Where the first copy goes; the next ones go to the addresses after it.
     first_address: usize,
+}
+
+impl Call {
+    /// Send and reply tunnels of the copies that went out.
+    fn earlier(&self) -> Vec<(TunnelHandle, TunnelHandle)> {
+        self.attempts
+            .iter()
+            .map(|attempt| (attempt.send, attempt.reply))
+            .collect()
+    }
+
+    /// Where the next copy goes.
+    fn next_address(&self) -> Option<SocketAddr> {
+        let at = (self.first_address + self.attempts.len()) % self.to.at.len().max(1);
+        self.to.at.get(at).copied()
+    }
 }
 
 /// Open calls and the groups that own reply tunnels.
@@ -173,12 +189,7 @@ impl Calls {
         let Some(group) = self.groups.get_mut(&call.group) else {
             return;
         };
-        let earlier: Vec<_> = call
-            .attempts
-            .iter()
-            .map(|attempt| (attempt.send, attempt.reply))
-            .collect();
-        let Some((send, reply)) = group.choose(sh, own, call.group, &earlier) else {
+        let Some((send, reply)) = group.choose(sh, own, call.group, &call.earlier()) else {
             return;
         };
         let Some(back) = own.get(reply) else { return };
@@ -191,8 +202,7 @@ impl Calls {
             reply_gate,
             service: call.service,
         };
-        let at = (call.first_address + call.attempts.len()) % call.to.at.len().max(1);
-        let Some(&address) = call.to.at.get(at) else {
+        let Some(address) = call.next_address() else {
             return;
         };
         let to_gate = gate(&call.to.key.0, address);
