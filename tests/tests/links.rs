@@ -1,7 +1,5 @@
 //! Links and ports of real nodes in a virtual network: MAC1, acknowledgements, one port per tunnel.
 
-#![expect(clippy::print_stdout, reason = "figures for whoever reads along")]
-
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},

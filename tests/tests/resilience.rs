@@ -1,6 +1,5 @@
 //! What a network survives: a third of it crashing at once, five minutes in two halves, address translators,
 //! nodes that stand still and nodes that start again. Each with a control that shows the harm.
-#![expect(clippy::print_stdout, reason = "figures for whoever reads along")]
 
 use std::sync::Arc;
 

@@ -122,8 +122,11 @@ fn endpoint_keys(
     keys
 }
 
+/// Encoded public keys.
+type Keys = BTreeSet<Vec<u8>>;
+
 /// The endpoint keys of one node in three lives with one identity, and those of two others.
-fn three_lives(stuck: bool) -> (Vec<BTreeSet<Vec<u8>>>, Vec<BTreeSet<Vec<u8>>>) {
+fn three_lives(stuck: bool) -> (Vec<Keys>, Vec<Keys>) {
     const NODE: usize = 4;
     let suite = Arc::new(Written {
         stuck,

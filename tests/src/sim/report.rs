@@ -256,7 +256,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lookups = &self.lookups;
         if self.runs > 1 {
             writeln!(
                 f,
@@ -279,6 +278,14 @@ impl fmt::Display for Report {
             "virtual time         {} s, seed {}, trace {:016x}",
             self.seconds, self.seed, self.trace_hash
         )?;
+        self.fmt_lookups(f)?;
+        self.fmt_network(f)
+    }
+}
+
+impl Report {
+    fn fmt_lookups(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lookups = &self.lookups;
         writeln!(
             f,
             "things               {} published, at {:.2} nodes each",
@@ -323,12 +330,9 @@ impl fmt::Display for Report {
             lookups.latency_ms(0.5),
             lookups.latency_ms(0.95),
             lookups.latency_ms(0.99)
-        )?;
-        self.fmt_network(f)
+        )
     }
-}
 
-impl Report {
     fn fmt_network(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
