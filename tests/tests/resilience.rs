@@ -207,8 +207,8 @@ fn a_node_that_stood_still_for_half_a_minute_is_there_again() {
     net.resume(node);
     let ready = within(&mut net, 2 * MINUTE, |net| is_ready(net, node));
     let gets = within(&mut net, 2 * MINUTE, |net| gets(net, node, key));
-    // Others struck its persona off; it tells them of itself when it next looks for its own place, every five minutes.
-    let found = within(&mut net, 10 * MINUTE, |net| is_found(net, other, node));
+    // All tunnels of its persona are gone: it has new addresses, and tells them those that it finds beside its own id.
+    let found = within(&mut net, 2 * MINUTE, |net| is_found(net, other, node));
     println!("ready after {ready:?} s, finds after {gets:?} s, found after {found:?} s");
     assert!(ready.is_some() && gets.is_some() && found.is_some());
 }

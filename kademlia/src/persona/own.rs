@@ -24,6 +24,8 @@ pub(super) struct OwnContact {
     work: Work,
     addresses: Vec<(EndpointAddress, Unix)>,
     contact: Option<Contact>,
+    /// The end of the newest contact that was signed, in minutes. Others may hold it when its addresses are gone.
+    last_minutes: u64,
 }
 
 impl OwnContact {
@@ -35,6 +37,7 @@ impl OwnContact {
             work: Work::Searching(search),
             addresses: Vec::new(),
             contact: None,
+            last_minutes: 0,
         }
     }
 
@@ -87,19 +90,23 @@ impl OwnContact {
         let (addresses, until) = self.chosen(rules, now);
         // Whole minutes, downwards: a second would tell our clock, and an endpoint must not be asked late.
         let minutes = until.0 / 60;
-        let signed = self.contact.as_ref().map(|contact| {
-            let same = contact.addresses() == addresses;
-            (contact.expiry().0 / 60, same)
-        });
-        let minutes = match signed {
-            Some((before, true)) if before >= minutes => return false,
+        let same = self.contact.as_ref().map(Contact::addresses) == Some(&addresses[..]);
+        if same && self.last_minutes >= minutes {
+            return false;
+        }
+        let before = self.last_minutes;
+        let minutes = if !same && before.saturating_mul(60) > now.unix.0 {
             // Whoever holds both must see which one is newer. The tunnels are replaced long before.
-            Some((before, false)) if self.current(now).is_some() => minutes.max(before + 1),
-            _ => minutes,
+            minutes.max(before + 1)
+        } else {
+            minutes
         };
         let latest = now.unix.0.saturating_add(rules.max_life_seconds) / 60;
         let minutes = u32::try_from(minutes.min(latest)).unwrap_or(u32::MAX);
         self.contact = Contact::sign(&self.secret, nonce, minutes, &addresses).ok();
+        if self.contact.is_some() {
+            self.last_minutes = minutes.into();
+        }
         self.contact.is_some()
     }
 
@@ -209,6 +216,26 @@ mod tests {
         assert!(own.renew(&rules, &NOW));
         own.set_addresses(Vec::new(), &rules);
         assert!(!own.renew(&rules, &NOW) && own.current(&NOW).is_none());
+    }
+
+    #[test]
+    fn whoever_holds_an_older_contact_sees_which_one_is_newer_even_if_there_was_none_between() {
+        for between in [false, true] {
+            let (mut own, _) = own(&[("10.0.0.1:2000", 600)]);
+            let rules = Config::test().contact;
+            let older = own.current(&NOW).cloned().expect("a contact");
+            if between {
+                own.set_addresses(Vec::new(), &rules);
+                assert!(!own.renew(&rules, &NOW) && own.current(&NOW).is_none());
+            }
+            // Its tunnels end before those of the older one.
+            let until = Unix(NOW.unix.0 + 300);
+            own.set_addresses(vec![(address("10.0.0.2:2000"), until)], &rules);
+            assert!(own.renew(&rules, &NOW));
+            let newer = own.current(&NOW).expect("a contact");
+            assert!(newer.replaces(&older), "none between: {between}");
+            assert!(!older.replaces(newer), "none between: {between}");
+        }
     }
 
     #[test]
