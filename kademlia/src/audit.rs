@@ -75,8 +75,6 @@ impl Drops {
 pub struct PlaneAudit {
     /// Contacts: in the users' cache, or in the persona's buckets.
     pub contacts: usize,
-    /// Those that answered and are not expired.
-    pub live_contacts: usize,
     /// RPCs under way.
     pub calls: usize,
     /// Lookups running.
@@ -87,6 +85,15 @@ pub struct PlaneAudit {
     pub answered: u64,
     /// Discards.
     pub drops: Drops,
+}
+
+/// Contacts that answered and are not expired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveContacts {
+    /// In the users' cache.
+    pub user: usize,
+    /// In the persona's buckets.
+    pub persona: usize,
 }
 
 /// What [`crate::Kademlia::audit`] tells.

@@ -43,7 +43,7 @@ mod token;
 mod user;
 
 pub use api::*;
-pub use audit::{Audit, DropReason, Drops, PlaneAudit};
+pub use audit::{Audit, DropReason, Drops, LiveContacts, PlaneAudit};
 pub use config::{Config, ContactRules};
 pub use contact::{CLOCK_TOLERANCE, Contact, ContactError};
 pub use id::{Distance, Key, NodeId};

@@ -1,7 +1,7 @@
 //! The two planes behind one boundary.
 use crate::{
     api::{DhtInput, DhtOutput, Mono, Now, OnBehalf},
-    audit::{Audit, DropReason, Drops, PlaneAudit},
+    audit::{Audit, DropReason, Drops, LiveContacts, PlaneAudit},
     config::Config,
     contact::Contact,
     identity::PersonaSecret,
@@ -167,13 +167,23 @@ impl Kademlia {
             .set_persona(self.persona.as_ref().map(PersonaPlane::key), now);
     }
 
+    /// Contacts that answered and are not expired. Unlike [`Kademlia::audit`] it walks through them all.
+    #[must_use]
+    pub fn live_contacts(&self, now: &Now) -> LiveContacts {
+        let persona = self.persona.as_ref();
+        LiveContacts {
+            user: self.user.live_contacts(now),
+            persona: persona.map_or(0, |persona| persona.table().good(now)),
+        }
+    }
+
     /// Sizes and counters.
     #[must_use]
-    pub fn audit(&self, now: &Now) -> Audit {
+    pub fn audit(&self) -> Audit {
         let persona = self.persona.as_ref();
         Audit {
-            user: self.user.audit(now),
-            persona: persona.map_or_else(PlaneAudit::default, |persona| persona.audit(now)),
+            user: self.user.audit(),
+            persona: persona.map_or_else(PlaneAudit::default, |persona| persona.audit()),
             without_persona: self.without_persona.clone(),
             requests_answered: persona.map_or(0, PersonaPlane::requests_answered),
             replacements: persona.map_or(0, |persona| persona.table().replacements()),

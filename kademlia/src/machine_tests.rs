@@ -116,11 +116,11 @@ impl Rig {
     }
 
     fn persona_drops(&self, reason: DropReason) -> u64 {
-        self.dht.audit(&self.now).persona.drops.of(reason)
+        self.dht.audit().persona.drops.of(reason)
     }
 
     fn user_drops(&self, reason: DropReason) -> u64 {
-        self.dht.audit(&self.now).user.drops.of(reason)
+        self.dht.audit().user.drops.of(reason)
     }
 
     fn later(&mut self, micros: u64) {
@@ -242,8 +242,8 @@ fn all_four_rpcs_are_answered() {
         }),
         Some(Answer::Nodes { .. })
     ));
-    assert_eq!(rig.dht.audit(&rig.now).requests_answered, 6);
-    assert_eq!(rig.dht.audit(&rig.now).persona.drops.total(), 0);
+    assert_eq!(rig.dht.audit().requests_answered, 6);
+    assert_eq!(rig.dht.audit().persona.drops.total(), 0);
 }
 
 #[test]
@@ -327,13 +327,7 @@ fn without_persona_or_addresses_nothing_is_answered() {
     let ping = Request::Ping { sender: None };
     let mut rig = Rig::new(Config::test());
     assert_eq!(rig.ask(&ping), None);
-    assert_eq!(
-        rig.dht
-            .audit(&rig.now)
-            .without_persona
-            .of(DropReason::NoPersona),
-        1
-    );
+    assert_eq!(rig.dht.audit().without_persona.of(DropReason::NoPersona), 1);
     rig.input(DhtInput::Persona(Some(secret(0))));
     assert_eq!(rig.ask(&ping), None, "no addresses yet");
     assert_eq!(rig.persona_drops(DropReason::NoPersona), 1);
@@ -366,7 +360,7 @@ fn a_new_persona_has_nothing_of_the_old_one() {
         address("10.0.0.0:20000"),
         until,
     )]));
-    assert_eq!(rig.dht.audit(&rig.now).stored_keys, 0);
+    assert_eq!(rig.dht.audit().stored_keys, 0);
     assert!(rig.dht.table(&rig.now).is_empty());
     assert_eq!(
         rig.store(token, Record::Value(value(b"hi"))),
@@ -664,7 +658,7 @@ fn answers_of_the_wrong_kind_or_to_nothing_are_counted() {
     assert_eq!(rig.user_drops(DropReason::UnknownTicket), 1);
     assert_eq!(
         rig.dht
-            .audit(&rig.now)
+            .audit()
             .without_persona
             .of(DropReason::UnknownTicket),
         1
@@ -861,7 +855,7 @@ proptest! {
             }
             rig.later(wait);
         }
-        let audit = rig.dht.audit(&rig.now);
+        let audit = rig.dht.audit();
         prop_assert_eq!(audit.requests_answered, rig.answers.len() as u64);
         prop_assert!(audit.requests_answered + audit.persona.drops.total() >= requests);
     }

@@ -249,11 +249,17 @@ impl Core {
 
     /// Sizes against caps, and the DHT's counters.
     #[must_use]
-    pub fn audit(&self, now: Now) -> CoreAudit {
+    pub fn audit(&self) -> CoreAudit {
         CoreAudit {
             transport: self.transport.audit(),
-            kademlia: self.kademlia.audit(&dht_now(now)),
+            kademlia: self.kademlia.audit(),
         }
+    }
+
+    /// The DHT's contacts that answered and are not expired.
+    #[must_use]
+    pub fn live_contacts(&self, now: Now) -> deut_kademlia::LiveContacts {
+        self.kademlia.live_contacts(&dht_now(now))
     }
 
     /// Our own descriptor; none for a client.

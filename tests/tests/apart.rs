@@ -16,7 +16,7 @@ fn fewest(seed: u64, tune: fn(&mut CoreConfig)) -> usize {
     let mut net = Net::of_relays(seed, Arc::new(StandIn), 6, tune);
     net.run(180_000_000);
     let now = net.now();
-    let live = |node: &deut_tests::net::Node| node.core.audit(now).kademlia.persona.live_contacts;
+    let live = |node: &deut_tests::net::Node| node.core.live_contacts(now).persona;
     net.nodes.iter().map(live).min().unwrap_or(0)
 }
 

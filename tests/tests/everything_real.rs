@@ -217,7 +217,6 @@ fn sixty_four_real_nodes_find_values_and_show_no_persona_where_none_belongs() {
         join_s: 20,
         settle_s: 90,
         crypto: Crypto::Real,
-        check_every: 1,
         ..Settings::default()
     });
     simulation.run(40);

@@ -128,7 +128,7 @@ fn run(tune: fn(&mut CoreConfig)) -> (Net, Tally) {
 #[test]
 fn values_are_found_in_a_network_eight_times_as_large_as_a_directory() {
     let (net, tally) = run(small_directory);
-    let audits = net.nodes.iter().map(|node| node.core.audit(net.now()));
+    let audits = net.nodes.iter().map(|node| node.core.audit());
     assert!(
         audits
             .into_iter()

@@ -30,7 +30,7 @@ fn tunnels_are_replaced_before_they_end_and_lookups_go_on() {
     for _ in 0..35 * 6 {
         net.run(10 * SECOND);
         for node in &net.nodes {
-            assert!(node.core.audit(net.now()).transport.within_caps());
+            assert!(node.core.audit().transport.within_caps());
             let tunnels = node.core.tunnels(net.now());
             least = least.min(tunnels.iter().filter(|tunnel| tunnel.up).count());
             assert!(

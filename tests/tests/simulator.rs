@@ -19,7 +19,6 @@ fn small(seed: u64) -> Settings {
         values: 20,
         join_s: 15,
         settle_s: 60,
-        check_every: 1,
         ..Settings::default()
     }
 }

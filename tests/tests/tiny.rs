@@ -27,7 +27,7 @@ fn version(seq: i64, text: &str) -> MutableRecord {
 }
 
 fn published(net: &Net, node: usize) -> usize {
-    net.nodes[node].core.audit(net.now()).kademlia.published
+    net.nodes[node].core.audit().kademlia.published
 }
 
 /// At how many nodes it was stored, of how many.
@@ -58,12 +58,7 @@ fn eventually(net: &mut Net, node: usize, value: &[u8]) {
 }
 
 fn live_contacts(net: &Net, node: usize) -> usize {
-    net.nodes[node]
-        .core
-        .audit(net.now())
-        .kademlia
-        .persona
-        .live_contacts
+    net.nodes[node].core.live_contacts(net.now()).persona
 }
 
 #[test]

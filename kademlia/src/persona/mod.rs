@@ -240,10 +240,9 @@ impl PersonaPlane {
     }
 
     /// Sizes and counters.
-    pub(crate) fn audit(&self, now: &Now) -> PlaneAudit {
+    pub(crate) fn audit(&self) -> PlaneAudit {
         PlaneAudit {
             contacts: self.table.len(),
-            live_contacts: self.table.good(now),
             calls: self.calls.len(),
             lookups: usize::from(self.upkeep.running_group().is_some()),
             ..self.counters.clone()

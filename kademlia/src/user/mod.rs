@@ -302,10 +302,9 @@ impl UserPlane {
     }
 
     /// Sizes and counters.
-    pub(crate) fn audit(&self, now: &Now) -> PlaneAudit {
+    pub(crate) fn audit(&self) -> PlaneAudit {
         PlaneAudit {
             contacts: self.cache.len(),
-            live_contacts: self.cache.live(now.unix).count(),
             calls: self.calls.len(),
             lookups: self
                 .queries
@@ -314,6 +313,10 @@ impl UserPlane {
                 .sum(),
             ..self.counters.clone()
         }
+    }
+
+    pub(crate) fn live_contacts(&self, now: &Now) -> usize {
+        self.cache.live(now.unix).count()
     }
 
     /// Mutable records that are no longer published, because a newer version was seen.

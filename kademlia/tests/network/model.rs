@@ -479,7 +479,7 @@ impl Model {
     }
 
     fn check_caps(&self, number: usize) {
-        let (audit, config) = (self.nodes[number].dht.audit(&self.now()), &self.config);
+        let (audit, config) = (self.nodes[number].dht.audit(), &self.config);
         assert!(audit.user.contacts <= config.max_user_contacts);
         assert!(audit.persona.contacts <= 160 * config.bucket_size);
         assert!(audit.replacements <= 160 * config.replacements);

@@ -155,7 +155,7 @@ fn values_outlive_their_storers_while_the_publisher_lives() {
     );
     let key = NodeId::hash_of(b"kept");
     let storers: Vec<usize> = (1..24)
-        .filter(|node| model.nodes[*node].dht.audit(&model.now()).stored_keys > 0)
+        .filter(|node| model.nodes[*node].dht.audit().stored_keys > 0)
         .collect();
     assert!(storers.len() >= 7);
     storers.iter().for_each(|node| model.kill(*node));

@@ -35,7 +35,7 @@ fn alone_a_node_keeps_its_value_and_publishes_it_when_others_come() {
             .progress
             .contains(&Progress::WaitingForContacts)
     );
-    assert_eq!(model.nodes[first].dht.audit(&model.now()).published, 1);
+    assert_eq!(model.nodes[first].dht.audit().published, 1);
     model.seeds = true;
     let second = model.join();
     model.run_for(10 * SECOND);

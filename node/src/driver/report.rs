@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deut_kademlia::PlaneAudit;
+use deut_kademlia::{LiveContacts, PlaneAudit};
 use deut_transport::{
     api::{Now, PathKind, PoolId},
     policy::Profile,
@@ -24,7 +24,7 @@ pub(super) struct About {
 
 impl Driver {
     pub(super) fn status(&self, now: Now) -> NodeStatus {
-        let audit = self.core.audit(now);
+        let audit = self.core.audit();
         let relays = self.core.relays().into_iter().map(|relay| RelayStatus {
             id: relay.id.to_string(),
             address: relay.address,
@@ -65,7 +65,11 @@ impl Driver {
                 jobs_refused: self.jobs.refused(),
                 ..self.sockets.status()
             },
-            dht: dht(&audit.kademlia, self.open.network_estimate),
+            dht: dht(
+                &audit.kademlia,
+                self.core.live_contacts(now),
+                self.open.network_estimate,
+            ),
         }
     }
 }
@@ -167,7 +171,11 @@ fn counters(counters: &Counters) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn dht(audit: &deut_kademlia::Audit, network_estimate: Option<u64>) -> DhtStatus {
+fn dht(
+    audit: &deut_kademlia::Audit,
+    live: LiveContacts,
+    network_estimate: Option<u64>,
+) -> DhtStatus {
     let planes: [(&str, &PlaneAudit); 2] = [("user", &audit.user), ("persona", &audit.persona)];
     let drops = planes.into_iter().flat_map(|(plane, audit)| {
         let drops = audit.drops.iter();
@@ -175,9 +183,9 @@ fn dht(audit: &deut_kademlia::Audit, network_estimate: Option<u64>) -> DhtStatus
     });
     DhtStatus {
         user_contacts: audit.user.contacts,
-        user_contacts_live: audit.user.live_contacts,
+        user_contacts_live: live.user,
         table: audit.persona.contacts,
-        table_live: audit.persona.live_contacts,
+        table_live: live.persona,
         records: audit.stored_records,
         record_bytes: audit.stored_bytes,
         published: audit.published,

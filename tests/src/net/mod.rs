@@ -98,8 +98,6 @@ pub struct Net {
     pub steps: u64,
     /// Which events are kept.
     pub keep: Keep,
-    /// After every so many steps the node that moved is looked at: see `invariants`. 0: never.
-    pub check_every: u64,
     /// Nodes on different sides do not hear each other.
     pub cut: bool,
     /// Peers that newcomers join through.
@@ -134,7 +132,6 @@ impl Net {
             bytes: 0,
             steps: 0,
             keep: Keep::All,
-            check_every: 16,
             cut: false,
             bootstrap: 2,
             skew: 0..=0,
@@ -289,6 +286,7 @@ impl Net {
             numbers: BTreeMap::new(),
             due: None,
             wakes: (0, 0),
+            checked: None,
             life: 0,
             waiting: VecDeque::new(),
             free_at: 0,
@@ -551,9 +549,7 @@ impl Net {
         if let Some(node) = moved {
             self.trace.add(self.now);
             self.trace.add(node as u64);
-            if self.check_every > 0 && self.steps.is_multiple_of(self.check_every) {
-                self.check(node);
-            }
+            self.check(node);
         }
         true
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use deut::core::{Core, CoreConfig, CoreEvent};
+use deut_kademlia::Contact;
 use deut_transport::{
     api::{DownReason, PortToken, TunnelChange},
     packet::Packet,
@@ -65,6 +66,8 @@ pub struct Node {
     pub(super) due: Option<u64>,
     /// The present second, and how often it was called in it.
     pub(super) wakes: (u64, u32),
+    /// The contact that was searched last for what it may not hold.
+    pub(super) checked: Option<Contact>,
     /// Counts restarts.
     pub(super) life: u32,
     pub(super) waiting: VecDeque<(SocketAddr, SocketAddr, Packet)>,

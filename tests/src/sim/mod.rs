@@ -67,7 +67,6 @@ impl Simulation {
         let memory_before = report::resident();
         let mut net = Net::new(settings.seed, suite);
         net.keep = Keep::Outcomes;
-        net.check_every = settings.check_every;
         net.bootstrap = population::PERMANENT;
         let skew = i64::from(settings.skew_s);
         net.skew = -skew..=skew;

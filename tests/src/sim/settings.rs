@@ -128,8 +128,6 @@ pub struct Settings {
     pub crypto: Crypto,
     /// Walks are recorded from the time on when all have joined, for the anonymity figures. For networks without churn.
     pub anonymity: bool,
-    /// After every so many steps the node that moved is checked against the invariants; 0: never.
-    pub check_every: u64,
     /// Defaults that are others for every node.
     pub changes: Vec<Change>,
 }
@@ -162,7 +160,6 @@ impl Default for Settings {
             settle_s: 90,
             crypto: Crypto::StandIn,
             anonymity: false,
-            check_every: 16,
             changes: Vec::new(),
         }
     }

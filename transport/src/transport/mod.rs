@@ -294,16 +294,18 @@ impl Transport {
     /// Sizes against caps.
     #[must_use]
     pub fn audit(&self) -> Audit {
-        let mut sizes = self.sizes();
-        sizes.extend(self.endpoint.hello_sizes(&self.sh));
-        Audit { sizes }
+        let hellos = self.endpoint.hello_sizes(&self.sh);
+        let sizes = self.sizes().into_iter().chain(hellos);
+        Audit {
+            sizes: sizes.collect(),
+        }
     }
 
-    fn sizes(&self) -> Vec<(&'static str, usize, usize)> {
+    fn sizes(&self) -> [(&'static str, usize, usize); 17] {
         let limits = &self.sh.config.limits;
         let tunnels = limits.own_tunnels + limits.transit_tunnels * 2 + limits.endpoint_tunnels;
         let links_timers = limits.links * 3;
-        vec![
+        [
             ("links", self.links.len(), limits.links),
             ("gossip states", self.directory.gossip.len(), limits.links),
             ("relays", self.directory.len(), limits.relays),

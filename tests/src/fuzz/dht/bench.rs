@@ -74,7 +74,7 @@ impl Bench {
                 DhtOutput::Wait { until, why } => {
                     assert!(!why.is_empty());
                     self.wake = until.map(|Mono(at)| at);
-                    return check_caps(&self.dht.audit(&now), &config());
+                    return check_caps(&self.dht.audit(), &config());
                 }
                 output => self.output(output),
             }
@@ -222,7 +222,7 @@ impl Bench {
     }
 
     fn discards(&self) -> u64 {
-        let audit = self.dht.audit(&self.now());
+        let audit = self.dht.audit();
         audit.persona.drops.total() + audit.without_persona.total()
     }
 }
