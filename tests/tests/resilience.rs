@@ -193,6 +193,35 @@ fn clients_behind_translators_are_replaced_by_their_like() {
 }
 
 #[test]
+fn clocks_that_are_off_by_a_minute_do_no_harm() {
+    let with_skew = |skew_s| {
+        let mut simulation = Simulation::new(Settings {
+            skew_s,
+            ..settings(48)
+        });
+        simulation.run(120);
+        simulation.count_from_here();
+        simulation.run(120);
+        simulation.finish();
+        simulation.report()
+    };
+    let [none, minute, hour] = [0, 60, 3_600].map(with_skew);
+    for report in [&none, &minute] {
+        let lookups = &report.lookups;
+        assert!(lookups.tried > 300 && lookups.probes > 60, "{report}");
+        assert!(lookups.success_rate() >= 0.99, "{report}");
+        assert!(report.ready_share() > 0.999, "{report}");
+    }
+    let lost = none.lookups.recall() - minute.lookups.recall();
+    println!("a minute takes {lost:.4} of the recall");
+    // A hundred searches tell no finer; docs/simulation.md has two thousand.
+    assert!(lost < 0.05, "without {none}\nwith {minute}");
+    // The control: contacts and descriptors of most others are of another hour.
+    assert!(hour.lookups.success_rate() < 0.7, "{hour}");
+    assert!(hour.ready_share() < 0.7, "{hour}");
+}
+
+#[test]
 fn a_node_that_stood_still_for_half_a_minute_is_there_again() {
     let mut net = Net::of_relays(46, Arc::new(StandIn), 40, |_| {});
     net.run_ready();

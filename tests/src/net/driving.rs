@@ -1,0 +1,164 @@
+//! One thing that happens after the other, and what the cores want done.
+
+use std::cmp::Reverse;
+
+use deut::core::{CoreEvent, CoreInput, CoreOutput};
+use deut_transport::{
+    api::{Mono, Persist},
+    rsa::{Job, JobResult},
+};
+
+use super::{
+    Keep, Net,
+    event::{Entry, What},
+};
+
+impl Net {
+    /// The next thing that happens; `false` if nothing ever will.
+    pub fn step(&mut self) -> bool {
+        let Some(Reverse(Entry { at, what, .. })) = self.heap.pop() else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        self.steps += 1;
+        let moved = match what {
+            What::Datagram { from, to, packet } => self.deliver(from, to, packet),
+            What::Timeout(node) => self.wake(node, at),
+            What::Job {
+                node,
+                life,
+                ticket,
+                work,
+            } => {
+                if self.nodes[node].paused {
+                    let later = self.now + 100_000;
+                    self.push(
+                        later,
+                        What::Job {
+                            node,
+                            life,
+                            ticket,
+                            work,
+                        },
+                    );
+                    return true;
+                }
+                let result: JobResult = work.run(self.suite.as_ref());
+                let here = self.nodes[node].alive && self.nodes[node].life == life;
+                if here {
+                    self.input(node, CoreInput::JobDone { ticket, result });
+                }
+                here.then_some(node)
+            }
+        };
+        if let Some(node) = moved {
+            self.trace.add(self.now);
+            self.trace.add(node as u64);
+            self.check(node);
+        }
+        true
+    }
+
+    fn wake(&mut self, node: usize, at: u64) -> Option<usize> {
+        if !self.nodes[node].alive || self.nodes[node].due != Some(at) {
+            return None;
+        }
+        self.nodes[node].due = None;
+        self.check_wakes(node);
+        if self.nodes[node].paused {
+            return None;
+        }
+        self.input(node, CoreInput::Timeout);
+        Some(node)
+    }
+
+    pub(super) fn push(&mut self, at: u64, what: What) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Entry {
+            at,
+            sequence: self.sequence,
+            what,
+        }));
+    }
+
+    pub(super) fn drain(&mut self, index: usize) {
+        loop {
+            let now = self.now_at(index);
+            match self.nodes[index].core.poll_output(now) {
+                CoreOutput::Transmit { from, to, packet } => {
+                    self.transmit(index, from, to, packet, 0);
+                }
+                CoreOutput::OpenPort { token, port } => {
+                    let node = &mut self.nodes[index];
+                    node.ports.insert(port, token);
+                    node.numbers.insert(token, port);
+                    node.core.handle_input(
+                        now,
+                        CoreInput::PortOpened {
+                            token,
+                            result: Ok(()),
+                        },
+                    );
+                }
+                CoreOutput::ClosePort(token) => {
+                    let node = &mut self.nodes[index];
+                    if let Some(port) = node.numbers.remove(&token) {
+                        node.ports.remove(&port);
+                    }
+                }
+                CoreOutput::Job { ticket, work, .. } => {
+                    let takes = if matches!(work, Job::Generate { .. }) {
+                        35_000
+                    } else {
+                        1_200
+                    };
+                    let life = self.nodes[index].life;
+                    self.push(
+                        self.now + takes,
+                        What::Job {
+                            node: index,
+                            life,
+                            ticket,
+                            work,
+                        },
+                    );
+                }
+                CoreOutput::Persist(Persist::Relays(relays)) => {
+                    self.nodes[index].saved = relays;
+                }
+                CoreOutput::Event(event) => self.keep_event(index, event),
+                CoreOutput::Wait { until, .. } => {
+                    self.plan(index, until);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn keep_event(&mut self, index: usize, event: CoreEvent) {
+        let node = &mut self.nodes[index];
+        node.count(&event);
+        let outcome = match &event {
+            CoreEvent::Done(ticket, _) => Some(*ticket),
+            _ => None,
+        };
+        if self.keep == Keep::Outcomes
+            && let Some(ticket) = outcome
+        {
+            self.done.push((index, ticket));
+        }
+        if self.keep == Keep::All || outcome.is_some() {
+            node.events.push((self.now, event));
+        }
+    }
+
+    fn plan(&mut self, index: usize, until: Option<Mono>) {
+        let due = until.map(|Mono(at)| at.max(self.now));
+        if due.is_some() && due != self.nodes[index].due {
+            self.nodes[index].due = due;
+            self.push(due.unwrap_or(self.now), What::Timeout(index));
+        } else if due.is_none() {
+            self.nodes[index].due = None;
+        }
+    }
+}
