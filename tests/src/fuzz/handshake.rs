@@ -88,17 +88,20 @@ fn finish(
 ) -> Depth {
     let mut altered = *genuine;
     if input.mutate(&mut altered[..RELAY_DATAGRAM - 32]) {
-        // Only the responder's own name of the session lies in the open.
-        let same_but_name = altered[..4] == genuine[..4] && altered[8..] == genuine[8..];
+        // Only the responder's own name of the session lies in the open. Our name was in the open in the initiation: an
+        // answer to one whose name was changed is none to ours.
+        let same_but_name = altered[..4] == genuine[..4]
+            && altered[8..] == genuine[8..]
+            && answers(genuine, &initiator);
         let opened = initiator.open_answer(&altered);
         assert_eq!(opened.is_ok(), same_but_name);
         if opened.is_ok() {
             return Depth::Deep;
         }
     }
-    let index = initiator.index();
+    let is_ours = answers(genuine, &initiator);
     let opened = initiator.open_answer(genuine);
-    if u32::from_be_bytes(sized(&genuine[8..12])) != index {
+    if !is_ours {
         assert!(opened.is_err());
         return Depth::Refused;
     }
@@ -121,6 +124,11 @@ fn finish(
         assert!(receiver.open(&mut again.clone()).is_err(), "once only");
     }
     Depth::Deep
+}
+
+/// Whether an answer names the session as the initiator does.
+fn answers(answer: &Datagram, initiator: &Initiator) -> bool {
+    u32::from_be_bytes(sized(&answer[8..12])) == initiator.index()
 }
 
 fn raw(ours: &RelayKeys, data: &[u8], rng: &mut StdRng) -> Depth {
