@@ -31,7 +31,6 @@ use crate::{
     stand_in::{Pooled, StandIn},
 };
 use population::Population;
-use truth::Truth;
 use work::Work;
 
 const SECOND: u64 = 1_000_000;
@@ -47,7 +46,6 @@ pub struct Simulation {
     rng: StdRng,
     population: Population,
     work: Work,
-    truth: Truth,
     memory_before: u64,
     recorder: Option<Recorder>,
     besieged: bool,
@@ -84,7 +82,6 @@ impl Simulation {
             rng: StdRng::seed_from_u64(settings.seed ^ 0x5157),
             population: Population::new(&settings),
             work: Work::default(),
-            truth: Truth::default(),
             memory_before,
             recorder: None,
             besieged: false,
@@ -119,8 +116,7 @@ impl Simulation {
             }
             self.net.run(SLICE.min(until - self.net.now_us()));
             for (node, ticket, outcome) in self.net.take_done() {
-                self.work
-                    .done(&self.net, &mut self.truth, node, ticket, &outcome);
+                self.work.done(&self.net, node, ticket, &outcome);
             }
         }
     }

@@ -17,6 +17,9 @@ use crate::net::Net;
 const PROBES: u32 = 4;
 /// Nodes that the true neighbourhood consists of.
 const WIDTH: usize = 8;
+/// Nodes around a point that are written down when a search for it begins: some of them leave, and others come, before it
+/// is over.
+const AROUND: usize = 64;
 
 struct Published {
     thing: Thing,
@@ -45,11 +48,13 @@ enum Kind {
         thing: usize,
         fatherless_s: Option<u64>,
     },
-    Probe(NodeId),
+    /// A search for a point, and the nodes around it when it began.
+    Probe(NodeId, Vec<NodeId>),
 }
 
 #[derive(Default)]
 pub(super) struct Work {
+    truth: Truth,
     things: Vec<Published>,
     open: BTreeMap<QueryTicket, Kind>,
     next_us: u64,
@@ -187,7 +192,8 @@ impl Work {
             rng.fill_bytes(&mut target.0);
             if let Some(node) = somebody(net, population, rng, None) {
                 let ticket = net.query(node, Query::FindNode { target });
-                self.open.insert(ticket, Kind::Probe(target));
+                let around = self.truth.closest(net, &target, AROUND);
+                self.open.insert(ticket, Kind::Probe(target, around));
             }
             return;
         }
@@ -221,7 +227,6 @@ impl Work {
     pub(super) fn done(
         &mut self,
         net: &Net,
-        truth: &mut Truth,
         node: usize,
         ticket: QueryTicket,
         outcome: &QueryOutcome,
@@ -259,11 +264,14 @@ impl Work {
                     self.lookups.missed.push((thing.key(), net.now_us(), stats));
                 }
             }
-            Some(Kind::Probe(target)) => {
+            Some(Kind::Probe(target, around)) => {
                 let QueryResult::Nodes(nodes) = &outcome.result else {
                     return self.lookups.add_recall(0, WIDTH);
                 };
-                let closest = truth.closest(net, &target, WIDTH);
+                // Nobody finds whoever came after the search began, or left before it was over.
+                let mut closest = self.truth.closest(net, &target, AROUND);
+                closest.retain(|id| around.contains(id));
+                closest.truncate(WIDTH);
                 let found = nodes.iter().filter(|node| closest.contains(&node.id()));
                 self.lookups.add_recall(found.count(), closest.len());
             }
