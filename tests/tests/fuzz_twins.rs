@@ -97,7 +97,7 @@ impl Machine for Echo {
         &self.drops
     }
 
-    fn check_caps(&self, _now: Now) {}
+    fn check_caps(&self) {}
 }
 
 fn run(fault: Fault) {

@@ -56,7 +56,7 @@ pub trait Machine {
     /// Of its transport.
     fn drops(&self) -> &DropCounts;
     /// Panics if a collection is beyond its cap.
-    fn check_caps(&self, now: Now);
+    fn check_caps(&self);
 }
 
 impl Machine for Transport {
@@ -95,7 +95,7 @@ impl Machine for Transport {
         self.drops()
     }
 
-    fn check_caps(&self, _now: Now) {
+    fn check_caps(&self) {
         let audit = self.audit();
         assert!(audit.within_caps(), "{audit:?}");
     }
@@ -137,7 +137,7 @@ impl Machine for Core {
         self.drops()
     }
 
-    fn check_caps(&self, _now: Now) {
+    fn check_caps(&self) {
         let audit = self.audit();
         assert!(audit.transport.within_caps(), "{:?}", audit.transport);
         // Cores of the fuzz targets run with the settings of test networks.

@@ -297,7 +297,7 @@ impl<M: Machine> World<M> {
     /// Panics if a machine is beyond one of its caps.
     pub fn check_caps(&self) {
         for seat in &self.seats {
-            seat.machine.check_caps(self.now());
+            seat.machine.check_caps();
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Lookups {
     pub fatherless: BTreeMap<u64, (u64, u64)>,
     /// Of the true closest nodes: how many there were, and how many were found.
     pub recall: (u64, u64),
+    /// The same of the closest among those that were there from the beginning of the search to its end.
+    pub recall_throughout: (u64, u64),
     /// Searches that gave the recall.
     pub probes: u64,
     /// Those that found nothing: which key, when, and what it took.
@@ -88,10 +90,13 @@ impl Lookups {
         counts.1 += u64::from(found);
     }
 
-    pub(super) fn add_recall(&mut self, found: usize, of: usize) {
+    /// Each time: how many of the true closest there were, and how many were found.
+    pub(super) fn add_recall(&mut self, at_the_end: (usize, usize), throughout: (usize, usize)) {
         self.probes += 1;
-        self.recall.0 += of as u64;
-        self.recall.1 += found as u64;
+        self.recall.0 += at_the_end.0 as u64;
+        self.recall.1 += at_the_end.1 as u64;
+        self.recall_throughout.0 += throughout.0 as u64;
+        self.recall_throughout.1 += throughout.1 as u64;
     }
 
     /// Adds another run's.
@@ -110,6 +115,8 @@ impl Lookups {
         }
         self.recall.0 += other.recall.0;
         self.recall.1 += other.recall.1;
+        self.recall_throughout.0 += other.recall_throughout.0;
+        self.recall_throughout.1 += other.recall_throughout.1;
         self.probes += other.probes;
         self.missed.extend_from_slice(&other.missed);
         self.rounds += other.rounds;
@@ -128,6 +135,12 @@ impl Lookups {
     #[must_use]
     pub fn recall(&self) -> f64 {
         ratio(self.recall.1, self.recall.0)
+    }
+
+    /// Part of the true closest nodes that searches found, of those that were there all the time.
+    #[must_use]
+    pub fn recall_throughout(&self) -> f64 {
+        ratio(self.recall_throughout.1, self.recall_throughout.0)
     }
 
     /// Mean length of the longest chain of answers.

@@ -223,6 +223,7 @@ impl Report {
             "success_rate": lookups.success_rate(),
             "success_rate_low": wilson(lookups.found, lookups.tried),
             "recall": lookups.recall(),
+            "recall_throughout": lookups.recall_throughout(),
             "recall_probes": lookups.probes,
             "rounds_mean": lookups.rounds_mean(),
             "rpcs_mean": lookups.rpcs_mean(),
@@ -312,9 +313,10 @@ impl Report {
         }
         writeln!(
             f,
-            "recall of 8 closest  {:.3} % in {} searches",
+            "recall of 8 closest  {:.3} % in {} searches ({:.3} % of those there throughout)",
             lookups.recall() * 100.0,
-            lookups.probes
+            lookups.probes,
+            lookups.recall_throughout() * 100.0
         )?;
         writeln!(
             f,

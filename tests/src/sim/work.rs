@@ -266,14 +266,20 @@ impl Work {
             }
             Some(Kind::Probe(target, around)) => {
                 let QueryResult::Nodes(nodes) = &outcome.result else {
-                    return self.lookups.add_recall(0, WIDTH);
+                    return self.lookups.add_recall((WIDTH, 0), (WIDTH, 0));
                 };
-                // Nobody finds whoever came after the search began, or left before it was over.
-                let mut closest = self.truth.closest(net, &target, AROUND);
-                closest.retain(|id| around.contains(id));
-                closest.truncate(WIDTH);
-                let found = nodes.iter().filter(|node| closest.contains(&node.id()));
-                self.lookups.add_recall(found.count(), closest.len());
+                let closest = self.truth.closest(net, &target, AROUND);
+                // Nobody finds whoever came after the search began.
+                let there = closest.iter().filter(|id| around.contains(id));
+                let found = |id: &&NodeId| nodes.iter().any(|node| node.id() == **id);
+                let count = |ids: Vec<&NodeId>| {
+                    let of = ids.len();
+                    (of, ids.into_iter().filter(found).count())
+                };
+                self.lookups.add_recall(
+                    count(closest.iter().take(WIDTH).collect()),
+                    count(there.take(WIDTH).collect()),
+                );
             }
         }
     }
