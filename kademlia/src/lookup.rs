@@ -32,6 +32,8 @@ enum State {
 struct Candidate {
     contact: Contact,
     state: State,
+    /// It was asked over addresses that are not its newest.
+    moved: bool,
     /// Length of the chain of answers that led here; 1 for those known at the start.
     depth: u32,
     token: Option<Token>,
@@ -129,11 +131,12 @@ impl Lookup {
             Some(known) if known.contact == contact || !contact.replaces(&known.contact) => {}
             Some(known) => {
                 // Its addresses are new: what failed, or is slow, over the old ones may answer over these.
-                let moved = known.contact.addresses() != contact.addresses();
+                known.moved |= known.contact.addresses() != contact.addresses();
                 known.contact = contact;
-                if known.state == State::Failed || (moved && matches!(known.state, State::Slow(_)))
-                {
-                    known.state = State::Waiting;
+                match known.state {
+                    State::Failed => known.state = State::Waiting,
+                    State::Slow(_) if known.moved => known.state = State::Waiting,
+                    _ => {}
                 }
             }
             None => {
@@ -142,6 +145,7 @@ impl Lookup {
                     Candidate {
                         contact,
                         state: State::Waiting,
+                        moved: false,
                         depth,
                         token: None,
                     },
@@ -205,6 +209,7 @@ impl Lookup {
                 }
                 State::Waiting if may_ask => {
                     candidate.state = State::Asked;
+                    candidate.moved = false;
                     self.sent += 1;
                     return (Step::Ask(candidate.contact.clone()), counted);
                 }
@@ -236,7 +241,10 @@ impl Lookup {
         if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node))
             && candidate.state == State::Asked
         {
-            candidate.state = State::Slow(now);
+            candidate.state = match candidate.moved {
+                true => State::Waiting,
+                false => State::Slow(now),
+            };
             // The transport sends it a second time now, and that counts.
             self.sent += 1;
         }
@@ -246,7 +254,10 @@ impl Lookup {
         if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node))
             && matches!(candidate.state, State::Asked | State::Slow(_))
         {
-            candidate.state = State::Failed;
+            candidate.state = match candidate.moved {
+                true => State::Waiting,
+                false => State::Failed,
+            };
         }
     }
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{api::Unix, testing::contact};
+use crate::{
+    api::Unix,
+    testing::{address, contact, contact_at},
+};
 use proptest::prelude::*;
 
 const TARGET: NodeId = NodeId([0x33; 20]);
@@ -126,6 +129,38 @@ fn a_newer_contact_gives_a_failed_candidate_another_chance_an_older_one_does_not
     assert!(lookup.is_stuck() && asked(&mut lookup, Mono(1)).is_empty());
     lookup.add(new.clone(), None);
     assert_eq!(lookup.next(Mono(1)), Step::Ask(new));
+}
+
+#[test]
+fn one_that_moved_while_it_was_asked_is_asked_again_where_it_is_now() {
+    for (moved, slow) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut lookup = lookup(&Config::test());
+        let old = contact(1, 10);
+        // The same persona with a later contact, at other addresses or at the same.
+        let new = if moved {
+            contact_at(1, 20, address("10.0.0.9:2009"))
+        } else {
+            contact(1, 20)
+        };
+        assert_eq!(moved, old.addresses() != new.addresses());
+        lookup.add(old.clone(), None);
+        asked(&mut lookup, Mono(1));
+        lookup.add(new.clone(), None);
+        assert!(
+            asked(&mut lookup, Mono(1)).is_empty(),
+            "the first may answer"
+        );
+        match slow {
+            true => lookup.slow(&old.id(), Mono(2)),
+            false => lookup.failed(&old.id()),
+        }
+        let again = moved.then_some(new.id());
+        let asked_again = asked(&mut lookup, Mono(2));
+        assert_eq!(asked_again, Vec::from_iter(again), "slow: {slow}");
+        // Only once: nothing newer is known now.
+        lookup.failed(&old.id());
+        assert!(asked(&mut lookup, Mono(3)).is_empty() && lookup.is_stuck());
+    }
 }
 
 #[test]

@@ -86,6 +86,30 @@ fn a_failing_contact_that_is_heard_of_at_newer_addresses_is_asked_at_once() {
 }
 
 #[test]
+fn those_that_failed_last_are_handed_out_only_where_others_are_missing() {
+    let mut table = table();
+    let mut contacts = crowd(4, 10);
+    contacts.sort_by_key(|contact| own().distance(&contact.id()));
+    for contact in &contacts {
+        table.answered(contact, &at(0));
+    }
+    let handed_out = |table: &RoutingTable, count| -> Vec<NodeId> {
+        let closest = table.closest(&own(), count, &at(2));
+        closest.into_iter().map(Contact::id).collect()
+    };
+    let ids: Vec<NodeId> = contacts.iter().map(Contact::id).collect();
+    assert_eq!(handed_out(&table, 2), ids[..2], "control");
+    table.failed(&ids[0], Failure::OverSeveral, &at(1));
+    table.failed(&ids[2], Failure::OverSeveral, &at(1));
+    assert_eq!(handed_out(&table, 2), [ids[1], ids[3]]);
+    // The closer of the two fills up, and the order is that of the distance.
+    assert_eq!(handed_out(&table, 3), [ids[0], ids[1], ids[3]]);
+    assert_eq!(handed_out(&table, 8), ids);
+    table.answered(&contacts[0], &at(2));
+    assert_eq!(handed_out(&table, 2), ids[..2]);
+}
+
+#[test]
 fn those_seen_longest_stay_and_newcomers_wait_as_replacements() {
     let mut table = table();
     let crowd = crowd(7, 60);
@@ -249,11 +273,14 @@ proptest! {
             }
             table.check_invariants();
             let now = at(second);
-            let mut good: Vec<NodeId> = model.values().flatten()
-                .filter(|(_, failures)| *failures < 3 && second < 600).map(|(id, _)| *id).collect();
+            let mut good: Vec<(bool, NodeId)> = model.values().flatten()
+                .filter(|(_, failures)| *failures < 3 && second < 600).map(|(id, failures)| (*failures > 0, *id)).collect();
             let target = contacts[1].id();
-            good.sort_by_key(|id| target.distance(id));
+            // Those that failed last come in only if there are not eight others.
+            good.sort_by_key(|(doubtful, id)| (*doubtful, target.distance(id)));
             good.truncate(8);
+            let mut good: Vec<NodeId> = good.into_iter().map(|(_, id)| id).collect();
+            good.sort_by_key(|id| target.distance(id));
             let closest: Vec<NodeId> = table.closest(&target, 8, &now).iter().map(|contact| contact.id()).collect();
             prop_assert_eq!(closest, good);
         }

@@ -38,11 +38,13 @@ pub(crate) fn secret(number: u64) -> PersonaSecret {
 
 /// A contact without proof of work that ends `life_minutes` after [`NOW`].
 pub(crate) fn contact(number: u64, life_minutes: u32) -> Contact {
+    let ip = [10, 0, (number >> 8) as u8, number as u8].into();
+    contact_at(number, life_minutes, EndpointAddress { ip, port: 20_000 })
+}
+
+/// The same behind this address.
+pub(crate) fn contact_at(number: u64, life_minutes: u32, address: EndpointAddress) -> Contact {
     let minutes = (NOW.unix.0 / 60) as u32 + life_minutes;
-    let address = EndpointAddress {
-        ip: [10, 0, (number >> 8) as u8, number as u8].into(),
-        port: 20_000,
-    };
     Contact::sign(&secret(number), 0, minutes, &[address]).expect("signs")
 }
 

@@ -146,7 +146,7 @@ impl Rig {
 fn unanswered(rig: &mut Rig, group: u64) -> [Vec<Copy>; 2] {
     rig.copies();
     let calls = [rig.call(group), rig.call(group)];
-    rig.laboratory.run(1_500 * MS);
+    rig.laboratory.run(1_400 * MS);
     let mut copies = calls.map(|_| Vec::new());
     for copy in rig.copies() {
         let of = calls.map(|call| copy.request.body == call.0.to_be_bytes());
@@ -236,8 +236,9 @@ fn an_answer_after_the_short_timeout_is_used_and_one_after_the_full_timeout_is_n
         (1, vec![false], 0, None),
         "control"
     );
-    assert_eq!(after(&mut rig, 1_500, 0), (2, vec![true], 1, None));
-    assert_eq!(after(&mut rig, 1_500, 1), (2, vec![true], 1, None));
+    assert_eq!(after(&mut rig, 1_499, 0), (2, vec![true], 1, None));
+    assert_eq!(after(&mut rig, 1_499, 1), (2, vec![true], 1, None));
+    assert_eq!(after(&mut rig, 1_500, 2), (3, vec![true], 1, None));
     assert_eq!(after(&mut rig, 5_999, 0), (3, vec![true], 1, None));
     assert_eq!(
         after(&mut rig, 6_000, 0),

@@ -58,6 +58,11 @@ impl Entry {
         !self.is_bad(config) && !self.to_ask().is_expired(now.unix)
     }
 
+    /// It did not answer when it was last asked.
+    pub(crate) fn failed_last(&self) -> bool {
+        self.failures > 0
+    }
+
     fn failed(&mut self, how: Failure, now: &Now, config: &Config) {
         self.asked = false;
         match (how, self.first_tunnel) {

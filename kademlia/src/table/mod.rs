@@ -83,14 +83,27 @@ impl RoutingTable {
         self.buckets.get(&self.index(id)?)?.find(id)
     }
 
-    /// Up to `count` contacts that may be handed out, closest to `target` first.
+    /// Up to `count` contacts that may be handed out, closest to `target` first. Those that failed last are among them only
+    /// where there are not enough others: a dead one takes the place of one that lives.
     pub(crate) fn closest(&self, target: &NodeId, count: usize, now: &Now) -> Vec<&Contact> {
-        let mut all: Vec<&Contact> = self
-            .entries()
-            .filter(|entry| entry.is_good(now, &self.config))
+        let good = || {
+            self.entries()
+                .filter(|entry| entry.is_good(now, &self.config))
+        };
+        let distance = |contact: &&Contact| target.distance(&contact.id());
+        let mut all: Vec<&Contact> = good()
+            .filter(|entry| !entry.failed_last())
             .map(Entry::to_ask)
             .collect();
-        let distance = |contact: &&Contact| target.distance(&contact.id());
+        if all.len() < count {
+            let mut doubtful: Vec<&Contact> = good()
+                .filter(|entry| entry.failed_last())
+                .map(Entry::to_ask)
+                .collect();
+            doubtful.sort_unstable_by_key(distance);
+            doubtful.truncate(count - all.len());
+            all.extend(doubtful);
+        }
         if all.len() > count && count > 0 {
             all.select_nth_unstable_by_key(count - 1, distance);
             all.truncate(count);

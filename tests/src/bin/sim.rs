@@ -63,7 +63,7 @@ struct Options {
     /// So many Sybils gather around the key of the first value; then only that value is looked up.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
     sybils: u32,
-    /// Another value for a default, such as parallel=3 (also per-endpoint, region, reask, relays, self-lookup; retries=0: a
+    /// Another value for a default, such as parallel=3 (also per-endpoint, region, reask, relays, self-lookup, grace; retries=0: a
     /// search that found nothing is not tried again over other nodes). May be given several times.
     #[arg(long)]
     set: Vec<Change>,

@@ -92,6 +92,8 @@ pub struct FakeRelay {
     pub gossip: VecDeque<Vec<[u8; Descriptor::LEN]>>,
     /// What it does wrong.
     pub fault: Fault,
+    /// Which of its tunnels were tested by an echo, in order.
+    pub echoed: Vec<u32>,
     sent: Vec<(u32, SocketAddr, Box<[u8; MESSAGE_DATAGRAM]>)>,
     rng: StdRng,
     rsa: RsaKeyPair,
@@ -114,6 +116,7 @@ impl FakeRelay {
             shown,
             gossip: VecDeque::new(),
             fault: Fault::None,
+            echoed: Vec::new(),
             sent: Vec::new(),
             rng,
             rsa,
@@ -326,7 +329,10 @@ impl FakeRelay {
                 number,
                 contacts: Vec::new(),
             },
-            Cell::Echo { number, data } => Cell::Echoed { number, data },
+            Cell::Echo { number, data } => {
+                self.echoed.push(id.0);
+                Cell::Echoed { number, data }
+            }
             _ => return None,
         };
         Some(served.cell(&answer))
@@ -414,12 +420,23 @@ impl Laboratory {
         fakes: Vec<FakeRelay>,
         tunnels: usize,
     ) -> Self {
+        Self::with_pools(policy, minutes_off, fakes, (tunnels, 0))
+    }
+
+    /// The same with so many tunnels for lookups and for a persona.
+    #[must_use]
+    pub fn with_pools(
+        policy: Policy,
+        minutes_off: i64,
+        fakes: Vec<FakeRelay>,
+        (lookup_tunnels, persona_tunnels): (usize, usize),
+    ) -> Self {
         let mut config = Config::new(policy, Role::Client);
         (
             config.lookup_tunnels,
             config.ready_at,
             config.persona_tunnels,
-        ) = (tunnels, 1, 0);
+        ) = (lookup_tunnels, 1, persona_tunnels);
         let start = START_UNIX.saturating_add_signed(minutes_off * 60);
         let now = Now {
             mono: Mono(0),

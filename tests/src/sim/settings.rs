@@ -31,6 +31,8 @@ pub enum Change {
     Relays(usize),
     /// Pause between lookups of a persona's own id, seconds.
     SelfLookup(u64),
+    /// How long a lookup waits for slow ones at its end, milliseconds.
+    Grace(u64),
 }
 
 impl Change {
@@ -44,6 +46,7 @@ impl Change {
             Self::Reask(percent) => dht.reask_percent = percent,
             Self::Relays(count) => config.transport.limits.relays = count,
             Self::SelfLookup(seconds) => dht.self_lookup = seconds * 1_000_000,
+            Self::Grace(ms) => dht.slow_grace = ms * 1_000,
         }
     }
 }
@@ -65,9 +68,11 @@ impl FromStr for Change {
             "reask" => Err("1 to 100".into()),
             "relays" => Ok(Self::Relays(count.max(3))),
             "self-lookup" => Ok(Self::SelfLookup(number.max(1).into())),
-            _ => {
-                Err("parallel, per-endpoint, region, retries, reask, relays or self-lookup".into())
-            }
+            "grace" => Ok(Self::Grace(number.into())),
+            _ => Err(
+                "parallel, per-endpoint, region, retries, reask, relays, self-lookup or grace"
+                    .into(),
+            ),
         }
     }
 }

@@ -246,15 +246,17 @@ impl Calls {
         };
         let (now, times) = (sh.mono(), &sh.config.times);
         let patience = self.patience(pool);
-        let (next, end) = (
-            now.plus_ms(patience.short_ms(times)),
-            now.plus_ms(patience.full_ms(times)),
+        let (short, again, full) = (
+            patience.short_ms(times),
+            patience.again_ms(times),
+            patience.full_ms(times),
         );
         if let Some(call) = self.calls.get_mut(&ticket) {
-            let copies = call.attempts.len();
-            call.short_at = (copies < ATTEMPTS).then_some(next);
-            if copies == 1 {
-                call.full_at = call.full_at.max(end);
+            let first = call.attempts.len() == 1;
+            let pause = if first { short } else { again };
+            call.short_at = (call.attempts.len() < ATTEMPTS).then(|| now.plus_ms(pause));
+            if first {
+                call.full_at = call.full_at.max(now.plus_ms(full));
             }
         }
     }

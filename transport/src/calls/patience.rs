@@ -46,6 +46,12 @@ impl Patience {
         self.short_ms.unwrap_or(times.call_short_ms)
     }
 
+    /// The copies after the second follow so soon, ms: by then it is likely that some tunnel of the other side is dead,
+    /// and a lookup waits.
+    pub(super) fn again_ms(&self, times: &Times) -> u64 {
+        self.short_ms(times) / 2
+    }
+
     /// After so long a call fails, ms: all its copies had time.
     pub(super) fn full_ms(&self, times: &Times) -> u64 {
         let learned = self.short_ms.map(|short| short * 6);
@@ -70,6 +76,16 @@ mod tests {
     fn a_second_and_six_until_sixteen_answers_came() {
         assert_eq!(after(&[20; 15]), (1_000, 6_000));
         assert_eq!(after(&[20; 16]), (400, 3_000));
+    }
+
+    #[test]
+    fn later_copies_follow_in_half_the_time() {
+        let (times, mut patience) = (Times::default(), Patience::default());
+        assert_eq!(patience.again_ms(&times), 500);
+        for _ in 0..40 {
+            patience.answered(500_000, &times);
+        }
+        assert_eq!(patience.again_ms(&times), 300);
     }
 
     #[test]

@@ -31,6 +31,8 @@ struct Remembered {
     copies: Vec<Copy>,
     seen: usize,
     answer: Option<Vec<u8>>,
+    /// Tunnels that carried an answer.
+    answered_by: Vec<TunnelHandle>,
     until: Mono,
 }
 
@@ -95,6 +97,7 @@ impl Requests {
                 copies: vec![copy],
                 seen: 1,
                 answer: None,
+                answered_by: Vec::new(),
                 until,
             },
         );
@@ -128,13 +131,18 @@ impl Requests {
             return Err(DropReason::DuplicateRequest);
         }
         known.seen += 1;
-        match &known.answer {
-            Some(body) => answer(sh, own, links, &copy, body),
-            None => {
-                known.copies.push(copy);
-                Ok(())
-            }
+        let Some(body) = &known.answer else {
+            known.copies.push(copy);
+            return Ok(());
+        };
+        let doubted = known.answered_by.clone();
+        let sent_by = answer(sh, own, links, &copy, body, &doubted)?;
+        known.answered_by.push(sent_by);
+        // Whoever asks again got no answer: perhaps because of the tunnel that carried it.
+        for handle in doubted {
+            own.doubt(sh, links, handle);
         }
+        Ok(())
     }
 
     /// The persona's answer: to every copy's own reply address.
@@ -153,8 +161,9 @@ impl Requests {
             return;
         }
         for copy in std::mem::take(&mut known.copies) {
-            if let Err(reason) = answer(sh, own, links, &copy, &body) {
-                sh.drops.count(reason);
+            match answer(sh, own, links, &copy, &body, &known.answered_by) {
+                Ok(sent_by) => known.answered_by.push(sent_by),
+                Err(reason) => sh.drops.count(reason),
             }
         }
         known.answer = Some(body);
@@ -175,18 +184,26 @@ impl Requests {
     }
 }
 
-/// Seals an answer and sends it through a persona tunnel other than the one that brought the request.
+/// Seals an answer and sends it through a persona tunnel other than the one that brought the request and, where there are
+/// others, than those that carried answers to earlier copies. Returns the tunnel.
 fn answer(
     sh: &mut Shared,
     own: &mut OwnTunnels,
     links: &mut Links,
     copy: &Copy,
     body: &[u8],
-) -> Result<(), DropReason> {
+    earlier: &[TunnelHandle],
+) -> Result<TunnelHandle, DropReason> {
     let mut usable = own.usable(PoolId::Persona);
     usable.retain(|&handle| handle != copy.via);
-    let &send = usable
-        .get(sh.index(usable.len()))
+    let fresh: Vec<TunnelHandle> = usable
+        .iter()
+        .copied()
+        .filter(|handle| !earlier.contains(handle))
+        .collect();
+    let from = if fresh.is_empty() { usable } else { fresh };
+    let &send = from
+        .get(sh.index(from.len()))
         .ok_or(DropReason::NoPersona)?;
     let datagram = copy
         .responder
@@ -206,5 +223,5 @@ fn answer(
     if let Some(tunnel) = own.get_mut(send) {
         tunnel.sent += 1;
     }
-    Ok(())
+    Ok(send)
 }
