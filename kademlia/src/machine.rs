@@ -256,5 +256,5 @@ fn stream(seed: &[u8; 32], label: &[u8]) -> StdRng {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
+#[path = "machine_tests/mod.rs"]
 mod tests;
