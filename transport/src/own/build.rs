@@ -169,6 +169,7 @@ impl OwnTunnels {
             opened,
             endpoint,
             (confirmed, build_us),
+            context.directory.len(),
         );
         self.tunnels.insert(handle, Box::new(tunnel));
         self.confirm_endpoint(sh, context.links, handle, exchange, confirmed);
@@ -439,6 +440,7 @@ fn new_tunnel(
     opened: WalkOpened,
     endpoint: EndpointAnswer,
     (confirmed, build_us): (bool, u64),
+    among: usize,
 ) -> OwnTunnel {
     let now = sh.mono();
     let life = sh.around(sh.config.times.tunnel_life_ms, 20);
@@ -456,6 +458,7 @@ fn new_tunnel(
         confirmed,
         since: now,
         build_us,
+        among,
         next_number: 0,
         queue: std::collections::VecDeque::new(),
         active: None,

@@ -4,6 +4,7 @@ mod arrived;
 mod build;
 mod control;
 mod keys;
+mod outgrown;
 mod pool;
 mod tunnel;
 

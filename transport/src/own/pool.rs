@@ -84,6 +84,7 @@ impl OwnTunnels {
         relays: usize,
     ) -> Vec<OwnEvent> {
         let events = self.drop_suspects(sh, links, routes, pool);
+        self.replace_outgrown(sh, pool, relays);
         let missing = self.missing(sh, pool, relays);
         let all_missing = missing + self.missing(sh, other(pool), relays);
         let first = self.up(PoolId::Lookup) < sh.config.ready_at;

@@ -65,6 +65,8 @@ pub(crate) struct OwnTunnel {
     pub(crate) confirmed: bool,
     pub(crate) since: Mono,
     pub(crate) build_us: u64,
+    /// How many relays we knew when it was built.
+    pub(super) among: usize,
     pub(super) next_number: u32,
     pub(super) queue: VecDeque<Request>,
     pub(super) active: Option<Active>,
