@@ -32,7 +32,7 @@ enum State {
 struct Candidate {
     contact: Contact,
     state: State,
-    /// It was asked over addresses that are not its newest.
+    /// Since it was last asked its addresses have changed.
     moved: bool,
     /// Length of the chain of answers that led here; 1 for those known at the start.
     depth: u32,

@@ -192,18 +192,3 @@ fn seeds_are_wanted_at_once_then_once_a_second_and_more_seldom_the_more_contacts
     assert_eq!(wanted(10_999_999, DhtInput::Timeout).0, 0);
     assert_eq!(wanted(11_000_000, DhtInput::Timeout).0, 1);
 }
-
-#[test]
-fn debug_output_shows_neither_secrets_nor_what_users_ask_for() {
-    let mut rig = Rig::with_persona(Config::test());
-    let query = Query::Announce {
-        infohash: [0x42; 20],
-        what: Announced::Persona(secret(0).public()),
-    };
-    assert_eq!(format!("{query:?}"), "Announce(..)");
-    rig.query(query);
-    assert_eq!(
-        format!("{:?}", rig.dht),
-        "Kademlia { persona: true, published: 1, .. }"
-    );
-}

@@ -1,4 +1,4 @@
-//! Any sequence of inputs, and what is shown of it.
+//! Any sequence of inputs does no harm.
 use super::*;
 use proptest::prelude::*;
 

@@ -17,6 +17,7 @@ use crate::{
 
 mod answers;
 mod any_body;
+mod debug;
 mod mutable;
 mod requests;
 mod search;

@@ -126,15 +126,20 @@ fn an_answer_names_neither_public_key_nor_salt() {
     assert!(contains(b"1:a"), "control");
 }
 
-#[test]
-fn the_reader_asks_on_and_takes_the_highest_number() {
-    let mut rig = Rig::new(Config::test());
+/// Somebody looks for the record and asks three nodes for it.
+fn three_asked(rig: &mut Rig) -> [RpcTicket; 3] {
     let first = rig.query(get(None));
     rig.respond(
         first,
         &nodes(&[contact(2, 10), contact(3, 10), contact(4, 10)]),
     );
-    let [two, three, four] = [2, 3, 4].map(|number| rig.last(number).ticket);
+    [2, 3, 4].map(|number| rig.last(number).ticket)
+}
+
+#[test]
+fn the_reader_asks_on_and_takes_the_highest_number() {
+    let mut rig = Rig::new(Config::test());
+    let [two, three, four] = three_asked(&mut rig);
     rig.respond(two, &mutable(record(4, b"1:b").version()));
     assert!(rig.results.is_empty(), "the first answer is not the end");
     rig.respond(three, &mutable(record(5, b"1:a").version()));
@@ -150,12 +155,7 @@ fn the_reader_asks_on_and_takes_the_highest_number() {
 #[test]
 fn forged_versions_are_refused_and_counted_and_the_search_goes_on() {
     let mut rig = Rig::new(Config::test());
-    let first = rig.query(get(None));
-    rig.respond(
-        first,
-        &nodes(&[contact(2, 10), contact(3, 10), contact(4, 10)]),
-    );
-    let [two, three, four] = [2, 3, 4].map(|number| rig.last(number).ticket);
+    let [two, three, four] = three_asked(&mut rig);
     rig.respond(two, &mutable(&forged(9)));
     // Of another salt, so of another record.
     let other = MutableRecord::sign(&[1; 32], b"pepper".to_vec(), 9, b"1:o".to_vec());

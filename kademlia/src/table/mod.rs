@@ -86,30 +86,19 @@ impl RoutingTable {
     /// Up to `count` contacts that may be handed out, closest to `target` first. Those that failed last are among them only
     /// where there are not enough others: a dead one takes the place of one that lives.
     pub(crate) fn closest(&self, target: &NodeId, count: usize, now: &Now) -> Vec<&Contact> {
-        let good = || {
-            self.entries()
-                .filter(|entry| entry.is_good(now, &self.config))
-        };
-        let distance = |contact: &&Contact| target.distance(&contact.id());
-        let mut all: Vec<&Contact> = good()
-            .filter(|entry| !entry.failed_last())
-            .map(Entry::to_ask)
+        let distance = |entry: &&Entry| target.distance(&entry.to_ask().id());
+        let mut closest: Vec<&Entry> = self
+            .entries()
+            .filter(|entry| entry.is_good(now, &self.config))
             .collect();
-        if all.len() < count {
-            let mut doubtful: Vec<&Contact> = good()
-                .filter(|entry| entry.failed_last())
-                .map(Entry::to_ask)
-                .collect();
-            doubtful.sort_unstable_by_key(distance);
-            doubtful.truncate(count - all.len());
-            all.extend(doubtful);
+        if closest.len() > count && count > 0 {
+            closest.select_nth_unstable_by_key(count - 1, |entry| {
+                (entry.failed_last(), distance(entry))
+            });
+            closest.truncate(count);
         }
-        if all.len() > count && count > 0 {
-            all.select_nth_unstable_by_key(count - 1, distance);
-            all.truncate(count);
-        }
-        all.sort_unstable_by_key(distance);
-        all
+        closest.sort_unstable_by_key(distance);
+        closest.into_iter().map(Entry::to_ask).collect()
     }
 
     /// Contacts to be asked whether they are still there, at most `count`; they count as being asked.

@@ -75,7 +75,7 @@ impl OwnTunnels {
             .saturating_sub(standing + self.building(pool))
     }
 
-    /// Starts builds as far as keys, caps and pauses allow; lets surplus suspects go.
+    /// Starts builds as far as keys, caps and pauses allow; lets surplus suspects go, and plans early replacements.
     pub(crate) fn tend(
         &mut self,
         sh: &mut Shared,
