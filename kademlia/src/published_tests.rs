@@ -62,18 +62,52 @@ fn values_are_announced_again_after_50_to_60_minutes_and_entries_after_15_to_20(
         assert!((50 * MINUTE..=60 * MINUTE).contains(&f.announced(value, 8, 8, 5)));
         f.published.forget(value);
         let entry = f.keep(announcement(persona(1)));
-        assert!((15 * MINUTE..=20 * MINUTE).contains(&f.announced(entry, 1, 8, 5)));
+        assert!((15 * MINUTE..=20 * MINUTE).contains(&f.announced(entry, 4, 8, 5)));
         f.published.forget(entry);
     }
 }
 
+/// Announces it so often with this outcome; whether each pause, in seconds, is within its range.
+fn pauses(f: &mut Fixture, id: PublishedId, (at, of): (usize, usize), ranges: &[(u64, u64)]) {
+    for (number, (from, to)) in ranges.iter().enumerate() {
+        let pause = f.announced(id, at, of, 5);
+        let range = from * 1_000_000..=to * 1_000_000;
+        assert!(range.contains(&pause), "{number}: {pause}");
+    }
+}
+
 #[test]
-fn what_is_stored_nowhere_or_at_few_nodes_is_announced_again_soon() {
+fn what_is_stored_nowhere_is_announced_again_soon() {
     let mut f = fixture();
     let value = f.keep(Publication::Value(vec![1]));
-    assert!((5_000_000..=10_000_000).contains(&f.announced(value, 0, 0, 5)));
-    assert!((5_000_000..=10_000_000).contains(&f.announced(value, 0, 8, 5)));
-    assert!((30_000_000..=60_000_000).contains(&f.announced(value, 2, 2, 5)));
+    pauses(&mut f, value, (0, 0), &[(5, 10); 20]);
+    pauses(&mut f, value, (0, 8), &[(5, 10); 20]);
+}
+
+#[test]
+fn what_is_stored_at_few_nodes_is_announced_again_soon_at_first() {
+    let mut f = fixture();
+    let value = f.keep(Publication::Value(vec![1]));
+    let few_known = [(5, 10), (10, 20), (20, 40), (30, 60), (30, 60), (30, 60)];
+    pauses(&mut f, value, (2, 2), &few_known);
+    pauses(&mut f, value, (8, 8), &[(3_000, 3_600)]);
+    pauses(&mut f, value, (7, 7), &few_known);
+    pauses(&mut f, value, (8, 8), &[(3_000, 3_600)]);
+    let few_took_it = [(5, 10), (10, 20), (20, 40), (40, 80), (80, 160), (160, 320)];
+    pauses(&mut f, value, (1, 8), &few_took_it);
+    pauses(
+        &mut f,
+        value,
+        (3, 8),
+        &[
+            (320, 640),
+            (640, 1_280),
+            (1_280, 2_560),
+            (2_560, 3_600),
+            (3_000, 3_600),
+        ],
+    );
+    pauses(&mut f, value, (4, 8), &[(3_000, 3_600)]);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! When a plane asks endpoints for contacts.
 use crate::{api::Mono, config::Config};
 
-/// Often while there are no contacts, less often while there are few, and now and then always: parts of a network that
-/// know only themselves find each other through endpoints that they share.
+/// Often while there are no contacts, less and less often while there are few, and now and then always: parts of a network
+/// that know only themselves find each other through endpoints that they share.
 #[derive(Debug, Default)]
 pub(crate) struct Seeding {
     last: Option<Mono>,
-    /// Live contacts at the last request, and requests since they last grew.
+    /// Live contacts at the last request, and requests since they last grew or other endpoints were wanted.
     contacts: usize,
     in_vain: u32,
     /// How often other endpoints were wanted since then.
@@ -15,7 +15,7 @@ pub(crate) struct Seeding {
 
 /// Requests in vain, while there are few contacts, after which other endpoints are wanted; doubled each time, six times
 /// at most.
-const PATIENCE: u32 = 5;
+const PATIENCE: u32 = 3;
 
 impl Seeding {
     /// The earliest time to ask again, with this many live contacts.
@@ -28,7 +28,11 @@ impl Seeding {
     ) -> Option<Mono> {
         let interval = match contacts {
             0 => config.seeds_interval,
-            few if few < enough => config.seeds_interval_low,
+            few if few > self.contacts && few < enough => config.seeds_interval,
+            few if few < enough => {
+                let growing = config.seeds_interval << self.in_vain.saturating_sub(1).min(8);
+                growing.min(config.seeds_interval_low)
+            }
             _ => config.seeds_interval_enough,
         };
         Some(self.last.map_or(now, |last| last.plus(interval)))
@@ -83,9 +87,29 @@ mod tests {
             .collect()
     }
 
+    /// The seconds at which seeds are asked for within so many, with so many contacts at each second.
+    fn asked(within: u64, contacts: impl Fn(u64) -> usize) -> Vec<u64> {
+        let (mut seeding, config) = (Seeding::default(), Config::production());
+        (0..within)
+            .filter(|second| seeding.ask(contacts(*second), 8, &config, Mono(second * 1_000_000)))
+            .collect()
+    }
+
+    #[test]
+    fn who_knows_nobody_asks_each_second_who_knows_few_less_and_less_often_until_they_grow() {
+        assert_eq!(asked(5, |_| 0), [0, 1, 2, 3, 4]);
+        assert_eq!(asked(50, |_| 2), [0, 1, 2, 4, 8, 16, 26, 36, 46]);
+        let growing = |second| if second < 20 { 2 } else { 3 };
+        assert_eq!(
+            asked(40, growing),
+            [0, 1, 2, 4, 8, 16, 20, 21, 22, 24, 28, 36]
+        );
+        assert_eq!(asked(1_300, |_| 8), [0, 600, 1_200]);
+    }
+
     #[test]
     fn few_contacts_that_do_not_grow_want_other_endpoints_less_and_less_often() {
-        assert_eq!(moves(|_| 2), [50, 150, 350, 750, 1_550]);
+        assert_eq!(moves(|_| 2), [4, 30, 116, 322, 768, 1_694]);
     }
 
     #[test]
@@ -95,6 +119,6 @@ mod tests {
             moves(|second| usize::try_from(second / 250).unwrap_or(0)).len()
                 < moves(|_| 2).len() * 8
         );
-        assert!(moves(|second| if second < 30 { 2 } else { 8 }).is_empty());
+        assert!(moves(|second| if second < 4 { 2 } else { 8 }).is_empty());
     }
 }

@@ -183,10 +183,10 @@ fn seeds_are_wanted_at_once_then_once_a_second_and_more_seldom_the_more_contacts
     };
     assert_eq!(
         wanted(1_000_001, DhtInput::Seeds(OnBehalf::User, seeds(3))),
-        (0, Some(Mono(3_000_000)))
+        (0, Some(Mono(2_000_000)))
     );
     assert_eq!(
-        wanted(3_000_000, DhtInput::Seeds(OnBehalf::User, seeds(8))),
+        wanted(1_000_002, DhtInput::Seeds(OnBehalf::User, seeds(8))),
         (0, Some(Mono(11_000_000)))
     );
     assert_eq!(wanted(10_999_999, DhtInput::Timeout).0, 0);

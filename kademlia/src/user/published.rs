@@ -33,6 +33,8 @@ struct Kept {
     /// When to announce it again; none while that runs, and while there is no persona to announce.
     due: Option<Mono>,
     running: bool,
+    /// How often in a row it was stored at few nodes.
+    few: u32,
 }
 
 /// All records that this node publishes, until it stops.
@@ -45,7 +47,7 @@ pub(crate) struct Published {
 
 /// A change of persona is announced within this time, in microseconds: not everything at one instant.
 const PERSONA_SPREAD: u64 = 60_000_000;
-/// A record stored at fewer nodes than there should be is announced again within this range.
+/// While fewer nodes are known than a record should be stored at, it is announced again within this range at the latest.
 const FEW_NODES: (u64, u64) = (30_000_000, 60_000_000);
 
 impl Published {
@@ -89,6 +91,7 @@ impl Published {
                 own_persona,
                 due: None,
                 running: true,
+                few: 0,
             },
         );
         Ok(id)
@@ -187,9 +190,17 @@ impl Published {
             Publication::Peer { .. } => config.entry_republish,
             Publication::Mutable(_) | Publication::Value(_) => config.value_republish,
         };
-        let (from, to) = match (at, of) {
-            (0, _) => config.publish_retry,
-            (_, of) if of < config.width => FEW_NODES,
+        let width = config.width;
+        kept.few = match at {
+            at if at > 0 && (of < width || 2 * at < width) => kept.few.saturating_add(1),
+            _ => 0,
+        };
+        // Whoever has just joined knows few and soon more; so it is soon at first, then after twice as long each time.
+        let soon = |latest| earlier(config.publish_retry, kept.few, latest);
+        let (from, to) = match at {
+            0 => config.publish_retry,
+            _ if of < width => soon(FEW_NODES),
+            at if 2 * at < width => soon(usual),
             _ => usual,
         };
         kept.running = false;
@@ -249,6 +260,13 @@ impl Published {
         let [a, b, c, d, e, f, g, h, ..] = mac.finalize().into_bytes().0;
         [a, b, c, d, e, f, g, h]
     }
+}
+
+/// This range doubled so many times less one, but not later than `latest`.
+fn earlier((from, to): (u64, u64), times: u32, latest: (u64, u64)) -> (u64, u64) {
+    let factor = 1 << times.saturating_sub(1).min(16);
+    let doubled = |micros: u64| micros.saturating_mul(factor);
+    (doubled(from).min(latest.0), doubled(to).min(latest.1))
 }
 
 #[cfg(test)]

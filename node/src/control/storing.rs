@@ -12,9 +12,12 @@ use super::{
 };
 use crate::exit::{Exit, Failure};
 
-/// A node that has just joined may know very few others: below so many copies it looks around again, so many times in all.
+/// A node that has just joined may know very few others: below so many copies it looks around again.
 const ENOUGH_COPIES: usize = 4;
-const TRIES_FOR_MORE: u32 = 3;
+/// So many times in all where it knows no more relays than it asked nodes: there may be no more.
+const TRIES_IN_SMALL: u32 = 3;
+/// So many times where it does: others are to be expected behind them.
+const TRIES: u32 = 6;
 
 /// A record that the DHT does not take is refused at once.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -99,9 +102,8 @@ impl Work {
                 _ => {}
             }
             let stored_at = best.as_ref().map_or(0, |best| best.stored_at);
-            // There may be no more nodes than that: the daemon looks again by itself.
-            let enough = stored_at >= ENOUGH_COPIES || (stored_at > 0 && number >= TRIES_FOR_MORE);
-            if enough || !self.pause(number).await {
+            let relays = self.node.watch_readiness().borrow().relays;
+            if is_enough(stored_at, asked, relays, number) || !self.pause(number).await {
                 break;
             }
         }
@@ -146,6 +148,16 @@ impl Work {
     }
 }
 
+/// Whether to end here, after so many tries; whoever goes on running looks again by itself.
+const fn is_enough(stored_at: usize, asked: usize, relays: usize, tries: u32) -> bool {
+    let most = if relays > asked {
+        TRIES
+    } else {
+        TRIES_IN_SMALL
+    };
+    stored_at >= ENOUGH_COPIES || (stored_at > 0 && tries >= most)
+}
+
 /// A report of something with this name that nobody took yet.
 fn named(key: String) -> Stored {
     Stored {
@@ -173,4 +185,23 @@ fn conflict(kept: &MutableRecord, at: usize) -> Failure {
 fn no_persona() -> Failure {
     Failure::new(Exit::NoPersona, "the daemon has no persona whose key could be announced")
         .hint("outside the test profile it appears 5 to 60 minutes after the start of a reachable relay; --address ip:port needs none, but becomes public")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first try that is enough, if each stores at so many of so many nodes and so many relays are known.
+    fn tries(stored_at: usize, asked: usize, relays: usize) -> Option<u32> {
+        (1..100).find(|tries| is_enough(stored_at, asked, relays, *tries))
+    }
+
+    #[test]
+    fn few_copies_are_enough_only_where_there_may_be_no_more_nodes() {
+        assert_eq!(tries(4, 8, 100), Some(1));
+        assert_eq!((tries(2, 2, 1), tries(3, 3, 3)), (Some(3), Some(3)));
+        assert_eq!((tries(1, 1, 7), tries(3, 3, 7)), (Some(6), Some(6)));
+        assert_eq!(tries(1, 8, 8), Some(3), "the others refuse");
+        assert_eq!(tries(0, 8, 8), None, "until the time is over");
+    }
 }

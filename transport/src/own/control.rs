@@ -23,6 +23,8 @@ const QUEUE: usize = 8;
 const BARREN_MS: u64 = 1_000;
 /// Endpoints asked for contacts at a time.
 const SEEDS_ASKED: usize = 4;
+/// Tunnels of one pool that give way at the same time, at most.
+const MOVING: usize = 2;
 
 /// Why a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -453,7 +455,11 @@ impl OwnTunnels {
     /// One tunnel of a pool gives way to another, which may end elsewhere: one whose endpoint another one has too, or
     /// the oldest.
     pub(crate) fn move_on(&mut self, sh: &mut Shared, pool: PoolId) -> Vec<OwnEvent> {
-        if self.tunnels.values().any(|t| t.pool == pool && t.retiring) {
+        let retiring = self
+            .tunnels
+            .values()
+            .filter(|t| t.pool == pool && t.retiring);
+        if retiring.count() >= MOVING {
             return Vec::new();
         }
         let usable = self.usable(pool);
@@ -465,7 +471,8 @@ impl OwnTunnels {
         let Some(&handle) = twice.or(usable.first()) else {
             return Vec::new();
         };
-        let overlap = sh.config.times.overlap_ms;
+        // Whoever knows few is known to few, and the other tunnels stay: another move must not wait for long.
+        let overlap = sh.config.times.overlap_ms / 3;
         self.give_way(sh, handle, overlap)
     }
 
