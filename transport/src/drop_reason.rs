@@ -102,6 +102,8 @@ drop_reasons! {
     BadResponse,
     /// A repeated control frame; acknowledged again.
     DuplicateControl,
+    /// A repeat of a master's request that arrives after a later request.
+    OvertakenRequest,
     /// The result of a job that nobody waits for.
     StaleJob,
     /// The node is shutting down.

@@ -82,7 +82,7 @@ impl Endpoint {
                 }
                 return Ok(CellOutcome::Done);
             }
-            Some((last, _)) if *last > number => return Err(DropReason::Replayed),
+            Some((last, _)) if *last > number => return Err(DropReason::OvertakenRequest),
             Some(_) | None => {}
         }
         if let Cell::Exchange {
