@@ -455,20 +455,20 @@ impl OwnTunnels {
     /// One tunnel of a pool gives way to another, which may end elsewhere: one whose endpoint another one has too, or
     /// the oldest.
     pub(crate) fn move_on(&mut self, sh: &mut Shared, pool: PoolId) -> Vec<OwnEvent> {
-        let retiring = self
-            .tunnels
-            .values()
-            .filter(|t| t.pool == pool && t.retiring);
-        if retiring.count() >= MOVING {
+        let of_pool = self.tunnels.values().filter(|tunnel| tunnel.pool == pool);
+        let giving_way = of_pool.filter(|tunnel| tunnel.retiring).count();
+        let mut staying = self.usable(pool);
+        staying.retain(|handle| self.get(*handle).is_some_and(|tunnel| !tunnel.retiring));
+        // One stays where it is: others reach us there meanwhile.
+        if giving_way >= MOVING || staying.len() < 2 {
             return Vec::new();
         }
-        let usable = self.usable(pool);
         let endpoint = |handle: &TunnelHandle| self.get(*handle).map(|tunnel| tunnel.endpoint);
-        let twice = usable.iter().find(|one| {
+        let twice = staying.iter().find(|one| {
             let same = |other: &&TunnelHandle| endpoint(other) == endpoint(one);
-            usable.iter().filter(same).count() > 1
+            staying.iter().filter(same).count() > 1
         });
-        let Some(&handle) = twice.or(usable.first()) else {
+        let Some(&handle) = twice.or(staying.first()) else {
             return Vec::new();
         };
         // Whoever knows few is known to few, and the other tunnels stay: another move must not wait for long.
