@@ -6,8 +6,9 @@ use crate::{api::Mono, config::Config};
 #[derive(Debug, Default)]
 pub(crate) struct Seeding {
     last: Option<Mono>,
-    /// Live contacts at the last request, and requests since they last grew or other endpoints were wanted.
-    contacts: usize,
+    /// The most live contacts since there were enough, and requests since they grew beyond that or other endpoints were
+    /// wanted. Who comes and goes is no growth: nobody can drive tunnels from endpoint to endpoint that way.
+    most: usize,
     in_vain: u32,
     /// How often other endpoints were wanted since then.
     moves: u32,
@@ -28,7 +29,7 @@ impl Seeding {
     ) -> Option<Mono> {
         let interval = match contacts {
             0 => config.seeds_interval,
-            few if few > self.contacts && few < enough => config.seeds_interval,
+            few if few > self.most && few < enough => config.seeds_interval,
             few if few < enough => {
                 let growing = config.seeds_interval << self.in_vain.saturating_sub(1).min(8);
                 growing.min(config.seeds_interval_low)
@@ -53,10 +54,11 @@ impl Seeding {
             self.last = Some(now);
             self.in_vain = self.in_vain.saturating_add(1);
         }
-        if contacts > self.contacts || contacts >= enough {
-            (self.in_vain, self.moves) = (0, 0);
+        if contacts >= enough {
+            (self.most, self.in_vain, self.moves) = (0, 0, 0);
+        } else if contacts > self.most {
+            (self.most, self.in_vain, self.moves) = (contacts, 0, 0);
         }
-        self.contacts = contacts;
         due
     }
 
@@ -110,6 +112,17 @@ mod tests {
     #[test]
     fn few_contacts_that_do_not_grow_want_other_endpoints_less_and_less_often() {
         assert_eq!(moves(|_| 2), [4, 30, 116, 322, 768, 1_694]);
+    }
+
+    #[test]
+    fn contacts_that_come_and_go_bring_about_no_more_moves() {
+        let flapping = |period: u64| moves(move |second| 2 + usize::from(second / period % 2 == 0));
+        assert!(!flapping(1).is_empty());
+        for period in [1, 2, 3, 5, 10, 20, 30, 60, 120] {
+            assert!(flapping(period).len() <= moves(|_| 2).len(), "{period}");
+        }
+        let at_times_alone = moves(|second| usize::from(second % 9 < 4));
+        assert!(at_times_alone.len() <= moves(|_| 0).len());
     }
 
     #[test]
