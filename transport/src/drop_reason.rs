@@ -104,6 +104,8 @@ drop_reasons! {
     DuplicateControl,
     /// A repeat of a master's request that arrives after a later request.
     OvertakenRequest,
+    /// An endpoint's answer to a request of ours that is over: each copy of it is answered.
+    LateAnswer,
     /// The result of a job that nobody waits for.
     StaleJob,
     /// The node is shutting down.

@@ -172,10 +172,13 @@ impl OwnTunnels {
             .get_mut(&handle)
             .ok_or(DropReason::UnknownTunnel)?;
         let number = cell.number().ok_or(DropReason::UnexpectedCell)?;
-        let active = tunnel
-            .active
-            .take_if(|active| active.number == number)
-            .ok_or(DropReason::UnexpectedCell)?;
+        let Some(active) = tunnel.active.take_if(|active| active.number == number) else {
+            // Repeated requests are answered as often.
+            return Err(match number < tunnel.next_number {
+                true => DropReason::LateAnswer,
+                false => DropReason::UnexpectedCell,
+            });
+        };
         tunnel.suspect = false;
         let events = self.finish(sh, links, routes, handle, &active, cell);
         self.next_request(sh, links, handle);
