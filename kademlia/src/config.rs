@@ -140,7 +140,8 @@ pub struct Config {
     pub value_republish: (u64, u64),
     /// Peer entries are announced again after a random time in this range.
     pub entry_republish: (u64, u64),
-    /// A record that is stored nowhere is announced again after a random time in this range.
+    /// A record that is stored at few nodes or nowhere is announced again after a random time in this range, doubled each
+    /// time.
     pub publish_retry: (u64, u64),
 }
 

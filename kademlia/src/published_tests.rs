@@ -77,11 +77,24 @@ fn pauses(f: &mut Fixture, id: PublishedId, (at, of): (usize, usize), ranges: &[
 }
 
 #[test]
-fn what_is_stored_nowhere_is_announced_again_soon() {
+fn what_is_stored_nowhere_is_announced_again_soon_at_first() {
     let mut f = fixture();
     let value = f.keep(Publication::Value(vec![1]));
-    pauses(&mut f, value, (0, 0), &[(5, 10); 20]);
-    pauses(&mut f, value, (0, 8), &[(5, 10); 20]);
+    let nobody_answers = [(5, 10), (10, 20), (20, 40), (30, 60), (30, 60)];
+    pauses(&mut f, value, (0, 0), &nobody_answers);
+}
+
+/// Who sits on a key and refuses to store sees few announcements more than who does not.
+#[test]
+fn who_refuses_to_store_brings_about_few_announcements() {
+    let mut f = fixture();
+    let entry = f.keep(announcement(persona(1)));
+    let (hour, mut now, mut count) = (60 * MINUTE, 0, 0);
+    while now < hour {
+        now += f.announced(entry, 0, 8, now);
+        count += 1;
+    }
+    assert!(count <= 7 + 4, "{count}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ struct Kept {
     /// When to announce it again; none while that runs, and while there is no persona to announce.
     due: Option<Mono>,
     running: bool,
-    /// How often in a row it was stored at few nodes.
+    /// How often in a row it was stored at few nodes, or nowhere.
     few: u32,
 }
 
@@ -190,18 +190,14 @@ impl Published {
             Publication::Peer { .. } => config.entry_republish,
             Publication::Mutable(_) | Publication::Value(_) => config.value_republish,
         };
-        let width = config.width;
-        kept.few = match at {
-            at if at > 0 && (of < width || 2 * at < width) => kept.few.saturating_add(1),
-            _ => 0,
-        };
-        // Whoever has just joined knows few and soon more; so it is soon at first, then after twice as long each time.
-        let soon = |latest| earlier(config.publish_retry, kept.few, latest);
-        let (from, to) = match at {
-            0 => config.publish_retry,
-            _ if of < width => soon(FEW_NODES),
-            at if 2 * at < width => soon(usual),
-            _ => usual,
+        // Whoever has just joined knows few and soon more, so it is soon at first. But nodes that refuse to store must not
+        // make us come again and again: each time is one more chance to see where it comes from.
+        let latest = if of < config.width { FEW_NODES } else { usual };
+        let few = of < config.width || 2 * at < config.width;
+        kept.few = if few { kept.few.saturating_add(1) } else { 0 };
+        let (from, to) = match kept.few {
+            0 => usual,
+            times => earlier(config.publish_retry, times, latest),
         };
         kept.running = false;
         // A persona may have gone while its announcement ran.
@@ -262,7 +258,7 @@ impl Published {
     }
 }
 
-/// This range doubled so many times less one, but not later than `latest`.
+/// This range, doubled each time after the first, but not later than `latest`.
 fn earlier((from, to): (u64, u64), times: u32, latest: (u64, u64)) -> (u64, u64) {
     let factor = 1 << times.saturating_sub(1).min(16);
     let doubled = |micros: u64| micros.saturating_mul(factor);
