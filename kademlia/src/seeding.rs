@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn contacts_that_come_and_go_bring_about_no_more_moves() {
-        let flapping = |period: u64| moves(move |second| 2 + usize::from(second / period % 2 == 0));
+        let flapping =
+            |period: u64| moves(move |second| 2 + usize::from((second / period).is_multiple_of(2)));
         assert!(!flapping(1).is_empty());
         for period in [1, 2, 3, 5, 10, 20, 30, 60, 120] {
             assert!(flapping(period).len() <= moves(|_| 2).len(), "{period}");
