@@ -284,11 +284,11 @@ mod tests {
         assert_eq!(config.plan().unwrap().transport.role, Role::Client);
     }
 
-    #[test]
-    #[allow(clippy::too_many_lines, reason = "a table of cases")]
-    fn contradictions_are_one_line_with_a_remedy() {
-        type Change = fn(&mut NodeConfig);
-        let cases: [(Profile, Change, &str); 12] = [
+    type Change = fn(&mut NodeConfig);
+
+    /// Each a contradiction, and a part of what is said about it.
+    fn contradictions() -> [(Profile, Change, &'static str); 12] {
+        [
             (
                 Profile::Test,
                 |c| c.listen.set_port(0),
@@ -347,8 +347,12 @@ mod tests {
             (Profile::Test, |c| c.ready_at = 0, "at least 1"),
             (Profile::Test, |c| c.ready_at = 29, "at most as many"),
             (Profile::Test, |c| c.lookup_tunnels = 600, "ask for fewer"),
-        ];
-        for (profile, change, part) in cases {
+        ]
+    }
+
+    #[test]
+    fn contradictions_are_one_line_with_a_remedy() {
+        for (profile, change, part) in contradictions() {
             let mut config =
                 NodeConfig::new(BootstrapFile::new("n", profile), address("127.0.0.1:15000"));
             config.plan().expect("control");

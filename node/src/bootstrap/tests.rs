@@ -42,12 +42,15 @@ fn a_good_file_is_read_and_rendering_gives_the_same_back() {
     assert_eq!(without_lines(&again), without_lines(&file));
 }
 
-#[test]
-#[allow(clippy::too_many_lines, reason = "a table of cases")]
-fn every_error_names_file_line_and_remedy() {
-    let head = "network = \"n\"\nprofile = \"test\"\n";
+/// The content, the line of its error, what is said about it, and the remedy.
+type Case = (String, usize, &'static str, &'static str);
+
+/// The two settings that every good file begins with.
+const HEAD: &str = "network = \"n\"\nprofile = \"test\"\n";
+
+fn bad_settings() -> Vec<Case> {
     let long = "x".repeat(65);
-    let cases = [
+    vec![
         (
             "profile = \"test\"\n".to_owned(),
             1,
@@ -79,19 +82,19 @@ fn every_error_names_file_line_and_remedy() {
             "\"production\" or",
         ),
         (
-            format!("{head}speed = 3\n"),
+            format!("{HEAD}speed = 3\n"),
             3,
             "unknown field `speed`",
             "remove it",
         ),
         (
-            format!("{head}\n[[peer]]\naddress = \"a:4000\"\nname = \"x\"\n"),
+            format!("{HEAD}\n[[peer]]\naddress = \"a:4000\"\nname = \"x\"\n"),
             6,
             "unknown field `name`",
             "remove it",
         ),
         (
-            format!("{head}network = \"m\"\n"),
+            format!("{HEAD}network = \"m\"\n"),
             3,
             "duplicate key",
             "correct",
@@ -102,64 +105,77 @@ fn every_error_names_file_line_and_remedy() {
             "invalid type",
             "correct",
         ),
-        (format!("{head}[[peer]\n"), 3, "", "correct"),
+        (format!("{HEAD}[[peer]\n"), 3, "", "correct"),
         (
             "network = \"n\"\nprofile = \"test\n".to_owned(),
             2,
             "",
             "correct",
         ),
+    ]
+}
+
+fn bad_addresses() -> Vec<Case> {
+    vec![
         (
-            format!("{head}[[peer]]\nkey = \"{KEY}\"\n"),
+            format!("{HEAD}[[peer]]\nkey = \"{KEY}\"\n"),
             3,
             "no address",
             "host:port",
         ),
         (
-            format!("{head}[[peer]]\naddress = \"10.0.0.1\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \"10.0.0.1\"\n"),
             4,
             "\"10.0.0.1\" is not host:port",
             "203.0.113.5:4000",
         ),
         (
-            format!("{head}[[peer]]\naddress = \"10.0.0.1:80\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \"10.0.0.1:80\"\n"),
             4,
             "is not host:port",
             "from 1024",
         ),
         (
-            format!("{head}[[peer]]\naddress = \"10.0.0.1:70000\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \"10.0.0.1:70000\"\n"),
             4,
             "is not host:port",
             "port",
         ),
         (
-            format!("{head}[[peer]]\naddress = \"2001:db8::1:4000\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \"2001:db8::1:4000\"\n"),
             4,
             "is not host:port",
             "[2001:db8::5]",
         ),
         (
-            format!("{head}[[peer]]\naddress = \"a b:4000\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \"a b:4000\"\n"),
             4,
             "is not host:port",
             "name",
         ),
         (
-            format!("{head}[[peer]]\naddress = \":4000\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \":4000\"\n"),
             4,
             "is not host:port",
             "name",
         ),
+    ]
+}
+
+fn bad_peers() -> Vec<Case> {
+    let many: String = (0..65)
+        .map(|n| format!("[[peer]]\naddress = \"n{n}:4000\"\n"))
+        .collect();
+    vec![
         (
-            format!("{head}[[peer]]\naddress = \"a:4000\"\nkey = \"abc\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \"a:4000\"\nkey = \"abc\"\n"),
             5,
             "3 characters",
             "leave it out",
         ),
         (
             format!(
-                "{head}[[peer]]\naddress = \"a:4000\"\nkey = \"{}\"\n",
+                "{HEAD}[[peer]]\naddress = \"a:4000\"\nkey = \"{}\"\n",
                 "+f".repeat(32)
             ),
             5,
@@ -167,23 +183,19 @@ fn every_error_names_file_line_and_remedy() {
             "copy",
         ),
         (
-            format!("{head}[[peer]]\naddress = \"a:4000\"\n[[peer]]\naddress = \"a:4000\"\n"),
+            format!("{HEAD}[[peer]]\naddress = \"a:4000\"\n[[peer]]\naddress = \"a:4000\"\n"),
             6,
             "already in line 4",
             "remove one",
         ),
-        (
-            format!(
-                "{head}{}",
-                (0..65)
-                    .map(|n| format!("[[peer]]\naddress = \"n{n}:4000\"\n"))
-                    .collect::<String>()
-            ),
-            131,
-            "more than 64",
-            "remove",
-        ),
-    ];
+        (format!("{HEAD}{many}"), 131, "more than 64", "remove"),
+    ]
+}
+
+#[test]
+fn every_error_names_file_line_and_remedy() {
+    let cases = [bad_settings(), bad_addresses(), bad_peers()].concat();
+    assert_eq!(cases.len(), 22);
     for (text, line, what, remedy) in cases {
         let error = parse(&text).expect_err(&text).to_string();
         assert!(
