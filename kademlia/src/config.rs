@@ -85,9 +85,10 @@ pub struct Config {
     pub low_user_contacts: usize,
     /// Contacts taken from one answer with seeds, drawn at random; the others are ignored.
     pub seeds_per_answer: usize,
-    /// Between two requests for seeds while there are no contacts.
+    /// Between two requests for seeds while there are no contacts. While there are few it is this at first, then twice as
+    /// long each time.
     pub seeds_interval: u64,
-    /// Between two requests for seeds while there are few contacts.
+    /// Between two requests for seeds while there are few contacts, at most.
     pub seeds_interval_low: u64,
     /// Between two requests for seeds otherwise.
     pub seeds_interval_enough: u64,

@@ -6,8 +6,8 @@ use crate::{api::Mono, config::Config};
 #[derive(Debug, Default)]
 pub(crate) struct Seeding {
     last: Option<Mono>,
-    /// The most live contacts since there were enough, and requests since they grew beyond that or other endpoints were
-    /// wanted. Who comes and goes is no growth: nobody can drive tunnels from endpoint to endpoint that way.
+    /// The most live contacts since there were enough for a while, and requests since they grew beyond that or other
+    /// endpoints were wanted. Who comes and goes is no growth: nobody can drive tunnels from endpoint to endpoint that way.
     most: usize,
     in_vain: u32,
     /// How often other endpoints were wanted since then.
@@ -54,7 +54,8 @@ impl Seeding {
             self.last = Some(now);
             self.in_vain = self.in_vain.saturating_add(1);
         }
-        if contacts >= enough {
+        // Enough for a moment is no new start: only who still has enough at the next request begins anew.
+        if contacts >= enough && due {
             (self.most, self.in_vain, self.moves) = (0, 0, 0);
         } else if contacts > self.most {
             (self.most, self.in_vain, self.moves) = (contacts, 0, 0);
@@ -121,6 +122,12 @@ mod tests {
         assert!(!flapping(1).is_empty());
         for period in [1, 2, 3, 5, 10, 20, 30, 60, 120] {
             assert!(flapping(period).len() <= moves(|_| 2).len(), "{period}");
+        }
+        let nearly_enough =
+            |period: u64| moves(move |second| 7 + usize::from((second / period).is_multiple_of(2)));
+        for period in [1, 2, 3, 5, 10, 20, 30, 60, 120, 300] {
+            let (count, steady) = (nearly_enough(period).len(), moves(|_| 7).len());
+            assert!(count <= steady, "{period}: {count} instead of {steady}");
         }
         let at_times_alone = moves(|second| usize::from(second % 9 < 4));
         assert!(at_times_alone.len() <= moves(|_| 0).len());

@@ -18,6 +18,8 @@ const ENOUGH_COPIES: usize = 4;
 const TRIES_IN_SMALL: u32 = 3;
 /// So many times where it does: others are to be expected behind them.
 const TRIES: u32 = 6;
+/// Where so many answered they refuse, and every further try is one more chance for them to see where it comes from.
+const REFUSED_BY: usize = 8;
 
 /// A record that the DHT does not take is refused at once.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -78,8 +80,9 @@ impl Work {
             return Err(self.not_ready_to_store(query, &report.key, why).await);
         }
         let mut best: Option<Stored> = None;
-        let mut asked = 0;
+        let (mut asked, mut tries) = (0, 0);
         for number in 1.. {
+            tries = number;
             let Some((outcome, took)) = self.lookup(number, query.clone()).await? else {
                 break;
             };
@@ -108,11 +111,8 @@ impl Work {
             }
         }
         best.ok_or_else(|| {
-            let within = self.within.as_secs();
-            self.not_stored(
-                &report.key,
-                &format!("none took it within {within} s ({asked} were asked)"),
-            )
+            let why = format!("none took it ({asked} were asked, {tries} tries)");
+            self.not_stored(&report.key, &why)
         })
     }
 
@@ -155,7 +155,8 @@ const fn is_enough(stored_at: usize, asked: usize, relays: usize, tries: u32) ->
     } else {
         TRIES_IN_SMALL
     };
-    stored_at >= ENOUGH_COPIES || (stored_at > 0 && tries >= most)
+    let answered = stored_at > 0 || asked >= REFUSED_BY;
+    stored_at >= ENOUGH_COPIES || (answered && tries >= most)
 }
 
 /// A report of something with this name that nobody took yet.
@@ -202,6 +203,12 @@ mod tests {
         assert_eq!((tries(2, 2, 1), tries(3, 3, 3)), (Some(3), Some(3)));
         assert_eq!((tries(1, 1, 7), tries(3, 3, 7)), (Some(6), Some(6)));
         assert_eq!(tries(1, 8, 8), Some(3), "the others refuse");
-        assert_eq!(tries(0, 8, 8), None, "until the time is over");
+        assert_eq!(tries(0, 7, 100), None, "until the time is over");
+    }
+
+    #[test]
+    fn who_refuses_to_store_is_not_asked_until_the_time_is_over() {
+        assert_eq!((tries(0, 8, 8), tries(0, 32, 100)), (Some(3), Some(6)));
+        assert_eq!(tries(0, 0, 100), None, "control: nobody answered yet");
     }
 }
