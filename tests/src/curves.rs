@@ -5,7 +5,7 @@
 //! minutes, and no two answers are alike. It fails like a real one: for another key, message or signature. A persona's
 //! signature is really checked the first time and remembered after that: a thousand nodes check the same contact. The
 //! secret of a message is a hash of the recipient's public key and a random value of the real length: whoever knows the
-//! public key could open it, and nobody else. `tests/everything_real.rs` runs one network with everything real beside it.
+//! public key could open it, and nobody else. `tests/cores/everything_real.rs` runs one network with everything real beside it.
 
 use std::{
     collections::BTreeMap,

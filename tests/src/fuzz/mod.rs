@@ -1,5 +1,5 @@
 //! What the fuzzers run: one function per target, from any bytes to a verdict. Each asserts more than that nothing
-//! panics; what it asserts stands in its file. `tests/fuzz` runs them under libFuzzer, `tests/fuzz_corpora.rs` replays the
+//! panics; what it asserts stands in its file. `tests/fuzz` runs them under libFuzzer, `tests/cores/fuzz_corpora.rs` replays the
 //! committed corpora in the ordinary tests, `tests/allocations.rs` counts what they allocate.
 
 pub mod bootstrap;

@@ -1,10 +1,8 @@
 //! One node alone, over real sockets: start, status, stop, and what goes wrong at the start.
 
-mod common;
-
 use std::{net::UdpSocket, time::Duration};
 
-use common::{Scratch, client, eventually, loopback, start};
+use crate::common::{Scratch, client, eventually, loopback, start};
 use deut::{
     BootstrapFile, Node, NodeConfig, NotReady, Profile, Query, Reason, StartError, Stopped,
     data_dir,

@@ -4,19 +4,17 @@
     reason = "figures for whoever runs it with --nocapture"
 )]
 
-mod fleet;
-mod stranger;
-
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
 
+use crate::fleet::{self, Fleet, MAGNET, PATIENCE};
+use crate::ports::BLOCK;
+use crate::stranger::{Class, Stranger};
 use deut_transport::ids::PersonaKey;
-use fleet::{BLOCK, Fleet, MAGNET, PATIENCE};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use stranger::{Class, Stranger};
 
 /// Datagrams that must be counted.
 const SENT: u64 = 100_000;

@@ -1,5 +1,4 @@
 //! Daemons of the built binary on loopback, each a process with a directory of its own.
-#![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(
     clippy::print_stdout,
     reason = "figures for whoever runs it with --nocapture"
@@ -8,7 +7,6 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::UdpSocket,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -20,8 +18,8 @@ use deut_transport::policy::{Policy, Profile};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Ports of one node in the test profile.
-pub const BLOCK: u16 = 129;
+use crate::ports;
+
 /// Guard against hanging; an idle machine needs a tenth.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 /// What is announced.
@@ -56,7 +54,7 @@ impl Fleet {
         let directory = std::env::temp_dir().join(format!("deut-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory).expect("a directory");
-        let ports = free_blocks(count);
+        let ports = ports::blocks(count);
         let peers: String = ports
             .iter()
             .take(2)
@@ -228,18 +226,6 @@ pub fn command(directory: &Path, arguments: &[&str]) -> Command {
         .env("HOME", directory)
         .stdin(Stdio::null());
     command
-}
-
-/// Blocks of ports whose relay port nobody has.
-fn free_blocks(count: usize) -> Vec<u16> {
-    let first = u16::try_from(std::process::id() % 60).expect("small");
-    let blocks = (0..130).map(|n| 15_000 + (first + n) % 130 * BLOCK);
-    let free: Vec<u16> = blocks
-        .filter(|&port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
-        .take(count)
-        .collect();
-    assert_eq!(free.len(), count, "blocks of ports are free");
-    free
 }
 
 /// 64 hex digits.

@@ -1,10 +1,8 @@
 //! Three to six nodes in one process over real UDP: tunnels, echoes, values, announcements, application calls.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Network, PATIENCE, Scratch, client, eventually, loopback, ready, start};
+use crate::common::{Network, PATIENCE, Scratch, client, eventually, loopback, ready, start};
 use deut::{
     Announced, BootstrapFile, Contact, Destination, FoundPeer, Node, NodeConfig, NodeId, Profile,
     Progress, Query, QueryResult, Service, data_dir,

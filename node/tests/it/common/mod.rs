@@ -1,5 +1,4 @@
 //! Networks of real nodes in one process, over UDP on loopback.
-#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::{
     net::SocketAddr,
@@ -11,23 +10,10 @@ use std::{
 use deut::{BootstrapFile, Node, NodeConfig, NodeStatus, Profile, StartError};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::ports;
+
 /// Longest time a node on an idle machine takes to become ready, many times over.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A block of 129 ports: a relay port and the endpoint ports after it.
-const BLOCK: u32 = 129;
-const FIRST_PORT: u32 = 15_000;
-/// Blocks below Linux's ephemeral ports.
-const BLOCKS: u32 = (32_768 - FIRST_PORT) / BLOCK;
-
-/// A relay port whose block no other node of this process has. Others may have it: starting there may fail.
-pub fn block() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test processes start at different blocks.
-    let first = std::process::id().wrapping_mul(37);
-    let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % BLOCKS;
-    u16::try_from(FIRST_PORT + number * BLOCK).expect("blocks end below 32,768")
-}
 
 pub fn loopback(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
@@ -35,8 +21,8 @@ pub fn loopback(port: u16) -> SocketAddr {
 
 /// Starts a node on the first block that is free.
 pub async fn start(bootstrap: &BootstrapFile, change: impl Fn(&mut NodeConfig)) -> Node {
-    for _ in 0..BLOCKS {
-        let mut config = NodeConfig::new(bootstrap.clone(), loopback(block()));
+    for _ in 0..80 {
+        let mut config = NodeConfig::new(bootstrap.clone(), loopback(ports::block()));
         config.lookup_tunnels = 4;
         config.persona_tunnels = 4;
         config.ready_at = 3;

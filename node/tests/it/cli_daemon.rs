@@ -3,15 +3,16 @@
 use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{Shutdown, UdpSocket},
+    net::Shutdown,
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::ports;
 
 /// A daemon with a directory of its own; killed and removed when dropped.
 struct Daemon {
@@ -37,7 +38,7 @@ impl Daemon {
             "network = \"alone\"\nprofile = \"test\"\n",
         )
         .expect("writes");
-        let port = free_port();
+        let port = ports::block();
         let listen = format!("127.0.0.1:{port}");
         let arguments = ["run", "--json", "--listen", &listen, "--data-dir", "data"];
         let child = command(&directory, &[&arguments, more].concat())
@@ -112,19 +113,6 @@ fn command(directory: &PathBuf, arguments: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
-}
-
-/// A port whose next 128 are most likely free too; another one at every call, as tests run side by side.
-fn free_port() -> u16 {
-    static TAKEN: AtomicU16 = AtomicU16::new(0);
-    let process = u16::try_from(std::process::id() % 20).expect("small");
-    loop {
-        let block = TAKEN.fetch_add(1, Ordering::Relaxed);
-        let port = 24_000 + process * 390 + block * 130;
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 fn json(output: &Output) -> serde_json::Value {

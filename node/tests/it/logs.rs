@@ -1,10 +1,8 @@
 //! The log of a running daemon names nobody: no address, no key, no infohash, unless it is asked to at debug or below.
 
-mod fleet;
-
 use std::{fs, net::Ipv4Addr};
 
-use fleet::{Fleet, MAGNET, persona, personas};
+use crate::fleet::{Fleet, MAGNET, persona, personas};
 
 /// Digits of a name of a relay, a persona or a torrent; keys have more.
 const SHORTEST_NAME: usize = 40;

@@ -4,16 +4,14 @@
     reason = "figures for whoever runs it with --nocapture"
 )]
 
-mod fleet;
-mod kept;
-
 use std::{
     collections::BTreeMap,
     fs,
     time::{Duration, Instant},
 };
 
-use fleet::{Fleet, MAGNET, PATIENCE, persona, personas, relay_id};
+use crate::fleet::{Fleet, MAGNET, PATIENCE, persona, personas, relay_id};
+use crate::kept;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::Value;
 

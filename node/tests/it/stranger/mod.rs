@@ -159,7 +159,7 @@ impl Stranger {
 /// Sends a datagram and waits for the answer of that kind.
 fn ask(socket: &UdpSocket, to: SocketAddr, datagram: &Datagram, kind: Kind) -> Datagram {
     socket
-        .set_read_timeout(Some(super::fleet::PATIENCE))
+        .set_read_timeout(Some(crate::fleet::PATIENCE))
         .expect("a guard");
     socket.send_to(datagram, to).expect("asked");
     loop {

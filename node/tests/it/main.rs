@@ -1,0 +1,16 @@
+//! The node as users have it: the library over real sockets, the built binary as one process and as many. One binary, as
+//! linking takes longer than most tests.
+
+mod cli_daemon;
+mod cli_errors;
+mod cli_testnet;
+mod common;
+mod fleet;
+mod kept;
+mod logs;
+mod one_node;
+mod ports;
+mod processes;
+mod rubbish;
+mod small_network;
+mod stranger;

@@ -1,0 +1,7 @@
+//! Networks in virtual time whose curve arithmetic is a stand-in. It is installed once for a whole process, so they are kept
+//! apart from `cores`.
+
+mod hostile_relayers_sim;
+mod resilience;
+mod simulator;
+mod stand_in_messages;
