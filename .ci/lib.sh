@@ -1,32 +1,55 @@
 # shellcheck shell=bash
 # Shared by the scripts in this directory; source it.
-# Variables: DEUT_CI_CACHE (tools and, in CI, build products; default ~/.cache/deut-ci).
+# Variables: DEUT_CI_CACHE (tools and, in CI, build products; default ~/.cache/deut-ci)
+#            DEUT_SKIP     (sections to leave out, for somebody who works on one: a pattern such as 'containers|tests')
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 cache=${DEUT_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/deut-ci}
 export PATH="$cache/bin:$HOME/.cargo/bin:$PATH"
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+export PYTHONDONTWRITEBYTECODE=1
+if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
+  export CARGO_TARGET_DIR=$cache/target
+fi
 started=$SECONDS
 failed=()
+table=()
 
-# section NAME COMMAND...: prints the name, runs the command, remembers its failure, prints how long it took.
+# section NAME COMMAND...: prints the name, runs the command, remembers its failure and how long it took.
 section() {
-  local name=$1 from=$SECONDS rc=0
+  local name=$1 from=$SECONDS rc=0 took how
   shift
   printf '\n=== %s\n' "$name"
   "$@" </dev/null || rc=$?
-  if [ "$rc" = 0 ]; then
-    printf -- '--- %s: ok, %d s\n' "$name" $((SECONDS - from))
-  else
-    printf -- '--- %s: FAILED with %d, %d s\n' "$name" "$rc" $((SECONDS - from))
+  took=$((SECONDS - from)) how=ok
+  if [ "$rc" != 0 ]; then
+    how="FAILED with $rc"
     failed+=("$name")
   fi
+  printf -- '--- %s: %s, %d s\n' "$name" "$how" "$took"
+  table+=("$(printf '%-22s %6d  %s' "$name" "$took" "$how")")
   return 0
 }
 
-# conclude: says what failed; the exit code of the script.
+wanted() { [ -z "${DEUT_SKIP:-}" ] || ! [[ $1 =~ ^($DEUT_SKIP)$ ]]; }
+
+# step NAME COMMAND...: a section that DEUT_SKIP may leave out.
+step() {
+  if wanted "$1"; then
+    section "$@"
+  else
+    printf '\n=== %s\n--- %s: left out by DEUT_SKIP\n' "$1" "$1"
+    table+=("$(printf '%-22s %6s  left out' "$1" -)")
+  fi
+}
+
+# conclude: a table of the sections with their seconds, and what failed; the exit code of the script.
+# Tools that are built once and kept do not count: they say nothing about the project.
 conclude() {
-  printf '\n=== result after %d s\n' $((SECONDS - started))
+  local all=$((SECONDS - started)) apart=${tools_took:-0}
+  printf '\n=== sections and their seconds\n'
+  printf '%s\n' "${table[@]}"
+  printf '%-22s %6d  (and %d for tools that are kept)\n' "in all" $((all - apart)) "$apart"
   if [ ${#failed[@]} = 0 ]; then
     echo "all sections passed"
     return 0
@@ -35,19 +58,52 @@ conclude() {
   return 1
 }
 
-# Formatting and lints. Shipped code (libraries and binaries) is held to all of it; tests may read clocks, print,
-# have long tables and share modules.
+apt_updated=no
+# package COMMAND NAME...: installs Debian packages if the command is missing and we may.
+package() {
+  local command=$1
+  shift
+  command -v "$command" >/dev/null && return 0
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "$command is missing; install it ($*)"
+    return 1
+  fi
+  if [ "$apt_updated" = no ]; then
+    apt-get -q update >/dev/null || return 1
+    apt_updated=yes
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >/dev/null
+}
+
+# What everything here needs: a toolchain, a C compiler, Python.
+basics() {
+  command -v cargo >/dev/null || { echo "cargo is missing: install a Rust toolchain"; return 1; }
+  cargo --version
+  package cc gcc libc6-dev && package python3 python3-minimal && package ip iproute2
+}
+
+# Formatting and lints, in the profile of the tests. Shipped code (libraries and binaries) is held to all of it; tests may
+# read clocks, print, have long tables and share modules.
 formatted() { cargo fmt --all --check; }
 shipped_lints() {
-  cargo clippy --locked --workspace --lib --bins "$@" -- -D warnings -D clippy::iter_over_hash_type
+  cargo clippy --release --locked --quiet --workspace --lib --bins -- -D warnings -D clippy::iter_over_hash_type
 }
 test_lints() {
-  cargo clippy --locked --workspace --all-targets "$@" -- -D warnings \
+  cargo clippy --release --locked --quiet --workspace --all-targets -- -D warnings \
     -A clippy::disallowed_methods -A clippy::disallowed_types -A clippy::too_many_lines -A clippy::print_stdout \
     -A unreachable_pub
 }
 
 # With overflow checks and debug assertions, which the release profile has not.
 core_tests() {
-  timeout 1200 cargo test --locked --quiet -p deut-transport -p deut-kademlia --lib
+  timeout 1800 cargo test --locked --quiet -p deut-transport -p deut-kademlia --lib
+}
+
+# testnets COUNT NODES: so many fresh test networks, one after the other; each must find an address that answers.
+testnets() { timeout 3600 bash tests/testnet_runs.sh "$@"; }
+
+# simulate OPTION...: one long run of the simulator. With large pages of memory it takes a sixth less.
+simulate() {
+  cargo build --quiet --release --locked -p deut-tests --bin sim || return 1
+  GLIBC_TUNABLES=glibc.malloc.hugetlb=1 timeout 5400 "${CARGO_TARGET_DIR:-target}/release/sim" "$@" 2>/dev/null
 }
