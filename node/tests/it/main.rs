@@ -1,6 +1,11 @@
 //! The node as users have it: the library over real sockets, the built binary as one process and as many. One binary, as
 //! linking takes longer than most tests.
 
+#![allow(
+    unreachable_pub,
+    reason = "modules of one test binary share what they need"
+)]
+
 mod cli_daemon;
 mod cli_errors;
 mod cli_testnet;
