@@ -198,10 +198,10 @@ impl UserPlane {
     ) -> Result<(), DropReason> {
         self.saw_version(query, &kept)?;
         let seq = kept.seq;
-        let stands = query.task.is_stopped_by(&kept);
+        let against = query.task.against(&kept);
         if let Some(storing) = &mut query.storing {
             storing.ended(&node, false);
-            storing.conflict(kept, stands);
+            storing.conflict(kept, against);
         }
         self.progress(query, Progress::FoundVersion { node, seq });
         self.progress(query, Progress::Refused { node });

@@ -117,11 +117,11 @@ impl Published {
         self.keep(Publication::Mutable(record), config)
     }
 
-    /// A version of a mutable record was seen, signed by its key. If this node publishes one with a lower
-    /// number, or with this number but another value, that is forgotten, and its number told.
+    /// A version of a mutable record was seen, signed by its key. If readers take it rather than the one that this
+    /// node publishes, that is forgotten, and its number told.
     pub(crate) fn saw(&mut self, of: &MutableKey, seen: &Version) -> Option<i64> {
         let (id, _, published) = self.find_mutable(of)?;
-        if !seen.stands_against(published.version()) {
+        if !seen.supersedes(published.version()) {
             return None;
         }
         self.kept.remove(&id);

@@ -44,6 +44,17 @@ struct Found {
     contact: Option<Contact>,
 }
 
+/// What a version that a node keeps does to the STOREs of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Against {
+    /// Ours is stored nowhere further.
+    All,
+    /// It keeps the place that ours should have at this node.
+    ItsPlace,
+    /// Another node steps in.
+    Nothing,
+}
+
 /// The STOREs of a publication.
 #[derive(Debug, Default)]
 pub(super) struct Storing {
@@ -53,6 +64,8 @@ pub(super) struct Storing {
     asked: BTreeMap<NodeId, Option<Mono>>,
     pub(super) stored: usize,
     pub(super) of: usize,
+    /// Nodes that keep another version of this number: it belongs there nevertheless, and no farther node steps in.
+    taken: usize,
     /// The newest version of the mutable record that nodes keep instead of the one to be stored.
     pub(super) kept: Option<Version>,
 }
@@ -280,17 +293,33 @@ impl Task {
         QueryResult::Stored { key, at, of }
     }
 
-    /// Whether no other node shall be asked to store it, as one keeps this version: it stands against ours, or
-    /// is newer than the one that was expected.
-    pub(super) fn is_stopped_by(&self, kept: &Version) -> bool {
+    /// What it means for its STOREs that a node keeps this version.
+    pub(super) fn against(&self, kept: &Version) -> Against {
+        if self.is_stopped_by(kept) {
+            return Against::All;
+        }
+        match self {
+            Self::PutMutable { record, .. } if kept.seq == record.seq() => Against::ItsPlace,
+            Self::Publish {
+                record: Record::Mutable(sent),
+                ..
+            } if kept.seq == sent.version.seq => Against::ItsPlace,
+            _ => Against::Nothing,
+        }
+    }
+
+    /// Whether no other node shall be asked to store it, as one keeps this version: readers that have both take that
+    /// one, or it is another one than was expected. Of two writers of one number at the same time one goes on.
+    fn is_stopped_by(&self, kept: &Version) -> bool {
         match self {
             Self::PutMutable { record, cas, .. } => {
-                kept.stands_against(record.version()) || cas.is_some_and(|cas| kept.seq > cas)
+                let unexpected = cas.is_some_and(|cas| kept.seq > cas && kept.seq != record.seq());
+                kept.supersedes(record.version()) || unexpected
             }
             Self::Publish {
                 record: Record::Mutable(sent),
                 ..
-            } => kept.stands_against(&sent.version),
+            } => kept.supersedes(&sent.version),
             _ => false,
         }
     }
@@ -311,14 +340,17 @@ impl Storing {
             asked: BTreeMap::new(),
             stored: 0,
             of,
+            taken: 0,
             kept: None,
         }
     }
 
     /// A node keeps another version. If that one stands against ours, nobody else is asked.
-    pub(super) fn conflict(&mut self, kept: Version, stands: bool) {
-        if stands {
-            self.waiting.clear();
+    pub(super) fn conflict(&mut self, kept: Version, against: Against) {
+        match against {
+            Against::All => self.waiting.clear(),
+            Against::ItsPlace => self.taken += 1,
+            Against::Nothing => {}
         }
         if self
             .kept
@@ -331,7 +363,7 @@ impl Storing {
 
     /// The next node to store at.
     pub(super) fn next(&mut self) -> Option<(Contact, Token)> {
-        if self.stored + self.asked.len() >= self.of {
+        if self.stored + self.taken + self.asked.len() >= self.of {
             return None;
         }
         let (contact, token) = self.waiting.pop()?;
