@@ -64,6 +64,9 @@ pub(super) struct Storing {
     asked: BTreeMap<NodeId, Option<Mono>>,
     pub(super) stored: usize,
     pub(super) of: usize,
+    /// So many are asked before one took it: a mutable record goes beyond the `width` closest only where it does not lose
+    /// against another version, whose writer may not know of farther ones.
+    at_first: usize,
     /// Nodes that keep another version of this number: it belongs there nevertheless, and no farther node steps in.
     taken: usize,
     /// The newest version of the mutable record that nodes keep instead of the one to be stored.
@@ -328,7 +331,7 @@ impl Task {
 impl Storing {
     /// Stores at the `width` closest that answered, and at all others of the region that should hold as many: nodes that
     /// crowd around the key do not keep the record from where it belongs. The rest steps in for those that fail.
-    pub(super) fn new(lookup: &Lookup, width: usize) -> Self {
+    pub(super) fn new(lookup: &Lookup, width: usize, record: Option<&Record>) -> Self {
         let mut waiting: Vec<_> = lookup
             .answers()
             .map(|(contact, token)| (contact.clone(), token))
@@ -340,6 +343,10 @@ impl Storing {
             asked: BTreeMap::new(),
             stored: 0,
             of,
+            at_first: match record {
+                Some(Record::Mutable(_)) => width,
+                _ => of,
+            },
             taken: 0,
             kept: None,
         }
@@ -363,7 +370,11 @@ impl Storing {
 
     /// The next node to store at.
     pub(super) fn next(&mut self) -> Option<(Contact, Token)> {
-        if self.stored + self.taken + self.asked.len() >= self.of {
+        let most = match self.stored {
+            0 => self.at_first.min(self.of),
+            _ => self.of,
+        };
+        if self.stored + self.taken + self.asked.len() >= most {
             return None;
         }
         let (contact, token) = self.waiting.pop()?;

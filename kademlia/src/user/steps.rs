@@ -74,7 +74,12 @@ impl UserPlane {
                 },
             }),
             Task::Publish { .. } | Task::PutMutable { .. } => {
-                query.storing = Some(Storing::new(&query.lookup, self.config.width));
+                let record = query.task.record();
+                query.storing = Some(Storing::new(
+                    &query.lookup,
+                    self.config.width,
+                    record.as_ref(),
+                ));
                 self.step_storing(number, query, now)
             }
         }

@@ -252,7 +252,7 @@ fn of_two_writers_at_the_same_time_the_one_that_readers_prefer_is_kept_and_only_
     }
     println!("of 200 races the greater one won {greater_won}, in {unheard} they did not meet");
     assert!((20..200).contains(&greater_won), "control: both happen");
-    assert!(unheard <= 4, "{unheard}");
+    assert!(unheard <= 2, "{unheard}");
 }
 
 #[test]
