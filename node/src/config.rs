@@ -117,6 +117,7 @@ impl NodeConfig {
             lookup_tunnels: self.lookup_tunnels,
             persona_tunnels: self.persona_tunnels,
             ready_at: self.checked_ready_at()?,
+            peers_listed: !self.bootstrap.peers.is_empty(),
             limits: self.limits.clone(),
             times: self.times.clone(),
             ..Config::new(policy, role)

@@ -1,7 +1,9 @@
 //! The data directory: the relay's key seed, the verified relays, and nothing that could tell what a user did.
 //!
-//! No file is overwritten but by its own next version, and that atomically. A file that cannot be understood stops the
-//! start with one line; it is left as it is.
+//! No file is overwritten but by its own next version, and that atomically. A key that cannot be understood stops the start
+//! with one line; it is left as it is. The relays are only a cache: a file of them that cannot be used is set aside.
+
+mod relays;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -10,26 +12,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+pub(crate) use relays::{decode, encode, save_relays};
 
 /// The 32-byte seed of a relay's keys: the only secret on disk.
 pub const RELAY_KEY: &str = "relay.key";
 /// Descriptors of relays that were verified at the last run.
 pub const RELAYS: &str = "relays.bin";
+/// The last version of [`RELAYS`] that could not be used.
+pub const RELAYS_DAMAGED: &str = "relays.bin.damaged";
 /// Where the daemon listens for commands.
 pub const CONTROL_SOCKET: &str = "control.sock";
 /// Held by the daemon while it runs.
 pub const LOCK: &str = "lock";
 /// Every file that a data directory may hold.
-pub const FILES: [&str; 4] = [CONTROL_SOCKET, LOCK, RELAY_KEY, RELAYS];
-
-/// Most descriptors that are kept.
-const MAX_RELAYS: usize = 256;
-const DESCRIPTOR: usize = 196;
-/// First bytes of `relays.bin`; the digest of the rest follows.
-const MAGIC: &[u8; 8] = b"deutrel1";
-const DIGEST: usize = 32;
+pub const FILES: [&str; 5] = [CONTROL_SOCKET, LOCK, RELAY_KEY, RELAYS, RELAYS_DAMAGED];
 
 /// An opened and locked data directory.
 #[derive(Debug)]
@@ -131,68 +129,10 @@ impl DataDir {
         Ok(Zeroizing::new(seed))
     }
 
-    /// The relays of the last run; none where nothing is saved.
-    pub(crate) fn relays(&self) -> Result<Vec<[u8; DESCRIPTOR]>, DataDirError> {
-        let path = self.path.join(RELAYS);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => {
-                return Err(wrong(
-                    &path,
-                    format!("cannot be read ({error})"),
-                    "correct its permissions",
-                ));
-            }
-        };
-        let longest = MAGIC.len() + DIGEST + MAX_RELAYS * DESCRIPTOR;
-        let mut bytes = Vec::new();
-        let read = file.take(longest as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| {
-            wrong(
-                &path,
-                format!("cannot be read ({error})"),
-                "correct its permissions",
-            )
-        })?;
-        decode(&bytes).ok_or_else(|| {
-            wrong(
-                &path,
-                "is damaged",
-                "delete it: it is only a cache of known relays",
-            )
-        })
-    }
-
     /// Where the relays are saved: the driver writes them outside its own thread.
     pub(crate) fn relays_path(&self) -> PathBuf {
         self.path.join(RELAYS)
     }
-}
-
-/// Saves relays; more than are kept are cut.
-pub(crate) fn save_relays(path: &Path, relays: &[[u8; DESCRIPTOR]]) -> io::Result<()> {
-    let kept = relays
-        .get(relays.len().saturating_sub(MAX_RELAYS)..)
-        .unwrap_or(relays);
-    write_atomically(path, &encode(kept))
-}
-
-/// The content of the file of relays.
-pub(crate) fn encode(relays: &[[u8; DESCRIPTOR]]) -> Vec<u8> {
-    let body = relays.concat();
-    [&MAGIC[..], &Sha256::digest(&body), &body].concat()
-}
-
-/// The other way round; none if it is damaged.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<[u8; DESCRIPTOR]>> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (digest, body) = rest.split_first_chunk::<DIGEST>()?;
-    let (relays, remainder) = body.as_chunks::<DESCRIPTOR>();
-    let whole = remainder.is_empty()
-        && relays.len() <= MAX_RELAYS
-        && Sha256::digest(body).as_slice() == digest;
-    whole.then(|| relays.to_vec())
 }
 
 /// Writes a file that others cannot read, so that at every moment the old or the new version stands there whole.

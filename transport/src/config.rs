@@ -34,6 +34,8 @@ pub struct Config {
     pub persona_tunnels: usize,
     /// Lookups start from this many tunnels on (4).
     pub ready_at: usize,
+    /// Peers to join through are listed, even if no address of theirs is known yet (no): then this node is not the first.
+    pub peers_listed: bool,
     /// Fixed numbers that only tests and operators of unusual machines change.
     pub limits: Limits,
     /// Delays.
@@ -50,6 +52,7 @@ impl Config {
             lookup_tunnels: 28,
             persona_tunnels: 4,
             ready_at: 4,
+            peers_listed: false,
             limits: Limits::default(),
             times: Times::of(policy.profile),
         }
@@ -80,6 +83,8 @@ pub struct Limits {
     pub walks_per_neighbour: (u32, u32),
     /// Verified relays in the directory (4,096): a random other one leaves, and unknown ones are taken up slowly (`Times::newcomer_ms`).
     pub relays: usize,
+    /// Relays that were verified and do not answer any more (256): the oldest is forgotten.
+    pub relays_remembered: usize,
     /// Descriptors waiting for their WhoAreYou answer (1,024): the new one is ignored.
     pub unverified: usize,
     /// Unacknowledged control frames per link (256): the new one fails at once.
@@ -145,6 +150,7 @@ impl Default for Limits {
             tunnels_per_neighbour: 128,
             walks_per_neighbour: (5, 10),
             relays: 4_096,
+            relays_remembered: 256,
             unverified: 1_024,
             control_in_flight: 256,
             calls: 1_024,

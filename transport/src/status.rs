@@ -29,6 +29,10 @@ pub struct Readiness {
 pub enum Reason {
     /// No bootstrap peer has answered yet.
     NoBootstrapPeer,
+    /// No relay that proved itself before answers: all are asked again and again.
+    NobodyAnswers,
+    /// The list of peers is empty, and a client cannot be the first of its network.
+    NoPeersListed,
     /// The list of peers is empty and nobody has dialled us: this node is the first of its network.
     FirstOfItsNetwork,
     /// Fewer relays are known than a tunnel needs.
@@ -47,6 +51,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoBootstrapPeer => "no bootstrap peer has answered yet",
+            Self::NobodyAnswers => "none of the known relays answers; they are asked again and again",
+            Self::NoPeersListed => {
+                "no peers are listed to join through, and a client cannot be the first of its network"
+            }
             Self::FirstOfItsNetwork => {
                 "no other relay is known: this node is the first of its network"
             }

@@ -3,7 +3,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::*;
+use super::{relays::DESCRIPTOR, *};
 
 #[test]
 fn the_key_is_made_once_with_mode_600_and_then_kept() {
@@ -27,14 +27,15 @@ fn the_key_is_made_once_with_mode_600_and_then_kept() {
 fn relays_come_back_and_the_newest_256_are_kept() {
     let scratch = Scratch::new();
     let dir = DataDir::open(&scratch.0).unwrap();
-    assert_eq!(dir.relays().unwrap().len(), 0);
+    assert_eq!(dir.relays().len(), 0);
     let relays: Vec<_> = (0..300u32).map(|n| [n as u8; DESCRIPTOR]).collect();
     save_relays(&dir.relays_path(), &relays[..3]).unwrap();
-    assert_eq!(dir.relays().unwrap(), relays[..3]);
+    assert_eq!(dir.relays(), relays[..3]);
     save_relays(&dir.relays_path(), &relays).unwrap();
-    assert_eq!(dir.relays().unwrap(), relays[44..]);
+    assert_eq!(dir.relays(), relays[44..]);
     save_relays(&dir.relays_path(), &[]).unwrap();
-    assert_eq!(dir.relays().unwrap().len(), 0);
+    assert_eq!(dir.relays().len(), 0);
+    assert!(!scratch.0.join(RELAYS_DAMAGED).exists());
 }
 
 #[test]
@@ -52,26 +53,35 @@ fn the_directory_holds_only_known_files() {
 }
 
 #[test]
-fn broken_files_stop_the_start_with_one_line_and_stay_as_they_are() {
+fn relays_that_cannot_be_used_are_set_aside_and_stop_nothing() {
     let scratch = Scratch::new();
     let dir = DataDir::open(&scratch.0).unwrap();
+    let aside = scratch.0.join(RELAYS_DAMAGED);
     save_relays(&dir.relays_path(), &[[1; DESCRIPTOR]]).unwrap();
     let good = fs::read(dir.relays_path()).unwrap();
     for at in 0..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 1;
-        fs::write(dir.relays_path(), &bad).unwrap();
-        assert!(dir.relays().is_err(), "byte {at}");
-        fs::write(dir.relays_path(), &good[..at]).unwrap();
-        assert!(dir.relays().is_err(), "cut at {at}");
-        assert_eq!(fs::read(dir.relays_path()).unwrap(), good[..at]);
+        for bad in [&bad, &good[..at]] {
+            fs::write(dir.relays_path(), bad).unwrap();
+            assert_eq!(dir.relays().len(), 0, "byte {at}");
+            assert_eq!(fs::read(&aside).unwrap(), bad, "the last one is kept");
+            assert!(!dir.relays_path().exists());
+        }
     }
-    let line = dir.relays().unwrap_err().to_string();
-    assert!(
-        line.ends_with("relays.bin: is damaged; delete it: it is only a cache of known relays"),
-        "{line}"
-    );
+    // Nor does one that is no file; and the next version goes where it belongs.
+    fs::create_dir(dir.relays_path()).unwrap();
+    fs::remove_file(&aside).unwrap();
+    assert_eq!(dir.relays().len(), 0);
+    assert!(aside.is_dir());
+    save_relays(&dir.relays_path(), &[[2; DESCRIPTOR]]).unwrap();
+    assert_eq!(dir.relays(), [[2; DESCRIPTOR]]);
+}
 
+#[test]
+fn broken_keys_stop_the_start_with_one_line_and_stay_as_they_are() {
+    let scratch = Scratch::new();
+    let dir = DataDir::open(&scratch.0).unwrap();
     for (bytes, length) in [(&[1; 31][..], "31"), (&[1; 33], "more than 32"), (&[], "0")] {
         fs::write(scratch.0.join(RELAY_KEY), bytes).unwrap();
         let line = dir.key_seed(&[9; 32]).unwrap_err().to_string();

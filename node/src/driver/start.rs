@@ -148,7 +148,7 @@ fn restore(
     dir: Option<&DataDir>,
     fresh_key: &[u8; 32],
 ) -> Result<(Restored, Option<Relay>), StartError> {
-    let relays = dir.map(DataDir::relays).transpose()?.unwrap_or_default();
+    let relays = dir.map(DataDir::relays).unwrap_or_default();
     let address = match plan.transport.role {
         Role::Relay { address, .. } => Some(address),
         Role::Client => None,

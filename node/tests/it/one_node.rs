@@ -54,6 +54,35 @@ async fn a_client_has_neither_identity_nor_persona() {
 }
 
 #[tokio::test]
+async fn only_a_relay_without_listed_peers_is_the_first_of_its_network() {
+    let silent = UdpSocket::bind(loopback(0)).unwrap();
+    let nobody = BootstrapFile::new("first", Profile::Test);
+    let address = silent.local_addr().unwrap().to_string();
+    let silent = nobody.clone().with_peer(address, None);
+    // Long before any name server could have answered, too.
+    let unknown = nobody.clone().with_peer("name.invalid:4000", None);
+    for (file, is_client, expected) in [
+        (&nobody, false, Reason::FirstOfItsNetwork),
+        (&silent, false, Reason::NoBootstrapPeer),
+        (&unknown, false, Reason::NoBootstrapPeer),
+        (&nobody, true, Reason::NoPeersListed),
+        (&silent, true, Reason::NoBootstrapPeer),
+    ] {
+        let node = if is_client {
+            client(file).await
+        } else {
+            start(file, |_| {}).await
+        };
+        let mut readiness = node.watch_readiness();
+        for _ in 0..5 {
+            assert_eq!(readiness.borrow_and_update().reasons, [expected]);
+            let _ = tokio::time::timeout(Duration::from_millis(60), readiness.changed()).await;
+        }
+        node.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_told() {
     let holder = UdpSocket::bind(loopback(0)).unwrap();
     let address = holder.local_addr().unwrap();
@@ -93,6 +122,25 @@ async fn shutdown_frees_port_and_directory_and_other_handles_say_stopped() {
     for file in scratch.files() {
         assert!(data_dir::FILES.contains(&file.as_str()), "{file}");
     }
+}
+
+#[tokio::test]
+async fn damaged_relays_are_set_aside_and_the_node_starts() {
+    let scratch = Scratch::new();
+    let keep = |config: &mut NodeConfig| config.data_dir = Some(scratch.path().to_owned());
+    let bootstrap = BootstrapFile::new("damaged", Profile::Test);
+    std::fs::create_dir_all(scratch.path()).unwrap();
+    let file = |name: &str| scratch.path().join(name);
+    for rubbish in ["rubbish", "other rubbish"] {
+        std::fs::write(file(data_dir::RELAYS), rubbish).unwrap();
+        let node = start(&bootstrap, keep).await;
+        assert!(node.status().await.is_ok());
+        let aside = std::fs::read_to_string(file(data_dir::RELAYS_DAMAGED)).unwrap();
+        assert_eq!(aside, rubbish, "the last one is kept");
+        assert!(!file(data_dir::RELAYS).exists());
+        node.shutdown().await;
+    }
+    assert!(!file(data_dir::RELAYS).exists(), "nobody was known");
 }
 
 #[tokio::test]

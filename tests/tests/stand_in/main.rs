@@ -2,6 +2,7 @@
 //! apart from `cores`.
 
 mod hostile_relayers_sim;
+mod offline;
 mod resilience;
 mod simulator;
 mod stand_in_messages;

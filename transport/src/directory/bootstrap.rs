@@ -1,21 +1,19 @@
 //! The peers to join through: asked again and again, with growing pauses and jitter.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{net::SocketAddr, sync::Arc};
 
 use super::Directory;
 use crate::{
-    api::{BootstrapPeer, BootstrapTrouble, Mono},
+    api::{BootstrapPeer, BootstrapTrouble, Mono, Unix},
+    drop_reason::DropReason,
     ids::RelayId,
     shared::Shared,
     timers::Timer,
+    wire::descriptor::Descriptor,
 };
 
 /// Peers kept from the list.
 const PEERS: usize = 64;
-/// Relays that fell silent are asked once more after so long; so many of them are remembered.
-const LOST_MS: u64 = 10_001;
-const REMEMBERED: usize = 64;
-
 struct Peer {
     address: SocketAddr,
     key: Option<[u8; 32]>,
@@ -29,8 +27,6 @@ pub(crate) struct Bootstrap {
     peers: Vec<Peer>,
     pause_ms: u64,
     next_at: Mono,
-    /// Lost relays: when to ask them once more.
-    lost: VecDeque<(Mono, SocketAddr)>,
     /// A peer of the list has answered since the start.
     pub(crate) joined: bool,
 }
@@ -69,15 +65,6 @@ impl Bootstrap {
         peer.told.replace(trouble) != Some(trouble)
     }
 
-    pub(super) fn remember(&mut self, address: SocketAddr, sh: &mut Shared) {
-        let at = sh.mono().plus_ms(LOST_MS);
-        self.lost.push_back((at, address));
-        if self.lost.len() > REMEMBERED {
-            self.lost.pop_front();
-        }
-        sh.timers.set_earlier(Timer::Bootstrap, at);
-    }
-
     /// Relays of the list that answered.
     pub(crate) fn relays(&self) -> impl Iterator<Item = RelayId> + '_ {
         self.peers.iter().filter_map(|peer| peer.relay)
@@ -108,31 +95,32 @@ impl Directory {
         self.on_bootstrap_timer(sh);
     }
 
-    /// Asks every peer that is not verified at the moment.
+    /// Takes a relay of the last run and asks who lives there now. Its descriptor may have ended since.
+    pub(crate) fn restore(&mut self, sh: &mut Shared, bytes: &[u8; 196]) -> Result<(), DropReason> {
+        let descriptor = Descriptor::decode(bytes).map_err(|error| self.refuse(error))?;
+        let issued = Unix(u64::from(descriptor.epoch) * 60);
+        descriptor
+            .check(&sh.config.policy, issued, None)
+            .map_err(|error| self.refuse(error))?;
+        if self.own != Some(descriptor.id()) {
+            let address = descriptor.address;
+            self.memory.add(sh, Arc::new(descriptor));
+            self.ask(sh, address, None);
+        }
+        Ok(())
+    }
+
+    /// Asks every peer that is not verified at the moment; while nobody is known, remembered relays too.
     pub(crate) fn on_bootstrap_timer(&mut self, sh: &mut Shared) {
         let now = sh.mono();
-        while self
-            .bootstrap
-            .lost
-            .front()
-            .is_some_and(|(at, _)| *at <= now)
-        {
-            if let Some((_, address)) = self.bootstrap.lost.pop_front() {
-                self.ask(sh, address, None);
-            }
+        for address in self.memory.take_due(now) {
+            self.ask(sh, address, None);
         }
         if self.bootstrap.next_at <= now {
-            let verified = |peer: &Peer| {
-                peer.relay
-                    .is_some_and(|relay| self.verified.contains_key(&relay))
-            };
-            let missing: Vec<SocketAddr> = self
-                .bootstrap
-                .peers
-                .iter()
-                .filter(|peer| !verified(peer) && peer.told != Some(BootstrapTrouble::Ourselves))
-                .map(|peer| peer.address)
-                .collect();
+            let mut missing = self.missing_peers();
+            if self.verified.is_empty() {
+                missing.extend(self.memory.round());
+            }
             for address in missing {
                 self.ask(sh, address, None);
             }
@@ -141,15 +129,36 @@ impl Directory {
             self.bootstrap.pause_ms =
                 (self.bootstrap.pause_ms * 2).min(sh.config.times.bootstrap_ms.1);
         }
-        let lost = self.bootstrap.lost.front().map(|(at, _)| *at);
-        let list = (!self.bootstrap.peers.is_empty()).then_some(self.bootstrap.next_at);
-        if let Some(at) = lost.into_iter().chain(list).min() {
+        let rounds =
+            !self.bootstrap.is_empty() || self.verified.is_empty() && !self.memory.is_empty();
+        let round = rounds.then_some(self.bootstrap.next_at);
+        if let Some(at) = self.memory.next_due().into_iter().chain(round).min() {
             sh.timers.set(Timer::Bootstrap, at.max(now.plus_ms(1)));
         }
     }
 
-    /// Nobody is known any more: begin again at once.
-    pub(crate) fn start_over(&mut self, sh: &mut Shared) {
+    fn missing_peers(&self) -> Vec<SocketAddr> {
+        let verified = |peer: &Peer| {
+            peer.relay
+                .is_some_and(|relay| self.verified.contains_key(&relay))
+        };
+        let missing = self
+            .bootstrap
+            .peers
+            .iter()
+            .filter(|peer| !verified(peer) && peer.told != Some(BootstrapTrouble::Ourselves));
+        missing.map(|peer| peer.address).collect()
+    }
+
+    /// A relay left. If it was the last one, all begin again at once, and no silence counts any more against those that
+    /// proved themselves before: it was more likely our own network that was gone.
+    pub(super) fn after_leaving(&mut self, sh: &mut Shared) {
+        if !self.verified.is_empty() {
+            return;
+        }
+        for relay in self.memory.iter() {
+            self.shunned.forgive(sh, relay.address);
+        }
         self.bootstrap.pause_ms = sh.config.times.bootstrap_ms.0;
         self.bootstrap.next_at = sh.mono();
         sh.timers.set_earlier(Timer::Bootstrap, sh.mono());

@@ -3,6 +3,7 @@
 mod bootstrap;
 mod crowd;
 mod gossip;
+mod memory;
 mod verify;
 
 use std::{
@@ -15,13 +16,16 @@ pub(crate) use bootstrap::Bootstrap;
 pub(crate) use crowd::host_of;
 use crowd::{Crowds, Shunned, prefix_of};
 pub(crate) use gossip::GossipState;
+use memory::Memory;
 
 use crate::{
     api::{Mono, Output, Persist},
+    config::{Limits, Role},
     ids::RelayId,
     limiter::Bucket,
     links::LinkHandle,
     shared::Shared,
+    status::Reason,
     timers::Timer,
     wire::descriptor::{Descriptor, DescriptorError},
 };
@@ -90,6 +94,9 @@ pub(crate) struct Directory {
     hosts: Crowds,
     prefixes: Crowds,
     pub(crate) bootstrap: Bootstrap,
+    memory: Memory,
+    /// Somebody was verified since the start.
+    met: bool,
     pub(crate) gossip: BTreeMap<LinkHandle, GossipState>,
     /// Unknown relays that a full directory still looks at.
     newcomers: Bucket,
@@ -110,6 +117,8 @@ impl Directory {
             hosts: Crowds::default(),
             prefixes: Crowds::default(),
             bootstrap: Bootstrap::default(),
+            memory: Memory::default(),
+            met: false,
             gossip: BTreeMap::new(),
             newcomers: Bucket::slow((sh.config.times.newcomer_ms, 1), sh.mono()),
             refusals: Refusals::new(),
@@ -120,12 +129,30 @@ impl Directory {
         self.order.len()
     }
 
-    pub(crate) fn questions(&self) -> usize {
-        self.questions.len()
+    /// What it holds against the caps.
+    pub(crate) fn sizes(&self, limits: &Limits) -> [(&'static str, usize, usize); 5] {
+        let remembered = (self.memory.len(), limits.relays_remembered);
+        [
+            ("gossip states", self.gossip.len(), limits.links),
+            ("relays", self.len(), limits.relays),
+            ("questions", self.questions.len(), limits.unverified),
+            ("shunned hosts", self.shunned.len(), 4_096),
+            ("remembered relays", remembered.0, remembered.1),
+        ]
     }
 
-    pub(crate) fn shunned(&self) -> usize {
-        self.shunned.len()
+    /// What to say while no relay is known, or no listed one has answered.
+    pub(crate) fn lonely(&self, sh: &Shared) -> Option<Reason> {
+        let listed = sh.config.peers_listed || !self.bootstrap.is_empty();
+        let alone = self.verified.is_empty();
+        match (alone, listed) {
+            (false, _) => (listed && !self.bootstrap.joined).then_some(Reason::NoBootstrapPeer),
+            (true, _) if self.met => Some(Reason::NobodyAnswers),
+            (true, true) => Some(Reason::NoBootstrapPeer),
+            (true, false) if !self.memory.is_empty() => Some(Reason::NobodyAnswers),
+            (true, false) if sh.config.role == Role::Client => Some(Reason::NoPeersListed),
+            (true, false) => Some(Reason::FirstOfItsNetwork),
+        }
     }
 
     /// How often a descriptor was refused, by reason.
@@ -229,6 +256,8 @@ impl Directory {
             let victim = self.order.get(sh.index(self.order.len()))?.id();
             self.remove(victim);
         }
+        self.memory.forget(id, descriptor.address);
+        self.met = true;
         self.hosts.add(host);
         self.prefixes.add(prefix);
         #[cfg(feature = "probe")]
@@ -282,16 +311,28 @@ impl Directory {
         let entry = self.remove(relay)?;
         self.shunned.add(sh, entry.descriptor.address);
         // It may only have been slow: one more question, when the shunning is over.
-        self.bootstrap.remember(entry.descriptor.address, sh);
+        let at = self.memory.add_lost(sh, entry.descriptor);
+        sh.timers.set_earlier(Timer::Bootstrap, at);
+        self.after_leaving(sh);
         Some(DirectoryEvent::Left)
     }
 
-    /// The relays worth keeping over a restart.
-    pub(crate) fn persist(&self, sh: &mut Shared) {
-        let sample = self.sample(sh, PERSISTED);
-        sh.out.push_back(Output::Persist(Persist::Relays(
-            sample.iter().map(|d| *d.bytes()).collect(),
-        )));
+    /// The relays worth keeping over a restart: verified ones, and where there is room those that were, which come first,
+    /// as they are the older ones. Nobody at all is nothing to keep: the list of before is better.
+    pub(crate) fn persist(&mut self, sh: &mut Shared) {
+        if !self.verified.is_empty() {
+            self.memory.forget_old(sh.now.unix);
+        }
+        let verified = self.sample(sh, PERSISTED);
+        let room = PERSISTED - verified.len();
+        let remembered = self.memory.newest(room);
+        let relays: Vec<[u8; 196]> = remembered
+            .chain(&verified)
+            .map(|descriptor| *descriptor.bytes())
+            .collect();
+        if !relays.is_empty() {
+            sh.out.push_back(Output::Persist(Persist::Relays(relays)));
+        }
     }
 }
 

@@ -187,3 +187,137 @@ fn rubbish_does_not_use_up_the_place_of_a_newcomer() {
     }
     assert_eq!((it.show(101, 0), it.answer_all(0)), (Ok(()), 1));
 }
+
+impl Fixture {
+    /// Lists that were to be saved since the last call.
+    fn saved(&mut self) -> Vec<BTreeSet<RelayId>> {
+        let id = |bytes: &[u8; 196]| Descriptor::decode(bytes).expect("ours").id();
+        let sent = self.sh.out.drain(..);
+        sent.filter_map(|output| match output {
+            Output::Persist(Persist::Relays(relays)) => Some(relays.iter().map(id).collect()),
+            _ => None,
+        })
+        .collect()
+    }
+
+    fn all_fall_silent(&mut self) {
+        for relay in self.known() {
+            self.directory.silent(&mut self.sh, relay);
+        }
+        assert_eq!(self.directory.len(), 0);
+    }
+}
+
+#[test]
+fn a_saved_list_is_never_replaced_by_an_empty_one() {
+    let mut it = Fixture::full();
+    it.sh.out.clear();
+    let known = it.known();
+    it.directory.persist(&mut it.sh);
+    assert_eq!(it.saved(), vec![known.clone()]);
+    it.all_fall_silent();
+    it.directory.persist(&mut it.sh);
+    assert_eq!(it.saved(), [known], "those that were known");
+
+    // One who never knew anybody has nothing to save, and says nothing.
+    let mut sh = it.sh;
+    let mut directory = Directory::new(None, &sh);
+    sh.out.clear();
+    directory.persist(&mut sh);
+    assert!(sh.out.is_empty());
+}
+
+#[test]
+fn only_so_many_are_remembered_the_newest_and_one_of_each_host() {
+    let mut it = Fixture::full();
+    it.sh.config.limits.relays_remembered = 3;
+    let mut lost = Vec::new();
+    for number in 0..8 {
+        lost.push(keys(number).id());
+        it.directory.silent(&mut it.sh, keys(number).id());
+        assert!(it.directory.memory.len() <= 3);
+    }
+    it.sh.out.clear();
+    it.directory.persist(&mut it.sh);
+    let newest: BTreeSet<RelayId> = lost.split_off(5).into_iter().collect();
+    assert_eq!(it.saved(), [newest]);
+    // Others at an address that is remembered take its place.
+    for number in 100..110 {
+        let network = it.sh.config.policy.network;
+        let epoch = (START / 60) as u32;
+        let other = Descriptor::sign(
+            &keys(number),
+            network,
+            address(7),
+            None,
+            epoch,
+            epoch + 1_440,
+        );
+        it.directory.memory.add(&it.sh, Arc::new(other));
+    }
+    it.directory.persist(&mut it.sh);
+    let left = BTreeSet::from([keys(5).id(), keys(6).id(), keys(109).id()]);
+    assert_eq!(it.saved(), [left]);
+}
+
+#[test]
+fn who_was_not_heard_of_for_a_week_is_forgotten_once_others_are_known() {
+    let mut it = Fixture::full();
+    let known = it.known();
+    it.all_fall_silent();
+    let month = 30 * 86_400;
+    it.at(month);
+    it.sh.out.clear();
+    it.directory.persist(&mut it.sh);
+    assert_eq!(it.saved(), [known], "while nobody is known, none");
+    it.directory.on_bootstrap_timer(&mut it.sh);
+    let minutes = (month / 60) as u32;
+    assert_eq!(it.answer_all(minutes), 8, "and all are asked");
+    it.directory.silent(&mut it.sh, keys(0).id());
+    it.at(2 * month);
+    it.directory.persist(&mut it.sh);
+    let left: BTreeSet<RelayId> = (1..8).map(|number| keys(number).id()).collect();
+    assert_eq!((it.directory.memory.len(), it.saved()), (0, vec![left]));
+}
+
+#[test]
+fn who_stays_away_is_asked_a_few_at_a_time_and_not_at_all_while_others_are_known() {
+    let mut it = Fixture::full();
+    it.sh.config.limits.relays = 100;
+    (8..80).for_each(|number| assert_eq!(it.show(number, 0), Ok(())));
+    it.answer_all(0);
+    assert_eq!(it.directory.len(), 80);
+    let (last, others): (Vec<_>, Vec<_>) =
+        it.known().into_iter().partition(|id| *id == keys(0).id());
+    for relay in others {
+        it.directory.silent(&mut it.sh, relay);
+    }
+    it.at(60);
+    it.directory.on_bootstrap_timer(&mut it.sh);
+    // Each may only have been slow.
+    let asked = |it: &mut Fixture| {
+        let sent = it.sh.out.drain(..);
+        let to = sent.filter_map(|output| match output {
+            Output::Transmit { to, .. } => Some(to),
+            _ => None,
+        });
+        let to: Vec<SocketAddr> = to.collect();
+        it.directory.questions.clear();
+        it.directory.asked.clear();
+        to
+    };
+    assert_eq!(asked(&mut it).len(), 79);
+    it.at(3_600);
+    it.directory.on_bootstrap_timer(&mut it.sh);
+    assert_eq!(asked(&mut it), [], "one is known");
+    it.directory.silent(&mut it.sh, last[0]);
+    let mut all = BTreeSet::new();
+    for round in 1..=3 {
+        it.at(3_600 + 100 * round);
+        it.directory.on_bootstrap_timer(&mut it.sh);
+        let asked = asked(&mut it);
+        assert!(asked.len() <= 33, "{asked:?}");
+        all.extend(asked);
+    }
+    assert_eq!(all.len(), 80, "all of them in three rounds");
+}

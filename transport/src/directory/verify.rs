@@ -242,7 +242,9 @@ impl Directory {
         let mut events = self.trouble(question.address, BootstrapTrouble::Silent);
         if let Some(relay) = question.expected {
             self.shunned.add(sh, question.address);
-            if self.remove(relay).is_some() {
+            if let Some(entry) = self.remove(relay) {
+                self.memory.add(sh, entry.descriptor);
+                self.after_leaving(sh);
                 events.push(DirectoryEvent::Left);
             }
         }

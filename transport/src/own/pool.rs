@@ -172,8 +172,7 @@ impl OwnTunnels {
         &self,
         sh: &Shared,
         relays: usize,
-        joined: bool,
-        listed_peers: bool,
+        lonely: Option<Reason>,
     ) -> Readiness {
         let up = self.up(PoolId::Lookup);
         let wanted = self.wanted(sh, PoolId::Lookup, relays);
@@ -183,15 +182,7 @@ impl OwnTunnels {
         if self.shutting_down {
             reasons.push(Reason::ShuttingDown);
         }
-        if relays == 0 {
-            reasons.push(if listed_peers {
-                Reason::NoBootstrapPeer
-            } else {
-                Reason::FirstOfItsNetwork
-            });
-        } else if !joined && listed_peers && !ready {
-            reasons.push(Reason::NoBootstrapPeer);
-        }
+        reasons.extend(lonely.filter(|_| relays == 0 || !ready));
         if relays > 0 && wanted < ready_at {
             reasons.push(Reason::FewRelays);
         }

@@ -85,9 +85,6 @@ impl Transport {
                     for route in self.routes.on_link(link) {
                         self.close_route(route, link);
                     }
-                    if self.directory.len() == 0 {
-                        self.directory.start_over(&mut self.sh);
-                    }
                 }
                 LinkEvent::ControlFailed(_, ControlToken::Walk(walk)) => {
                     if let Some(relay) = self.walks.asked(walk) {

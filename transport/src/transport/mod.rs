@@ -112,7 +112,7 @@ impl Transport {
         };
         transport.issue_descriptor();
         for bytes in &restored.relays {
-            if let Err(reason) = transport.directory.consider(&mut transport.sh, bytes) {
+            if let Err(reason) = transport.directory.restore(&mut transport.sh, bytes) {
                 transport.sh.drops.count(reason);
             }
         }
@@ -223,13 +223,8 @@ impl Transport {
     /// Whether lookups can start, and what is missing.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        let bootstrap = &self.directory.bootstrap;
-        self.own.readiness(
-            &self.sh,
-            self.directory.len(),
-            bootstrap.joined,
-            !bootstrap.is_empty(),
-        )
+        let lonely = self.directory.lonely(&self.sh);
+        self.own.readiness(&self.sh, self.directory.len(), lonely)
     }
 
     /// Own tunnels, oldest first.
@@ -295,22 +290,19 @@ impl Transport {
     #[must_use]
     pub fn audit(&self) -> Audit {
         let hellos = self.endpoint.hello_sizes(&self.sh);
-        let sizes = self.sizes().into_iter().chain(hellos);
+        let directory = self.directory.sizes(&self.sh.config.limits);
+        let sizes = directory.into_iter().chain(self.sizes()).chain(hellos);
         Audit {
             sizes: sizes.collect(),
         }
     }
 
-    fn sizes(&self) -> [(&'static str, usize, usize); 17] {
+    fn sizes(&self) -> [(&'static str, usize, usize); 13] {
         let limits = &self.sh.config.limits;
         let tunnels = limits.own_tunnels + limits.transit_tunnels * 2 + limits.endpoint_tunnels;
         let links_timers = limits.links * 3;
         [
             ("links", self.links.len(), limits.links),
-            ("gossip states", self.directory.gossip.len(), limits.links),
-            ("relays", self.directory.len(), limits.relays),
-            ("questions", self.directory.questions(), limits.unverified),
-            ("shunned hosts", self.directory.shunned(), 4_096),
             (
                 "routes",
                 self.routes.len(),
