@@ -91,15 +91,20 @@ pub(crate) fn read_bootstrap(given: Option<&Path>) -> Result<BootstrapFile, Fail
 pub(crate) fn read_bootstrap_with_peers(given: Option<&Path>) -> Result<BootstrapFile, Failure> {
     let file = read_bootstrap(given)?;
     if file.peers.is_empty() {
-        let path = file
-            .source
-            .as_deref()
-            .map_or_else(|| FILE.into(), |path| path.display().to_string());
-        let text = format!("there is no public network yet: {path} lists no peers to join through");
+        let text = format!("there is no public network yet: {}", no_peers(&file));
         return Err(Failure::new(Exit::NoNetwork, text)
             .hint("try `deut testnet --keep`, or add a [[peer]] block (`deut bootstrap-line` on a running node prints it)"));
     }
     Ok(file)
+}
+
+/// That this file is of no use for a client.
+pub(crate) fn no_peers(file: &BootstrapFile) -> String {
+    let path = file
+        .source
+        .as_deref()
+        .map_or_else(|| FILE.into(), |path| path.display().to_string());
+    format!("{path} lists no peers to join through")
 }
 
 #[cfg(test)]

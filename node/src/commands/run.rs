@@ -3,7 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use deut::{
-    BootstrapTrouble, Node, NodeConfig, PortRange, Profile, handle::ReadinessStatus, labels,
+    BootstrapTrouble, Node, NodeConfig, PortRange, Profile, data_dir::RELAYS,
+    handle::ReadinessStatus, labels,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -55,6 +56,7 @@ pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> 
     let mut signals = Signals::new()?;
     raise_open_file_limit();
     let config = config(arguments)?;
+    refuse_a_client_that_knows_nobody(&config)?;
     let control = arguments.reach.control()?;
     refuse_a_second_daemon(&control).await?;
     let (network, profile) = (
@@ -117,6 +119,24 @@ fn config(arguments: &cli::Run) -> Result<NodeConfig, Failure> {
     config.ready_at = config.ready_at.min(config.lookup_tunnels);
     config.seed = seed;
     Ok(config)
+}
+
+/// A client cannot be the first of its network: without peers, and without relays of an earlier run, it waits for ever.
+fn refuse_a_client_that_knows_nobody(config: &NodeConfig) -> Result<(), Failure> {
+    let saved = config.data_dir.as_deref().map(|dir| dir.join(RELAYS));
+    if config.is_relay()
+        || !config.bootstrap.peers.is_empty()
+        || saved.is_some_and(|path| path.exists())
+    {
+        return Ok(());
+    }
+    let text = format!(
+        "{}, and a client cannot be the first of its network",
+        paths::no_peers(&config.bootstrap)
+    );
+    Err(Failure::new(Exit::NoNetwork, text).hint(
+        "add a [[peer]] block (`deut bootstrap-line` on a running node prints it), or be the first node: `deut run --reachable --external PUBLIC-IP:PORT`",
+    ))
 }
 
 /// 32 bytes from a number, different for each purpose.

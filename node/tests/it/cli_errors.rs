@@ -261,6 +261,31 @@ fn an_empty_list_of_peers_means_that_there_is_no_network_yet() {
 }
 
 #[test]
+fn a_client_that_can_join_through_nobody_is_refused_and_told_how_to_be_the_first() {
+    let place = Place::new("first");
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../bootstrap.toml");
+    fs::copy(shipped, place.0.join("bootstrap.toml")).expect("copied");
+    let run = ["run", "--listen", "127.0.0.1:0", "--data-dir", "data"];
+    let says = [
+        "lists no peers to join through",
+        "a client cannot be the first of its network",
+        "--reachable",
+        "--external",
+        "[[peer]]",
+    ];
+    place.fails(&run, 10, &says);
+    assert!(!place.0.join("data").exists(), "nothing is left behind");
+    // What the hint says is taken: the address is not ours here, so that it ends at once.
+    let first = ["--reachable", "--external", "8.8.8.8:14400"];
+    let elsewhere = ["run", "--listen", "192.0.2.1:14400", "--data-dir", "data"];
+    place.fails(&[&elsewhere[..], &first].concat(), 5, &["192.0.2.1:14400"]);
+    // Nor is one refused that saved relays when there were peers.
+    fs::create_dir_all(place.0.join("data")).expect("made");
+    fs::write(place.0.join("data/relays.bin"), "relays").expect("written");
+    place.fails(&elsewhere, 5, &["192.0.2.1:14400"]);
+}
+
+#[test]
 fn silent_bootstrap_peers_are_listed_with_the_time_that_they_were_tried() {
     let place = Place::new("silent");
     // Bound and never read: nobody else can answer there.
