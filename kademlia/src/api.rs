@@ -112,6 +112,27 @@ pub enum Announced {
     Persona([u8; 32]),
 }
 
+/// Whether this node's persona can be found by others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonaReach {
+    /// Its public key.
+    pub key: [u8; 32],
+    /// The endpoint addresses in its contact; empty while there is none.
+    pub addresses: Vec<EndpointAddress>,
+    /// Nodes among the closest to it that hold a contact which still leads to it, as far as it knows.
+    pub held_by: usize,
+    /// How many of the closest it knows, eight at most.
+    pub of: usize,
+}
+
+impl PersonaReach {
+    /// Whether whoever looks for it finds its addresses: a search asks the closest, and half of them have it.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        !self.addresses.is_empty() && self.held_by > 0 && self.held_by * 2 >= self.of
+    }
+}
+
 /// What a user asks for.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Query {

@@ -1,6 +1,6 @@
 //! The two planes behind one boundary.
 use crate::{
-    api::{DhtInput, DhtOutput, Mono, Now, OnBehalf},
+    api::{DhtInput, DhtOutput, Mono, Now, OnBehalf, PersonaReach},
     audit::{Audit, DropReason, Drops, LiveContacts, PlaneAudit},
     config::Config,
     contact::Contact,
@@ -211,6 +211,12 @@ impl Kademlia {
     #[must_use]
     pub fn persona_contact(&self, now: &Now) -> Option<&Contact> {
         self.persona.as_ref()?.contact(now)
+    }
+
+    /// Whether the persona can be found by others; none while it is off.
+    #[must_use]
+    pub fn persona_reach(&self, now: &Now) -> Option<PersonaReach> {
+        Some(self.persona.as_ref()?.reach(now))
     }
 
     /// The contacts that users' lookups start from.

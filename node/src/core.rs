@@ -280,6 +280,12 @@ impl Core {
         self.kademlia.persona_contact(&dht_now(now)).cloned()
     }
 
+    /// Whether the persona can be found by others; none while it is off.
+    #[must_use]
+    pub fn persona_reach(&self, now: Now) -> Option<deut_kademlia::PersonaReach> {
+        self.kademlia.persona_reach(&dht_now(now))
+    }
+
     /// The persona's public key; none while it is off.
     #[must_use]
     pub fn persona_key(&self) -> Option<[u8; 32]> {

@@ -38,6 +38,8 @@ pub(crate) enum Exit {
     Busy = 14,
     /// Another version of the mutable record stands.
     Conflict = 15,
+    /// Who announced it was found, but none of them can be reached now.
+    Unreachable = 16,
     /// Ended by the user.
     Interrupted = 130,
 }
@@ -59,6 +61,9 @@ pub(crate) struct Failure {
     /// What the user can do about it, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+    /// What was found nevertheless, as fields of the object that `--json` prints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) found: Option<serde_json::Value>,
 }
 
 impl Failure {
@@ -68,6 +73,7 @@ impl Failure {
             kind,
             message: one_line(&message.into()),
             hint: None,
+            found: None,
         }
     }
 
@@ -234,6 +240,7 @@ mod tests {
             Exit::DataDir,
             Exit::Busy,
             Exit::Conflict,
+            Exit::Unreachable,
             Exit::Interrupted,
         ] {
             let name = serde_json::to_string(&kind)

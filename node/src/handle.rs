@@ -6,7 +6,7 @@ pub mod status;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use deut_kademlia::{Progress, Query, QueryOutcome};
+use deut_kademlia::{PersonaReach, Progress, Query, QueryOutcome};
 use deut_transport::status::{Readiness, TunnelView};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,7 +18,9 @@ use crate::{
     driver,
 };
 pub use application::{CallFailure, IncomingRequest};
-pub use status::{DhtStatus, NodeStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus};
+pub use status::{
+    DhtStatus, NodeStatus, ReachStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus,
+};
 
 /// A running node. Clones are handles to the same node.
 #[derive(Clone)]
@@ -221,7 +223,15 @@ impl Node {
     /// # Errors
     /// The node has stopped.
     pub async fn persona_key(&self) -> Result<Option<[u8; 32]>, Stopped> {
-        self.ask(Request::PersonaKey).await
+        Ok(self.persona_reach().await?.map(|reach| reach.key))
+    }
+
+    /// Whether the persona can be found by others: its addresses, and who around it holds them; none while it is off.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn persona_reach(&self) -> Result<Option<PersonaReach>, Stopped> {
+        self.ask(Request::PersonaReach).await
     }
 
     /// Our own descriptor; none for a client.

@@ -46,7 +46,7 @@ pub use handle::{
 
 pub use deut_kademlia::{
     Announced, Contact, EndpointAddress, FoundPeer, MutableError, MutableKey, MutableRecord,
-    NodeId, Progress, Query, QueryOutcome, QueryResult, QueryStats, Refusal,
+    NodeId, PersonaReach, Progress, Query, QueryOutcome, QueryResult, QueryStats, Refusal,
 };
 pub use deut_transport::{
     api::{CallError, Destination, PoolId, Service},

@@ -1,12 +1,13 @@
 //! The persona's plane: its contact, routing table, store, upkeep, and the answers it gives.
 //!
 //! Nothing in here knows a user's query or contact cache. A new persona is a new plane.
+mod holders;
 mod own;
 mod serve;
 mod upkeep;
 
 use crate::{
-    api::{DhtOutput, EndpointAddress, Group, Mono, Now, OnBehalf, RpcTicket, Unix},
+    api::{DhtOutput, EndpointAddress, Group, Mono, Now, OnBehalf, PersonaReach, RpcTicket, Unix},
     audit::{DropReason, PlaneAudit},
     config::Config,
     contact::{Contact, ContactError, RawContact},
@@ -19,6 +20,7 @@ use crate::{
     tickets::Tickets,
     token::Tokens,
 };
+use holders::Holders;
 use own::OwnContact;
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +32,8 @@ struct Call {
     to: Contact,
     group: Group,
     kind: CallKind,
+    /// The addresses in our contact that it carried.
+    carried: Vec<EndpointAddress>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,7 @@ pub(crate) struct PersonaPlane {
     config: Config,
     pub(crate) out: VecDeque<DhtOutput>,
     own: OwnContact,
+    holders: Holders,
     table: RoutingTable,
     store: Store,
     tokens: Tokens,
@@ -79,6 +84,7 @@ impl PersonaPlane {
             table: RoutingTable::new(own.id(), config, hasher),
             store: Store::new(own.id(), config),
             tokens: Tokens::new(config.token_rotation, now.mono, &mut secrets),
+            holders: Holders::new(own.id()),
             own,
             unverified: VecDeque::new(),
             calls: BTreeMap::new(),
@@ -171,6 +177,7 @@ impl PersonaPlane {
 
     fn send(&mut self, to: Contact, group: Group, kind: CallKind, request: &Request) {
         let ticket = self.tickets.rpc();
+        let carried = self.own.contact_addresses();
         self.counters.sent += 1;
         self.out.push_back(DhtOutput::Send {
             ticket,
@@ -180,7 +187,13 @@ impl PersonaPlane {
             body: request.to_body(),
             on_behalf: OnBehalf::Persona,
         });
-        self.calls.insert(ticket, Call { to, group, kind });
+        let call = Call {
+            to,
+            group,
+            kind,
+            carried,
+        };
+        self.calls.insert(ticket, call);
     }
 
     /// Everything whose time has come.
@@ -263,5 +276,21 @@ impl PersonaPlane {
 
     pub(crate) fn contact(&self, now: &Now) -> Option<&Contact> {
         self.own.current(now)
+    }
+
+    /// Whether it can be found: its addresses of now, and who of those around it hands out a contact that leads to them.
+    pub(crate) fn reach(&self, now: &Now) -> PersonaReach {
+        let around = self.table.closest(&self.own.id(), self.config.width, now);
+        let holds = |contact: &&&Contact| {
+            let leads_here = |at: &EndpointAddress| self.own.has(at);
+            self.holders.holds(&contact.id(), leads_here)
+        };
+        let contact = self.own.current(now);
+        PersonaReach {
+            key: self.own.key(),
+            addresses: contact.map_or_else(Vec::new, |contact| contact.addresses().to_vec()),
+            held_by: around.iter().filter(holds).count(),
+            of: around.len(),
+        }
     }
 }

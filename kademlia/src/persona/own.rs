@@ -56,6 +56,17 @@ impl OwnContact {
             .filter(|contact| !contact.is_expired(now.unix))
     }
 
+    /// The addresses in the newest contact.
+    pub(super) fn contact_addresses(&self) -> Vec<EndpointAddress> {
+        let contact = self.contact.iter().flat_map(Contact::addresses);
+        contact.copied().collect()
+    }
+
+    /// Whether a tunnel of now ends at this address.
+    pub(super) fn has(&self, address: &EndpointAddress) -> bool {
+        self.addresses.iter().any(|(known, _)| known == address)
+    }
+
     /// The addresses of now. At most `max` are kept, those that live longest.
     pub(super) fn set_addresses(
         &mut self,

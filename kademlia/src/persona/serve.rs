@@ -64,6 +64,8 @@ impl PersonaPlane {
             return Err(DropReason::OwnContact);
         }
         self.consider(contact, now);
+        // The answer makes us one of those that it hands out.
+        self.holders.asked(id, &self.own.contact_addresses());
         Ok(Some(id))
     }
 

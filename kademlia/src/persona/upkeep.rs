@@ -282,7 +282,10 @@ impl PersonaPlane {
             return self.counters.drops.count(DropReason::UnknownTicket);
         };
         match self.accept(&call, body, now) {
-            Ok(()) => self.counters.answered += 1,
+            Ok(()) => {
+                self.counters.answered += 1;
+                self.holders.was_sent(&call.to.id(), &call.carried);
+            }
             Err(reason) => {
                 self.counters.drops.count(reason);
                 self.lose(&call, Failure::OverSeveral, now);

@@ -3,7 +3,7 @@
 use deut::{BootstrapTrouble, NotReady, handle::ReadinessStatus};
 use tokio::time::Duration;
 
-use super::report::Effort;
+use super::report::{Effort, Got};
 use crate::{
     exit::{Exit, Failure},
     output::text::plural,
@@ -27,6 +27,8 @@ pub(super) struct Misses {
     certain: u32,
     certain_if_small: u32,
     only_older: Option<i64>,
+    /// The last time that somebody was found whom nobody reaches.
+    unreachable: Option<Got>,
     best: Effort,
 }
 
@@ -51,8 +53,16 @@ impl Misses {
         self.only_older = self.only_older.max(Some(seq));
     }
 
+    /// Announcements were found, but nobody can be reached under them: that may change at any time.
+    pub(super) fn unreachable(&mut self, got: Got) {
+        self.unreachable = Some(got);
+    }
+
     /// Whether another lookup would bring nothing new.
     pub(super) const fn are_certain(&self) -> bool {
+        if self.unreachable.is_some() {
+            return false;
+        }
         self.certain >= CERTAIN || self.certain_if_small >= CERTAIN_IF_SMALL
     }
 
@@ -64,6 +74,9 @@ impl Misses {
     /// What to tell the user.
     pub(super) fn failure(&self, within: Duration) -> Failure {
         let seconds = within.as_secs();
+        if let Some(got) = &self.unreachable {
+            return nobody_reached(got, self.lookups, seconds);
+        }
         if self.best.answered == 0 {
             let text = format!(
                 "no node of the DHT answered within {seconds} s ({} RPCs sent in {} lookups)",
@@ -89,6 +102,22 @@ impl Misses {
         );
         Failure::new(Exit::NotFound, text)
             .hint("nobody announced it in this network, or the entries expired; check the link")
+    }
+}
+
+/// Who announced is known, but not where they are, or they do not answer there.
+fn nobody_reached(got: &Got, lookups: u32, seconds: u64) -> Failure {
+    let peers = got.peers().len();
+    let text = format!(
+        "found {peers} announcement{}, but none that can be reached now ({lookups} lookup{} in {seconds} s)",
+        plural(peers as u64),
+        plural(u64::from(lookups)),
+    );
+    let failure = Failure::new(Exit::Unreachable, text)
+        .hint("who announced is gone, or has just started: try again later, or with a longer --timeout; entries expire after 45 minutes");
+    Failure {
+        found: serde_json::to_value(got).ok(),
+        ..failure
     }
 }
 
@@ -143,6 +172,7 @@ mod tests {
     use deut::{Readiness, Reason};
 
     use super::*;
+    use crate::control::report::Peer;
 
     fn trouble(written: &str, trouble: deut_transport::api::BootstrapTrouble) -> BootstrapTrouble {
         BootstrapTrouble {
@@ -215,6 +245,47 @@ mod tests {
         let mut nobody = Misses::default();
         (0..20).for_each(|_| nobody.count(Effort::default()));
         assert!(!nobody.are_certain());
+    }
+
+    #[test]
+    fn somebody_who_cannot_be_reached_is_an_outcome_of_its_own_and_worth_another_look() {
+        let persona = |addresses: &[&str]| Got::Peers {
+            infohash: "ab".into(),
+            peers: vec![Peer::Persona {
+                key: "cd".into(),
+                addresses: addresses
+                    .iter()
+                    .map(|at| at.parse().expect("an address"))
+                    .collect(),
+                given_by: 3,
+            }],
+            through: None,
+            effort: Effort::default(),
+        };
+        assert!(persona(&["203.0.113.7:5001"]).leads_somewhere());
+        let got = persona(&[]);
+        assert!(!got.leads_somewhere());
+        let mut misses = Misses::default();
+        misses.unreachable(got);
+        let all = Effort {
+            answered: 9,
+            closest_answered: 8,
+            ..Effort::default()
+        };
+        (0..20).for_each(|_| misses.count(all));
+        assert!(!misses.are_certain(), "it may be reached at any time");
+        let failure = misses.failure(Duration::from_secs(30));
+        assert_eq!(failure.kind, Exit::Unreachable);
+        assert_eq!(
+            failure.message,
+            "found 1 announcement, but none that can be reached now (20 lookups in 30 s)"
+        );
+        let object = crate::output::text::failure_object(&failure);
+        assert_eq!(
+            (&object["error"]["code"], &object["peers"][0]["key"]),
+            (&16.into(), &"cd".into()),
+            "{object}"
+        );
     }
 
     #[test]

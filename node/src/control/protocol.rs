@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use deut::{NodeId, Progress, handle::ReadinessStatus};
+use deut::{
+    NodeId, Progress,
+    handle::{ReachStatus, ReadinessStatus},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
@@ -153,6 +156,8 @@ pub(crate) enum Step {
     },
     /// Not ready yet.
     NotReady(ReadinessStatus),
+    /// The record is stored; now others must find the persona that it names.
+    Persona(ReachStatus),
     /// Ready: enough tunnels stand.
     Ready(ReadinessStatus),
     /// A node answered that it does not take the record.

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use deut::{Announced, FoundPeer, MutableRecord, PoolId, QueryStats, TunnelEcho};
+use deut::{
+    Announced, FoundPeer, MutableRecord, PoolId, QueryStats, TunnelEcho, handle::ReachStatus,
+};
 use serde::{Deserialize, Serialize};
 
 /// Bytes as hex digits.
@@ -77,6 +79,30 @@ pub(crate) enum Got {
         #[serde(flatten)]
         effort: Effort,
     },
+}
+
+impl Got {
+    /// Who announced; nobody for anything but a magnet link.
+    pub(crate) fn peers(&self) -> &[Peer] {
+        match self {
+            Self::Peers { peers, .. } => peers,
+            _ => &[],
+        }
+    }
+
+    /// Whether it is of use: of those who announced, one has an address that nothing speaks against.
+    pub(crate) fn leads_somewhere(&self) -> bool {
+        !matches!(self, Self::Peers { .. }) || self.peers().iter().any(Peer::leads_somewhere)
+    }
+}
+
+impl Peer {
+    fn leads_somewhere(&self) -> bool {
+        match self {
+            Self::Persona { addresses, .. } => !addresses.is_empty(),
+            Self::Unverified { .. } => true,
+        }
+    }
 }
 
 /// A version of a mutable record.
@@ -213,6 +239,9 @@ pub(crate) struct Stored {
     pub(crate) of: usize,
     /// Whether somebody keeps it published: a daemon does, a short-lived client does not.
     pub(crate) kept: bool,
+    /// How the announced persona is found; none for `put` and for an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) contact: Option<ReachStatus>,
     #[serde(flatten)]
     pub(crate) effort: Effort,
 }

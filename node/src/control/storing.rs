@@ -2,15 +2,19 @@
 
 use std::net::SocketAddr;
 
-use deut::{Announced, MutableRecord, NodeId, Query, QueryResult};
+use deut::{Announced, MutableRecord, NodeId, Query, QueryResult, handle::ReachStatus};
 use deut_kademlia::Magnet;
 use tokio::time::{Duration, timeout};
 
 use super::{
+    protocol::Step,
     report::{Effort, Named, Stored, hex},
     work::{Running, Work, cancelled},
 };
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output::steps,
+};
 
 /// A node that has just joined may know very few others: below so many copies it looks around again.
 const ENOUGH_COPIES: usize = 4;
@@ -23,6 +27,17 @@ const REFUSED_BY: usize = 8;
 
 /// A record that the DHT does not take is refused at once.
 const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// How often to look whether the persona is found by others.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Whether others find the persona.
+enum Found {
+    Yes(ReachStatus),
+    NotInTime(ReachStatus),
+    /// It is another one now, or none.
+    Replaced,
+}
 
 impl Work {
     /// Stores a value. The node keeps it published.
@@ -53,25 +68,75 @@ impl Work {
     /// Announces a plain address, or the persona's key. The node keeps it announced.
     ///
     /// # Errors
-    /// There is no persona, not joined in time, or nobody took it.
+    /// There is no persona, not joined in time, nobody took it, or nobody can find the persona yet.
     pub(crate) async fn announce(
         &self,
         magnet: &Magnet,
         address: Option<SocketAddr>,
     ) -> Result<Stored, Failure> {
-        let (what, shown) = match address {
-            Some(address) => (Announced::Address(address), address.to_string()),
-            None => {
-                let key = self.node.persona_key().await?.ok_or_else(no_persona)?;
-                (Announced::Persona(key), format!("persona {}", hex(&key)))
-            }
+        let Some(address) = address else {
+            return self.announce_persona(magnet.infohash).await;
         };
-        let infohash = magnet.infohash;
+        let what = Announced::Address(address);
+        self.announce_as(magnet.infohash, what, address.to_string())
+            .await
+    }
+
+    /// Announces the persona and waits until others find it: before that its key leads nowhere.
+    async fn announce_persona(&self, infohash: [u8; 20]) -> Result<Stored, Failure> {
+        loop {
+            let key = self.node.persona_key().await?.ok_or_else(no_persona)?;
+            let shown = format!("persona {}", hex(&key));
+            let stored = self
+                .announce_as(infohash, Announced::Persona(key), shown)
+                .await?;
+            match self.persona_found(&key).await? {
+                Found::Yes(contact) => {
+                    return Ok(Stored {
+                        contact: Some(contact),
+                        ..stored
+                    });
+                }
+                Found::NotInTime(reach) => return Err(not_found_yet(&stored, &reach, self.within)),
+                // The record follows the persona; so does what the user is told.
+                Found::Replaced => {}
+            }
+        }
+    }
+
+    async fn announce_as(
+        &self,
+        infohash: [u8; 20],
+        what: Announced,
+        shown: String,
+    ) -> Result<Stored, Failure> {
         let stored = Stored {
             announced: Some(shown),
             ..named(hex(&infohash))
         };
         self.store(Query::Announce { infohash, what }, stored).await
+    }
+
+    /// Waits until the persona has addresses and those around it hold them, and tells what is missing meanwhile.
+    async fn persona_found(&self, key: &[u8; 32]) -> Result<Found, Failure> {
+        let mut last = None;
+        loop {
+            let reach = self.node.persona_reach().await?;
+            let Some(reach) = reach.filter(|reach| reach.key == *key) else {
+                return Ok(Found::Replaced);
+            };
+            let (now, stands) = (ReachStatus::from(&reach), reach.stands());
+            if last.as_ref() != Some(&now) {
+                self.tell(Step::Persona(now.clone())).await;
+                last = Some(now.clone());
+            }
+            if stands {
+                return Ok(Found::Yes(now));
+            }
+            if !self.wait(LOOK_AGAIN).await {
+                return Ok(Found::NotInTime(now));
+            }
+        }
     }
 
     /// Stores until enough nodes took it, and completes the report.
@@ -168,6 +233,7 @@ fn named(key: String) -> Stored {
         stored_at: 0,
         of: 0,
         kept: true,
+        contact: None,
         effort: Effort::default(),
     }
 }
@@ -181,6 +247,19 @@ fn conflict(kept: &MutableRecord, at: usize) -> Failure {
         "the network keeps sequence number {} of this record{taken}; the new version is not published",
         kept.seq()
     ))
+}
+
+/// It is stored, but whoever reads it cannot get any further.
+fn not_found_yet(stored: &Stored, reach: &ReachStatus, within: Duration) -> Failure {
+    let announced = stored.announced.as_deref().unwrap_or_default();
+    let (at, of, key) = (stored.stored_at, stored.of, &stored.key);
+    let (seconds, missing) = (within.as_secs(), steps::reach(reach));
+    let text = format!(
+        "{announced} is announced on {key} at {at} of {of} nodes, but nobody finds its addresses within {seconds} s: {missing}"
+    );
+    Failure::new(Exit::NotStored, text).hint(
+        "the daemon keeps it announced, and it is found as soon as others know its addresses; `deut status` shows that, a longer --timeout waits for it",
+    )
 }
 
 fn no_persona() -> Failure {
@@ -204,6 +283,30 @@ mod tests {
         assert_eq!((tries(1, 1, 7), tries(3, 3, 7)), (Some(6), Some(6)));
         assert_eq!(tries(1, 8, 8), Some(3), "the others refuse");
         assert_eq!(tries(0, 7, 100), None, "until the time is over");
+    }
+
+    #[test]
+    fn a_persona_that_nobody_finds_is_no_success() {
+        let stored = Stored {
+            announced: Some("persona cd".into()),
+            stored_at: 7,
+            of: 8,
+            ..named("ab".into())
+        };
+        let mut reach = ReachStatus::default();
+        let within = Duration::from_secs(30);
+        let failure = not_found_yet(&stored, &reach, within);
+        assert_eq!(failure.kind, Exit::NotStored);
+        assert_eq!(
+            failure.message,
+            "persona cd is announced on ab at 7 of 8 nodes, but nobody finds its addresses within 30 s: its tunnels do not stand yet, so it has no addresses"
+        );
+        reach.addresses = vec!["203.0.113.7:5001".parse().expect("an address")];
+        reach.of = 8;
+        reach.held_by = 1;
+        let failure = not_found_yet(&stored, &reach, within);
+        let known = "it has 1 address, known to 1 of the 8 nodes closest to it";
+        assert!(failure.message.ends_with(known), "{failure:?}");
     }
 
     #[test]

@@ -109,11 +109,11 @@ impl Work {
                 QueryResult::Refused(why) => return Err(why.into()),
                 QueryResult::Cancelled => return Err(cancelled()),
                 QueryResult::OnlyOlder { seq } => misses.only_older(seq),
-                result => {
-                    if let Some(got) = found(result, target, effort) {
-                        return Ok(got);
-                    }
-                }
+                result => match found(result, target, effort) {
+                    Some(got) if got.leads_somewhere() => return Ok(got),
+                    Some(got) => misses.unreachable(got),
+                    None => {}
+                },
             }
             misses.count(effort);
             let enough = self.lookups.is_some_and(|most| misses.answered() >= most);
@@ -158,12 +158,17 @@ impl Work {
 
     /// Waits a growing time; false once there is no time for another lookup.
     pub(super) async fn pause(&self, number: u32) -> bool {
-        let next = Instant::now() + PAUSE * number.min(8);
+        self.wait(PAUSE * number.min(8)).await
+    }
+
+    /// Waits so long; false once the time is over.
+    pub(super) async fn wait(&self, pause: Duration) -> bool {
+        let next = Instant::now() + pause;
         sleep_until(next.min(self.deadline)).await;
         next < self.deadline
     }
 
-    async fn tell(&self, step: Step) {
+    pub(super) async fn tell(&self, step: Step) {
         // Nobody may be watching any more; the work goes on.
         let _ = self.steps.send(step).await;
     }

@@ -45,8 +45,8 @@ impl Driver {
                 self.open.echoes.insert(ticket, answer);
                 self.command(now, CoreCommand::EchoAll(ticket));
             }
-            Request::PersonaKey(answer) => {
-                let _ = answer.send(self.core.persona_key());
+            Request::PersonaReach(answer) => {
+                let _ = answer.send(self.core.persona_reach(now));
             }
             Request::Query {
                 query,

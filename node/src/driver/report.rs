@@ -1,8 +1,8 @@
 //! What the node tells about itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use deut_kademlia::{LiveContacts, PlaneAudit};
+use deut_kademlia::{LiveContacts, PersonaReach, PlaneAudit};
 use deut_transport::{
     api::{Now, PathKind, PoolId},
     policy::Profile,
@@ -12,7 +12,9 @@ use deut_transport::{
 use super::Driver;
 use crate::{
     bootstrap::hex,
-    handle::{DhtStatus, NodeStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus},
+    handle::{
+        DhtStatus, NodeStatus, ReachStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus,
+    },
 };
 
 /// What does not change.
@@ -49,6 +51,7 @@ impl Driver {
             readiness: ReadinessStatus::from(&self.core.readiness()),
             ready_after_ms: self.ready_after_ms,
             persona: self.core.persona_key().is_some(),
+            persona_reach: self.core.persona_reach(now).as_ref().map(ReachStatus::from),
             tunnels: self
                 .core
                 .tunnels(now)
@@ -83,6 +86,19 @@ impl From<&Readiness> for ReadinessStatus {
             ready_at: readiness.ready_at,
             relays: readiness.relays,
             reasons: readiness.reasons.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl From<&PersonaReach> for ReachStatus {
+    fn from(reach: &PersonaReach) -> Self {
+        let addresses = reach.addresses.iter();
+        Self {
+            addresses: addresses
+                .map(|at| SocketAddr::new(at.ip, at.port))
+                .collect(),
+            held_by: reach.held_by,
+            of: reach.of,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What handles ask of the driver.
 
-use deut_kademlia::{Progress, Query, QueryOutcome};
+use deut_kademlia::{PersonaReach, Progress, Query, QueryOutcome};
 use deut_transport::{
     api::{CallError, Destination, ReplyToken, Service},
     status::TunnelView,
@@ -22,7 +22,7 @@ pub(crate) enum Request {
     },
     Descriptor(oneshot::Sender<Option<[u8; 196]>>),
     EchoAll(oneshot::Sender<Vec<TunnelEcho>>),
-    PersonaKey(oneshot::Sender<Option<[u8; 32]>>),
+    PersonaReach(oneshot::Sender<Option<PersonaReach>>),
     Query {
         query: Query,
         progress: Option<mpsc::Sender<Progress>>,

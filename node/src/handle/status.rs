@@ -27,6 +27,9 @@ pub struct NodeStatus {
     pub ready_after_ms: Option<u64>,
     /// Whether the persona is on.
     pub persona: bool,
+    /// Whether others can find it; none while it is off.
+    #[serde(default)]
+    pub persona_reach: Option<ReachStatus>,
     /// Own tunnels.
     pub tunnels: Vec<TunnelStatus>,
     /// Verified relays.
@@ -58,6 +61,17 @@ pub struct ReadinessStatus {
     pub relays: usize,
     /// Why not, or what is degraded, as sentences; most important first.
     pub reasons: Vec<String>,
+}
+
+/// See [`deut_kademlia::PersonaReach`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReachStatus {
+    /// The endpoint addresses in the persona's contact, those of other people's machines.
+    pub addresses: Vec<SocketAddr>,
+    /// Nodes among the closest to it that hold a contact which leads to it.
+    pub held_by: usize,
+    /// How many of the closest it knows.
+    pub of: usize,
 }
 
 /// One own tunnel.

@@ -4,7 +4,10 @@ use std::fmt::{Arguments, Write};
 
 use deut::{NodeStatus, handle::DhtStatus};
 
-use super::{steps::readiness, text::joined};
+use super::{
+    steps::{reach, readiness},
+    text::joined,
+};
 
 /// Lines of a name and a value.
 #[derive(Default)]
@@ -64,10 +67,10 @@ fn tunnels(status: &NodeStatus, rows: &mut Rows) {
         "relays",
         format_args!("{verified} verified, {linked} linked"),
     );
-    rows.add(
-        "persona",
-        format_args!("{}", if status.persona { "on" } else { "off" }),
-    );
+    match &status.persona_reach {
+        Some(now) => rows.add("persona", format_args!("on; {}", reach(now))),
+        None => rows.add("persona", format_args!("off")),
+    }
 }
 
 fn dht(dht: &DhtStatus, rows: &mut Rows) {

@@ -3,7 +3,7 @@
 
 use std::io::{Write, stderr};
 
-use deut::handle::ReadinessStatus;
+use deut::handle::{ReachStatus, ReadinessStatus};
 
 use crate::control::protocol::Step;
 
@@ -61,6 +61,7 @@ impl Steps {
     fn live_line(&self, step: &Step) -> String {
         match step {
             Step::NotReady(_)
+            | Step::Persona(_)
             | Step::Ready(_)
             | Step::Trouble { .. }
             | Step::WaitingForContacts => describe(step),
@@ -84,6 +85,7 @@ impl Count {
             Step::Found { .. } | Step::FoundVersion { .. } => self.found += 1,
             Step::Stored { .. } => self.stored += 1,
             Step::NotReady(_)
+            | Step::Persona(_)
             | Step::Ready(_)
             | Step::Refused { .. }
             | Step::Slow { .. }
@@ -115,6 +117,7 @@ const fn matters(step: &Step) -> bool {
     matches!(
         step,
         Step::NotReady(_)
+            | Step::Persona(_)
             | Step::Ready(_)
             | Step::Trouble { .. }
             | Step::WaitingForContacts
@@ -133,6 +136,7 @@ fn describe(step: &Step) -> String {
         Step::FoundVersion { node, seq } => format!("{node} keeps sequence number {seq}"),
         Step::Lookup { number } => format!("lookup {number}"),
         Step::NotReady(now) => format!("joining: {}", readiness(now)),
+        Step::Persona(now) => format!("the persona: {}", reach(now)),
         Step::Ready(now) => format!("ready: {}", readiness(now)),
         Step::Refused { node } => format!("{node} does not take the record"),
         Step::Slow { node } => format!("{node} takes its time"),
@@ -168,6 +172,23 @@ pub(crate) fn readiness(now: &ReadinessStatus) -> String {
         text.push_str(reason);
     }
     text
+}
+
+/// How the persona is found, in one line.
+pub(crate) fn reach(now: &ReachStatus) -> String {
+    let ReachStatus {
+        addresses,
+        held_by,
+        of,
+    } = now;
+    match (addresses.len(), of) {
+        (0, _) => "its tunnels do not stand yet, so it has no addresses".into(),
+        (_, 0) => "it has addresses, but knows no other persona yet".into(),
+        (count, of) => format!(
+            "it has {count} address{}, known to {held_by} of the {of} nodes closest to it",
+            if count == 1 { "" } else { "es" }
+        ),
+    }
 }
 
 /// Back to the beginning of the line, erase it, and write it anew.

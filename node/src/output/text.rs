@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use deut::handle::{RelayStatus, TunnelStatus};
 
-use super::steps::readiness;
+use super::steps::{reach, readiness};
 use crate::{
     commands::run::News,
     control::report::{Echoes, Effort, Got, Peer, Stored},
@@ -19,9 +19,15 @@ pub(crate) fn failure(failure: &Failure) -> String {
 
 /// The same as an object.
 pub(crate) fn failure_object(failure: &Failure) -> serde_json::Value {
-    serde_json::json!({
+    let mut object = serde_json::json!({
         "error": { "code": failure.kind.code(), "kind": failure.kind, "message": failure.message, "hint": failure.hint }
-    })
+    });
+    if let (Some(serde_json::Value::Object(found)), Some(object)) =
+        (&failure.found, object.as_object_mut())
+    {
+        object.extend(found.clone());
+    }
+    object
 }
 
 /// The peers that were found, one per line: `persona KEY ADDRESS ...` or `unverified ADDRESS`.
@@ -116,6 +122,7 @@ pub(crate) fn stored(stored: &Stored) -> String {
         stored_at,
         of,
         kept,
+        contact,
         effort,
     } = stored;
     let first = match (announced, mutable) {
@@ -133,9 +140,13 @@ pub(crate) fn stored(stored: &Stored) -> String {
     } else {
         "nobody keeps it published: it expires after 45 minutes"
     };
+    let found = contact
+        .iter()
+        .map(|now| format!("\nthe persona is found: {}", reach(now)));
     format!(
-        "{first}\nstored at {stored_at} of {of} nodes; {}; {life}",
-        effort_line(effort)
+        "{first}\nstored at {stored_at} of {of} nodes; {}; {life}{}",
+        effort_line(effort),
+        found.collect::<String>()
     )
 }
 

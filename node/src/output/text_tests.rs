@@ -1,5 +1,6 @@
 use super::*;
 use crate::{control::report::Echo, exit::Exit};
+use deut::handle::ReachStatus;
 
 fn effort() -> Effort {
     Effort {
@@ -69,6 +70,7 @@ fn what_was_stored_says_who_keeps_it() {
         stored_at: 7,
         of: 8,
         kept: true,
+        contact: None,
         effort: effort(),
     };
     assert!(stored(&kept).starts_with("key ab\nstored at 7 of 8 nodes; 11 RPCs"));
@@ -80,6 +82,18 @@ fn what_was_stored_says_who_keeps_it() {
     };
     assert!(stored(&kept).starts_with("announced 203.0.113.7:6881 on ab\n"));
     assert!(stored(&kept).ends_with("it expires after 45 minutes"));
+    kept.contact = Some(ReachStatus {
+        addresses: vec!["203.0.113.7:5001".parse().expect("an address")],
+        held_by: 5,
+        of: 8,
+    });
+    let text = stored(&kept);
+    assert!(
+        text.ends_with(
+            "\nthe persona is found: it has 1 address, known to 5 of the 8 nodes closest to it"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

@@ -88,6 +88,7 @@ async fn demonstrate(
     let start = Instant::now();
     let stored = announce(network, report.announcer, &magnet).await?;
     (report.announce_ms, report.stored_at) = (milliseconds_since(start), stored.stored_at);
+    report.held_by = stored.contact.as_ref().map_or(0, |contact| contact.held_by);
     network.learn_personas().await?;
     out.story(&story::announced(report, &stored));
 
@@ -105,7 +106,7 @@ async fn demonstrate(
     }
     Err(Failure::new(
         Exit::NotFound,
-        "the lookup found somebody, but not the node that announced",
+        "the lookup found somebody, but no address of the node that announced",
     ))
 }
 
@@ -163,7 +164,8 @@ async fn resolve(
         if let Peer::Persona { key, addresses, .. } = peer
             && Some(key) == announcer.as_ref()
         {
-            report.resolved = true;
+            // A name without addresses leads nowhere.
+            report.resolved = !addresses.is_empty();
             report.persona.clone_from(key);
             report.addresses = addresses
                 .iter()

@@ -13,7 +13,7 @@ use crate::{control::protocol::Step, exit::Failure};
 pub(crate) struct Report {
     /// Nodes that stood before the one that asks joined.
     pub(crate) nodes: usize,
-    /// The magnet link was resolved to the announcer's persona.
+    /// The magnet link was resolved to the announcer's persona and its addresses.
     pub(crate) resolved: bool,
     /// From the question to the answer, in milliseconds.
     pub(crate) lookup_ms: f64,
@@ -39,6 +39,8 @@ pub(crate) struct Report {
     pub(crate) announce_ms: f64,
     /// Nodes that took the announcement.
     pub(crate) stored_at: usize,
+    /// Of the nodes closest to the announcer's persona so many held its addresses when announcing was over.
+    pub(crate) held_by: usize,
     /// From the start of the fresh node until it was ready, in milliseconds.
     pub(crate) join_ms: f64,
     /// Lookups until it was found.

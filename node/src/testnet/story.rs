@@ -43,10 +43,19 @@ pub(super) fn announced(report: &Report, stored: &Stored) -> String {
         announce_ms,
         ..
     } = report;
-    let Stored { stored_at, of, .. } = stored;
+    let Stored {
+        stored_at,
+        of,
+        contact,
+        ..
+    } = stored;
+    let (held_by, around) = contact
+        .as_ref()
+        .map_or((0, 0), |contact| (contact.held_by, contact.of));
     format!(
         "2. ANNOUNCE  Node {announcer} announces its persona on {magnet}:\n\
-         {INDENT}stored under a blinded key at {stored_at} of {of} nodes in {announce_ms:.0} ms.\n"
+         {INDENT}stored under a blinded key at {stored_at} of {of} nodes in {announce_ms:.0} ms; its addresses are\n\
+         {INDENT}known to {held_by} of the {around} nodes closest to it.\n"
     )
 }
 
@@ -152,11 +161,6 @@ fn answer(report: &Report) -> String {
         None => address.to_string(),
     });
     let persona: String = report.persona.chars().take(16).collect();
-    if report.addresses.is_empty() {
-        return format!(
-            "It was persona {persona}...; its current endpoint addresses were not found."
-        );
-    }
     let Report {
         announcer,
         resolver,

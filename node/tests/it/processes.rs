@@ -155,6 +155,21 @@ fn a_magnet_survives_deaths_without_warning_seed_5() {
     announce_resolve_kill_resolve(5);
 }
 
+/// Nothing is waited for: the announcer's persona has no tunnels yet, and nobody knows it.
+#[test]
+fn announcing_right_after_the_start_is_over_when_the_persona_is_found() {
+    let fleet = Fleet::start("early", 6, 30);
+    let (announcer, reader) = (3, 5);
+    let announced = fleet.soon(announcer, &["announce", MAGNET, "--timeout", "120"]);
+    let contact = &announced["contact"];
+    let count = |value: &Value| value.as_array().map_or(0, Vec::len);
+    assert!(count(&contact["addresses"]) > 0, "{announced}");
+    assert!(contact["held_by"].as_u64() > Some(0), "{announced}");
+    let found = fleet.soon(reader, &["get", MAGNET, "--timeout", "120"]);
+    assert_eq!(personas(&found), [persona(&announced)], "{found}");
+    assert!(count(&found["peers"][0]["addresses"]) > 0, "{found}");
+}
+
 /// The public key that `put --mutable` printed, and the sequence number.
 fn signed(stored: &Value) -> (String, i64) {
     let public = stored["mutable"]["public_key"].as_str().expect("a key");

@@ -128,6 +128,17 @@ impl Fleet {
         said
     }
 
+    /// The same, from the moment on when the daemon listens for commands.
+    pub fn soon(&self, node: usize, arguments: &[&str]) -> Value {
+        let end = Instant::now() + PATIENCE;
+        while self.json(node, &["status"]).is_none() {
+            assert!(Instant::now() < end, "node {node}: {}", self.log(node));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let said = self.json(node, arguments);
+        said.unwrap_or_else(|| panic!("{arguments:?}: {}", self.log(node)))
+    }
+
     pub fn status(&self, node: usize) -> Value {
         self.json(node, &["status"])
             .unwrap_or_else(|| panic!("node {node} does not answer: {}", self.log(node)))

@@ -1,0 +1,88 @@
+//! Who holds our contact, so that whoever looks for us is given it.
+//!
+//! A node hands out only who answered it, so what we sent it tells nothing by itself: it counts from its first own request on
+//! that we answered, and with the newest contact that it was sent since. All of this the persona hears anyway: it asks nobody
+//! whether it is found. A search for it by the same machine's lookups would tell whoever watches both that the two belong
+//! together.
+use crate::{api::EndpointAddress, id::NodeId};
+use std::collections::BTreeMap;
+
+/// Holders that are remembered; beyond it the one that is farthest from us is forgotten.
+const MOST: usize = 64;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Holders {
+    own: NodeId,
+    /// By id, the addresses in the newest contact of ours that it has.
+    with: BTreeMap<NodeId, Vec<EndpointAddress>>,
+}
+
+impl Holders {
+    pub(super) const fn new(own: NodeId) -> Self {
+        Self {
+            own,
+            with: BTreeMap::new(),
+        }
+    }
+
+    /// It asked us something in its own name, while our contact had these addresses, and is answered.
+    pub(super) fn asked(&mut self, node: NodeId, addresses: &[EndpointAddress]) {
+        self.with.insert(node, addresses.to_vec());
+        if self.with.len() > MOST {
+            let farthest = self.with.keys().max_by_key(|id| self.own.distance(id));
+            if let Some(farthest) = farthest.copied() {
+                self.with.remove(&farthest);
+            }
+        }
+    }
+
+    /// It answered a request that carried such a contact.
+    pub(super) fn was_sent(&mut self, node: &NodeId, addresses: &[EndpointAddress]) {
+        if let Some(known) = self.with.get_mut(node) {
+            known.clear();
+            known.extend_from_slice(addresses);
+        }
+    }
+
+    /// Whether it holds a contact with an address that still leads to us.
+    pub(super) fn holds(
+        &self,
+        node: &NodeId,
+        leads_here: impl Fn(&EndpointAddress) -> bool,
+    ) -> bool {
+        self.with
+            .get(node)
+            .is_some_and(|addresses| addresses.iter().any(leads_here))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::address;
+
+    #[test]
+    fn who_was_sent_a_contact_holds_it_only_if_it_asked() {
+        let (one, two) = (NodeId([1; 20]), NodeId([2; 20]));
+        let [old, new] = ["10.0.0.1:2000", "10.0.0.2:2000"].map(address);
+        let mut holders = Holders::new(NodeId([0; 20]));
+        holders.was_sent(&one, &[old]);
+        assert!(!holders.holds(&one, |_| true));
+        holders.asked(one, &[old]);
+        assert!(holders.holds(&one, |at| *at == old) && !holders.holds(&one, |at| *at == new));
+        holders.was_sent(&one, &[new]);
+        assert!(holders.holds(&one, |at| *at == new) && !holders.holds(&two, |_| true));
+    }
+
+    #[test]
+    fn the_nearest_are_remembered() {
+        let mut holders = Holders::new(NodeId([0; 20]));
+        for number in (0..=255).rev() {
+            holders.asked(NodeId([number; 20]), &[address("10.0.0.1:2000")]);
+        }
+        assert_eq!(holders.with.len(), MOST);
+        assert!(holders.holds(&NodeId([0; 20]), |_| true));
+        assert!(!holders.holds(&NodeId([255; 20]), |_| true));
+    }
+}
