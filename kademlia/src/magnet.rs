@@ -3,17 +3,20 @@ use crate::{
     id::NodeId,
     mutable::{MAX_SALT, MutableError, MutableKey},
 };
+use std::fmt;
 
 /// Longest text that is looked at, in bytes; real magnet links have at most some hundred.
 const MAX_TEXT: usize = 16_384;
 
-/// What a magnet link asks for.
+/// The torrent that a magnet link names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Magnet {
-    /// 20 bytes: the SHA-1 of a version 1 torrent, else the first 20 of the SHA-256 of a version 2 torrent.
-    pub infohash: [u8; 20],
-    /// 1 or 2. A hybrid link, which names both, counts as version 1.
-    pub version: u8,
+pub enum Magnet {
+    /// A version 1 torrent: the SHA-1 of its info dictionary.
+    First([u8; 20]),
+    /// A version 2 torrent: the SHA-256 of its info dictionary.
+    Second([u8; 32]),
+    /// A torrent of both versions (BEP 52).
+    Hybrid([u8; 20], [u8; 32]),
 }
 
 /// What a magnet link leads to.
@@ -29,16 +32,18 @@ pub enum Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MagnetError {
     /// A base32 digit is not one of A to Z and 2 to 7.
-    #[error("urn:btih: has 32 characters, so it must be base32, but one is not A-Z or 2-7")]
-    BadBase32,
+    #[error("{0} has 32 characters, so it must be base32, but one is not A-Z or 2-7")]
+    BadBase32(&'static str),
     /// A character of a hexadecimal number is not a digit.
     #[error("{0} must be written in the digits 0-9 and a-f")]
     BadHex(&'static str),
     /// Not the multihash of SHA-256.
-    #[error("urn:btmh: must be a SHA-256 multihash: 1220 and then 64 hex digits")]
+    #[error(
+        "the hash of a version 2 torrent must be a SHA-256 multihash: 1220 and then 64 hex digits"
+    )]
     BadMultihash,
     /// A `%` without two hexadecimal digits after it.
-    #[error("a % in the magnet link is not followed by two hex digits")]
+    #[error("a % in the hash of the magnet link is not followed by two hex digits")]
     BadPercent,
     /// A wrong number of characters.
     #[error("{what} has {found} characters, expected {expected}")]
@@ -49,6 +54,14 @@ pub enum MagnetError {
         found: usize,
         /// How many there must be.
         expected: &'static str,
+    },
+    /// A hash that does not end where it should.
+    #[error("{what} is followed by {character:?}: only an & may come between it and the rest")]
+    FollowedBy {
+        /// What.
+        what: &'static str,
+        /// By what.
+        character: char,
     },
     /// Two hashes of the same version, public keys or salts that differ.
     #[error("the magnet link names two different torrents or records")]
@@ -81,82 +94,247 @@ impl Link {
         if let Some(magnet) = parameters.magnet() {
             return Ok(Self::Torrent(magnet));
         }
-        let public = parameters.mutable.ok_or(MagnetError::NoTorrent)?;
-        mutable_key(&public, parameters.salt.as_deref().unwrap_or_default()).map(Self::Mutable)
+        let public = parameters.mutable.only()?.ok_or(MagnetError::NoTorrent)?;
+        let salt = parameters.salt.only()?.unwrap_or_default();
+        mutable_key(&public, &salt).map(Self::Mutable)
+    }
+
+    /// Whether a text is more like a link, perhaps a damaged one, than like a key.
+    #[must_use]
+    pub fn is_like(text: &str) -> bool {
+        text.contains([':', '?', '%', '=', '&'])
     }
 }
 
 impl Magnet {
     /// Reads a magnet link: `xt=urn:btih:` with 40 hex or 32 base32 characters, `xt=urn:btmh:1220` with
-    /// 64 hex characters; other parameters are ignored.
+    /// 64 hex characters. What has nothing to do with that is passed over, whatever is wrong with it.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
         let parameters = Parameters::parse(text)?;
         parameters.magnet().ok_or(match parameters.mutable {
-            Some(_) => MagnetError::OnlyMutable,
-            None => MagnetError::NoTorrent,
+            Slot::Empty => MagnetError::NoTorrent,
+            Slot::One(_) | Slot::Several => MagnetError::OnlyMutable,
         })
+    }
+
+    /// Reads a torrent's hash without a link around it: 40 hex or 32 base32 characters, or `1220` and 64
+    /// hex characters. Nothing else: 64 alone may as well be a public key.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_hash(text: &str) -> Result<Self, MagnetError> {
+        const WHAT: &str = "a torrent's hash";
+        let text = cleaned(text);
+        match text.len() {
+            40 => hex(text).map(Self::First).ok_or(MagnetError::BadHex(WHAT)),
+            32 => base32(text)
+                .map(Self::First)
+                .ok_or(MagnetError::BadBase32(WHAT)),
+            68 => version_two(text, WHAT).map(Self::Second),
+            _ => Err(bad_length(
+                WHAT,
+                text,
+                "40 (hex), 32 (base32) or 68 (1220 and hex)",
+            )),
+        }
+    }
+
+    /// Where announcements are looked for and made: under the hash of version 1, else under the first 20 bytes
+    /// of that of version 2.
+    #[must_use]
+    pub fn infohash(&self) -> [u8; 20] {
+        match self {
+            Self::First(hash) | Self::Hybrid(hash, _) => *hash,
+            Self::Second(hash) => truncated(hash),
+        }
+    }
+
+    /// Where else: a hybrid torrent has two swarms, and who knows one of its hashes only is in one of them.
+    #[must_use]
+    pub fn other_infohash(&self) -> Option<[u8; 20]> {
+        match self {
+            Self::First(_) | Self::Second(_) => None,
+            Self::Hybrid(first, second) => Some(truncated(second)).filter(|other| other != first),
+        }
+    }
+}
+
+/// The plainest link to it.
+impl fmt::Display for Magnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, second) = match self {
+            Self::First(first) => (Some(first), None),
+            Self::Second(second) => (None, Some(second)),
+            Self::Hybrid(first, second) => (Some(first), Some(second)),
+        };
+        f.write_str("magnet:?")?;
+        if let Some(first) = first {
+            write!(f, "xt=urn:btih:{}", NodeId(*first))?;
+        }
+        if let Some(second) = second {
+            f.write_str(if first.is_some() { "&" } else { "" })?;
+            f.write_str("xt=urn:btmh:1220")?;
+            second.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a link should say at most once. Whether it matters that it says more is known at its end.
+#[derive(Default)]
+enum Slot<T> {
+    #[default]
+    Empty,
+    One(T),
+    Several,
+}
+
+impl<T: PartialEq> Slot<T> {
+    fn put(&mut self, new: T) {
+        *self = match std::mem::take(self) {
+            Self::Empty => Self::One(new),
+            Self::One(before) if before == new => Self::One(before),
+            Self::One(_) | Self::Several => Self::Several,
+        };
+    }
+
+    fn only(self) -> Result<Option<T>, MagnetError> {
+        match self {
+            Self::Empty => Ok(None),
+            Self::One(value) => Ok(Some(value)),
+            Self::Several => Err(MagnetError::Contradiction),
+        }
     }
 }
 
 /// The parameters of a magnet link that mean something here.
-#[derive(Default)]
 struct Parameters {
     first: Option<[u8; 20]>,
-    second: Option<[u8; 20]>,
+    second: Option<[u8; 32]>,
     /// What follows `urn:btpk:`.
-    mutable: Option<String>,
-    salt: Option<String>,
+    mutable: Slot<String>,
+    salt: Slot<String>,
 }
 
 impl Parameters {
     fn parse(text: &str) -> Result<Self, MagnetError> {
-        let text = text.trim();
         if text.len() > MAX_TEXT {
             return Err(MagnetError::TooLong);
         }
-        let query = strip_prefix_any_case(text, "magnet:").ok_or(MagnetError::NotAMagnet)?;
-        let query = query.strip_prefix('?').ok_or(MagnetError::NotAMagnet)?;
-        let mut found = Self::default();
+        let text = cleaned(text);
+        let whole = is_encoded_as_a_whole(text).then(|| percent_decoded(text).0);
+        let query = query(whole.as_deref().unwrap_or(text))?;
+        let (mut first, mut second) = (Slot::Empty, Slot::Empty);
+        let (mut mutable, mut salt) = (Slot::Empty, Slot::Empty);
         for parameter in query.split('&') {
             let Some((name, value)) = parameter.split_once('=') else {
                 continue;
             };
-            // Links copied out of HTML keep the `amp;` of `&amp;`.
-            let name = name
-                .strip_prefix("amp;")
-                .unwrap_or(name)
-                .to_ascii_lowercase();
-            if name == "xs" || name == "s" || is_topic(&name) {
-                found.take(&name, &percent_decoded(value)?)?;
+            let name = without_entity(name).trim().to_ascii_lowercase();
+            if is_topic(&name) {
+                take_topic(value, &mut first, &mut second)?;
+            } else if name == "xs" {
+                if let Some(public) = strip_prefix_any_case(&percent_decoded(value).0, "urn:btpk:")
+                {
+                    mutable.put(cleaned(public).to_ascii_lowercase());
+                }
+            } else if name == "s" {
+                salt.put(cleaned(&percent_decoded(value).0).to_ascii_lowercase());
             }
         }
-        Ok(found)
-    }
-
-    fn take(&mut self, name: &str, value: &str) -> Result<(), MagnetError> {
-        if name == "s" {
-            set_once(&mut self.salt, value.to_owned())
-        } else if name == "xs" {
-            match strip_prefix_any_case(value, "urn:btpk:") {
-                Some(public) => set_once(&mut self.mutable, public.to_ascii_lowercase()),
-                None => Ok(()),
-            }
-        } else if let Some(hash) = strip_prefix_any_case(value, "urn:btih:") {
-            set_once(&mut self.first, version_one(hash)?)
-        } else if let Some(hash) = strip_prefix_any_case(value, "urn:btmh:") {
-            set_once(&mut self.second, version_two(hash)?)
-        } else {
-            Ok(())
-        }
+        Ok(Self {
+            first: first.only()?,
+            second: second.only()?,
+            mutable,
+            salt,
+        })
     }
 
     fn magnet(&self) -> Option<Magnet> {
-        let magnet = |version| move |infohash| Magnet { infohash, version };
-        self.first.map(magnet(1)).or(self.second.map(magnet(2)))
+        Some(match (self.first, self.second) {
+            (Some(first), Some(second)) => Magnet::Hybrid(first, second),
+            (Some(first), None) => Magnet::First(first),
+            (None, Some(second)) => Magnet::Second(second),
+            (None, None) => return None,
+        })
     }
+}
+
+/// The value of an `xt`: a hash of a torrent, or something that is passed over.
+fn take_topic(
+    value: &str,
+    first: &mut Slot<[u8; 20]>,
+    second: &mut Slot<[u8; 32]>,
+) -> Result<(), MagnetError> {
+    let (text, stray) = percent_decoded(value);
+    let damaged = |why| if stray { MagnetError::BadPercent } else { why };
+    if let Some(hash) = strip_prefix_any_case(&text, "urn:btih:") {
+        first.put(version_one(without_blanks(hash)).map_err(damaged)?);
+    } else if let Some(hash) = strip_prefix_any_case(&text, "urn:btmh:") {
+        second.put(version_two(without_blanks(hash), MULTIHASH).map_err(damaged)?);
+    }
+    Ok(())
+}
+
+/// What comes after `magnet:?`. Some programs put slashes before the question mark, as in links of the web.
+fn query(text: &str) -> Result<&str, MagnetError> {
+    strip_prefix_any_case(text, "magnet:")
+        .and_then(|rest| rest.trim_start_matches('/').strip_prefix('?'))
+        .ok_or(MagnetError::NotAMagnet)
+}
+
+/// Whether a link was encoded to be a part of another one, so that not even its beginning is as it should be.
+fn is_encoded_as_a_whole(text: &str) -> bool {
+    strip_prefix_any_case(text, "magnet%3a").is_some()
+        || strip_prefix_any_case(text, "magnet:%3f").is_some()
+}
+
+/// A name without what links copied out of HTML have after the `&`: the rest of `&amp;`, `&#38;` or `&#x26;`.
+fn without_entity(mut name: &str) -> &str {
+    while let Some(rest) = name.strip_prefix("amp;").or_else(|| after_number(name)) {
+        name = rest;
+    }
+    name
+}
+
+fn after_number(name: &str) -> Option<&str> {
+    let (number, rest) = name.strip_prefix('#')?.split_once(';')?;
+    let number = match number.strip_prefix(['x', 'X']) {
+        Some(number) => u32::from_str_radix(number, 16),
+        None => number.parse(),
+    };
+    (number == Ok(u32::from(b'&'))).then_some(rest)
+}
+
+/// A blank, or what cannot be seen: byte-order marks, zero-width spaces, marks of the direction of writing.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace()
+        || character.is_control()
+        || matches!(character, '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+}
+
+/// What was typed or copied, without blanks, quotes or angle brackets around it.
+fn cleaned(text: &str) -> &str {
+    let text = text.trim_matches(is_blank);
+    let quoted = [('"', '"'), ('\'', '\''), ('“', '”'), ('<', '>')];
+    let inner = quoted
+        .iter()
+        .find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close));
+    inner.unwrap_or(text).trim_matches(is_blank)
+}
+
+/// A hash without blanks around it; `+` is one in a query.
+fn without_blanks(hash: &str) -> &str {
+    hash.trim_matches(|character| is_blank(character) || character == '+')
+}
+
+/// The first 20 bytes: by these a version 2 torrent is known in a DHT (BEP 52).
+fn truncated(hash: &[u8; 32]) -> [u8; 20] {
+    let [start @ .., _, _, _, _, _, _, _, _, _, _, _, _] = *hash;
+    start
 }
 
 fn mutable_key(public: &str, salt: &str) -> Result<MutableKey, MagnetError> {
@@ -181,7 +359,7 @@ fn mutable_key(public: &str, salt: &str) -> Result<MutableKey, MagnetError> {
 /// A wrong number of characters, or one that is no hex digit.
 pub fn parse_key(text: &str) -> Result<NodeId, MagnetError> {
     const WHAT: &str = "a key";
-    let text = text.trim();
+    let text = cleaned(text);
     match text.len() {
         40 => hex(text).map(NodeId).ok_or(MagnetError::BadHex(WHAT)),
         _ => Err(bad_length(WHAT, text, "40")),
@@ -194,26 +372,33 @@ fn is_topic(name: &str) -> bool {
     name == "xt" || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+const MULTIHASH: &str = "the hash after urn:btmh:";
+
 fn version_one(text: &str) -> Result<[u8; 20], MagnetError> {
     const WHAT: &str = "the hash after urn:btih:";
     match text.len() {
         40 => hex(text).ok_or(MagnetError::BadHex(WHAT)),
-        32 => base32(text).ok_or(MagnetError::BadBase32),
-        _ => Err(bad_length(WHAT, text, "40 (hex) or 32 (base32)")),
+        32 => base32(text).ok_or(MagnetError::BadBase32(WHAT)),
+        _ => Err(followed_by(WHAT, text, &[40, 32])
+            .unwrap_or_else(|| bad_length(WHAT, text, "40 (hex) or 32 (base32)"))),
     }
 }
 
-fn version_two(text: &str) -> Result<[u8; 20], MagnetError> {
-    const WHAT: &str = "the hash after urn:btmh:";
+fn version_two(text: &str, what: &'static str) -> Result<[u8; 32], MagnetError> {
     if text.len() != 68 {
-        return Err(bad_length(WHAT, text, "68"));
+        let followed = followed_by(what, text, &[68]);
+        return Err(followed.unwrap_or_else(|| bad_length(what, text, "68")));
     }
     let digest = text.strip_prefix("1220").ok_or(MagnetError::BadMultihash)?;
-    let digest: [u8; 32] = hex(digest).ok_or(MagnetError::BadHex(WHAT))?;
-    digest
-        .first_chunk()
-        .copied()
-        .ok_or(MagnetError::BadMultihash)
+    hex(digest).ok_or(MagnetError::BadHex(what))
+}
+
+/// Whether a hash of one of these lengths stands there and then something that is no part of it.
+fn followed_by(what: &'static str, text: &str, lengths: &[usize]) -> Option<MagnetError> {
+    let end = text.find(|character: char| !character.is_ascii_alphanumeric())?;
+    let character = text.get(end..)?.chars().next()?;
+    let whole = lengths.contains(&end);
+    whole.then_some(MagnetError::FollowedBy { what, character })
 }
 
 fn bad_length(what: &'static str, text: &str, expected: &'static str) -> MagnetError {
@@ -224,40 +409,27 @@ fn bad_length(what: &'static str, text: &str, expected: &'static str) -> MagnetE
     }
 }
 
-fn set_once<T: PartialEq>(slot: &mut Option<T>, new: T) -> Result<(), MagnetError> {
-    if slot.as_ref().is_some_and(|before| *before != new) {
-        return Err(MagnetError::Contradiction);
-    }
-    *slot = Some(new);
-    Ok(())
-}
-
 fn strip_prefix_any_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-fn percent_decoded(text: &str) -> Result<String, MagnetError> {
-    let mut bytes = Vec::with_capacity(text.len());
+/// The text, and whether there was a `%` without two digits after it. It stays as it is: outside of hashes
+/// nobody minds.
+fn percent_decoded(text: &str) -> (String, bool) {
+    let (mut bytes, mut stray) = (Vec::with_capacity(text.len()), false);
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        let (digits, after) = rest
-            .split_first_chunk::<2>()
-            .ok_or(MagnetError::BadPercent)?;
-        let [high, low] = digits.map(hex_digit);
-        bytes.push(
-            high.zip(low)
-                .map(|(high, low)| high << 4 | low)
-                .ok_or(MagnetError::BadPercent)?,
-        );
+        let digits = after.split_first_chunk::<2>().filter(|_| *byte == b'%');
+        let decoded = digits.and_then(|([high, low], after)| {
+            Some((hex_digit(*high)? << 4 | hex_digit(*low)?, after))
+        });
+        stray |= *byte == b'%' && decoded.is_none();
+        let (byte, after) = decoded.unwrap_or((*byte, after));
+        bytes.push(byte);
         rest = after;
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    (String::from_utf8_lossy(&bytes).into_owned(), stray)
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
@@ -302,225 +474,5 @@ fn base32(text: &str) -> Option<[u8; 20]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const HEX: &str = "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"; // SHA-1 of "hello"
-    const BASE32: &str = "VL2MMHO4YXUKFWV63YHTWSBM3GXKSQ2N"; // the same, by Python's base64.b32encode
-    const SHA256: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"; // of "hello"
-
-    fn hello() -> [u8; 20] {
-        NodeId::hash_of(b"hello").0
-    }
-
-    #[test]
-    fn all_forms_of_a_version_1_hash_give_the_same_infohash() {
-        for link in [
-            format!("magnet:?xt=urn:btih:{HEX}"),
-            format!("magnet:?xt=urn:btih:{}", HEX.to_uppercase()),
-            format!("MAGNET:?XT=URN:BTIH:{HEX}"),
-            format!("magnet:?xt=urn:btih:{BASE32}"),
-            format!("magnet:?xt=urn:btih:{}", BASE32.to_lowercase()),
-            format!("magnet:?xt=urn%3Abtih%3a{HEX}"),
-            format!(
-                "  magnet:?dn=a+b%20c&tr=udp%3A%2F%2Fx%3A80&xt=urn:btih:{HEX}&&junk&=&x.pe=1.2.3.4:5\n"
-            ),
-            format!("magnet:?dn=x&amp;xt=urn:btih:{HEX}"),
-            format!("magnet:?xt.1=urn:ed2k:31d6cfe0d16ae931b73c59d7e0c089c0&xt.2=urn:btih:{HEX}"),
-            format!("magnet:?xt=urn:btih:{HEX}&xt=urn:btih:{BASE32}"),
-            format!("magnet:?xt=urn:btih:{HEX}&xt=urn:btmh:1220{SHA256}"),
-            format!("magnet:?xt=urn:btih:{HEX}&xs=urn:btpk:00"),
-        ] {
-            assert_eq!(
-                Magnet::parse(&link),
-                Ok(Magnet {
-                    infohash: hello(),
-                    version: 1
-                }),
-                "{link}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_version_2_hash_is_cut_to_20_bytes() {
-        let magnet = Magnet::parse(&format!("magnet:?xt=urn:btmh:1220{SHA256}")).expect("valid");
-        assert_eq!(magnet.version, 2);
-        assert_eq!(NodeId(magnet.infohash).to_string(), SHA256[..40]);
-    }
-
-    #[test]
-    fn each_mistake_is_named() {
-        let error = |link: &str| Magnet::parse(link).expect_err("invalid").to_string();
-        for (link, expected) in [
-            ("http://x", "must begin with magnet:?"),
-            ("magnet:xt=urn:btih:00", "must begin with magnet:?"),
-            ("magnet:?dn=x", "names no torrent"),
-            (
-                "magnet:?xt=urn:sha1:YNCKHTQCWBTRNJIV4WNAE52SJUQCZO5C",
-                "names no torrent",
-            ),
-            (
-                "magnet:?xt=urn:btih:abc",
-                "has 3 characters, expected 40 (hex) or 32 (base32)",
-            ),
-            ("magnet:?xt=urn:btih:é", "has 1 characters"),
-            (
-                &format!("magnet:?xt=urn:btih:{}g", &HEX[1..]),
-                "digits 0-9 and a-f",
-            ),
-            (&format!("magnet:?xt=urn:btih:{}1", &BASE32[1..]), "base32"),
-            (
-                &format!("magnet:?xt=urn:btmh:1120{SHA256}"),
-                "SHA-256 multihash",
-            ),
-            (
-                &format!("magnet:?xt=urn:btmh:1220{HEX}"),
-                "has 44 characters, expected 68",
-            ),
-            (
-                &format!("magnet:?xt=urn:btmh:1220{}x", &SHA256[1..]),
-                "digits 0-9 and a-f",
-            ),
-            ("magnet:?xt=urn:btih:%zz", "not followed by two hex digits"),
-            ("magnet:?xt=urn:btih:%4", "not followed by two hex digits"),
-            (
-                &format!(
-                    "magnet:?xt=urn:btih:{HEX}&xt=urn:btih:{}",
-                    HEX.replace('a', "b")
-                ),
-                "two different",
-            ),
-            (
-                "magnet:?xs=urn:btpk:8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e",
-                "names a mutable record (xs=urn:btpk:), not a torrent",
-            ),
-            (&format!("magnet:?dn={}", "x".repeat(20_000)), "longer than"),
-        ] {
-            let error = error(link);
-            assert!(
-                error.contains(expected) && !error.contains('\n'),
-                "{link}: {error}"
-            );
-        }
-    }
-
-    const PUBLIC: &str = "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e"; // BEP 46's
-
-    #[test]
-    fn a_link_to_a_mutable_record_gives_its_key() {
-        let dht_key = |link: &str| match Link::parse(link) {
-            Ok(Link::Mutable(key)) => key.dht_key().to_string(),
-            other => panic!("{link}: {other:?}"),
-        };
-        let plain = format!("magnet:?xs=urn:btpk:{PUBLIC}");
-        for link in [
-            plain.clone(),
-            format!("MAGNET:?XS=urn%3Abtpk:{}&dn=x&s=", PUBLIC.to_uppercase()),
-            format!("{plain}&xs=http://example.org/x&xt=urn:sha1:00"),
-        ] {
-            assert_eq!(dht_key(&link), "cc3f9d90b572172053626f9980ce261a850d050b");
-        }
-        let salted = "59ee7c2cb9b4f7eb1986ee2d18fd2fdb8a56554f";
-        assert_eq!(dht_key(&format!("{plain}&s=6e")), salted);
-        assert_eq!(
-            dht_key(&format!("magnet:?s=6E&amp;xs=urn:btpk:{PUBLIC}")),
-            salted
-        );
-        let longest = format!("{plain}&s={}", "ab".repeat(64));
-        assert!(
-            matches!(Link::parse(&longest), Ok(Link::Mutable(key)) if key.salt() == [0xab; 64])
-        );
-    }
-
-    #[test]
-    fn a_link_that_names_a_torrent_and_a_record_leads_to_the_torrent() {
-        let both = format!("magnet:?xs=urn:btpk:{PUBLIC}&xt=urn:btih:{HEX}");
-        let magnet = Magnet::parse(&both).expect("a torrent");
-        assert_eq!(Link::parse(&both), Ok(Link::Torrent(magnet)));
-        assert_eq!(Link::parse("magnet:?dn=x"), Err(MagnetError::NoTorrent));
-    }
-
-    #[test]
-    fn each_mistake_in_a_link_to_a_record_is_named() {
-        for (link, expected) in [
-            (
-                format!("xs=urn:btpk:{}", &PUBLIC[1..]),
-                "has 63 characters, expected 64",
-            ),
-            (
-                format!("xs=urn:btpk:{}x", &PUBLIC[1..]),
-                "digits 0-9 and a-f",
-            ),
-            (
-                format!("xs=urn:btpk:{PUBLIC}&s=6"),
-                "has 1 characters, expected an even number",
-            ),
-            (
-                format!("xs=urn:btpk:{PUBLIC}&s={}", "ab".repeat(65)),
-                "at most 128",
-            ),
-            (
-                format!("xs=urn:btpk:{PUBLIC}&s=6g"),
-                "the salt after s= must be written",
-            ),
-            (format!("xs=urn:btpk:{PUBLIC}&s=6e&s=6f"), "two different"),
-            (
-                format!("xs=urn:btpk:{PUBLIC}&xs=urn:btpk:{HEX}"),
-                "two different",
-            ),
-            (
-                format!("xs=urn:btpk:{}", "00".repeat(32)),
-                "cannot be: this is no public key",
-            ),
-        ] {
-            let error = Link::parse(&format!("magnet:?{link}"))
-                .expect_err("invalid")
-                .to_string();
-            assert!(
-                error.contains(expected) && !error.contains('\n'),
-                "{link}: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_bare_key_has_40_hex_digits() {
-        assert_eq!(parse_key(HEX), Ok(NodeId(hello())));
-        assert_eq!(
-            parse_key(&format!(" {} ", HEX.to_uppercase())),
-            Ok(NodeId(hello()))
-        );
-        assert_eq!(
-            parse_key(&HEX[1..]).expect_err("39").to_string(),
-            "a key has 39 characters, expected 40"
-        );
-        assert_eq!(
-            parse_key(&HEX.replace('f', "x")),
-            Err(MagnetError::BadHex("a key"))
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn base32_of_any_hash_is_read_back(hash: [u8; 20]) {
-            const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-            let bit = |i: usize| hash[i / 8] >> (7 - i % 8) & 1;
-            let text: String = (0..32)
-                .map(|c| ALPHABET[(0..5).fold(0, |v, b| v * 2 + usize::from(bit(c * 5 + b)))] as char)
-                .collect();
-            prop_assert_eq!(base32(&text), Some(hash));
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(text in "\\PC*", tail in "[%&=a-zA-Z0-9:.é]{0,60}") {
-            let _ = Magnet::parse(&text);
-            let _ = Magnet::parse(&format!("magnet:?xt={tail}"));
-            let _ = Magnet::parse(&format!("magnet:?xt=urn:btih:{tail}"));
-            let _ = Link::parse(&format!("magnet:?xs=urn:btpk:{PUBLIC}&s={tail}"));
-            let _ = Link::parse(&format!("magnet:?xs=urn:btpk:{tail}"));
-            let _ = parse_key(&text);
-        }
-    }
-}
+#[path = "magnet_tests.rs"]
+mod tests;

@@ -60,7 +60,7 @@ pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
 /// The value as it is signed: a byte string, or what BEP 46 has for a torrent.
 fn bencoded(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     match &arguments.signed.torrent {
-        Some(link) => Ok(bencode::of_infohash(&magnet(link)?.infohash)),
+        Some(link) => Ok(bencode::of_infohash(&magnet(link)?.infohash())),
         None => Ok(bencode::of_string(&read_value(arguments)?)),
     }
 }

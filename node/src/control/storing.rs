@@ -75,20 +75,19 @@ impl Work {
         address: Option<SocketAddr>,
     ) -> Result<Stored, Failure> {
         let Some(address) = address else {
-            return self.announce_persona(magnet.infohash).await;
+            return self.announce_persona(magnet).await;
         };
         let what = Announced::Address(address);
-        self.announce_as(magnet.infohash, what, address.to_string())
-            .await
+        self.announce_as(magnet, what, address.to_string()).await
     }
 
     /// Announces the persona and waits until others find it: before that its key leads nowhere.
-    async fn announce_persona(&self, infohash: [u8; 20]) -> Result<Stored, Failure> {
+    async fn announce_persona(&self, magnet: &Magnet) -> Result<Stored, Failure> {
         loop {
             let key = self.node.persona_key().await?.ok_or_else(no_persona)?;
             let shown = format!("persona {}", hex(&key));
             let stored = self
-                .announce_as(infohash, Announced::Persona(key), shown)
+                .announce_as(magnet, Announced::Persona(key), shown)
                 .await?;
             match self.persona_found(&key).await? {
                 Found::Yes(contact) => {
@@ -106,10 +105,11 @@ impl Work {
 
     async fn announce_as(
         &self,
-        infohash: [u8; 20],
+        magnet: &Magnet,
         what: Announced,
         shown: String,
     ) -> Result<Stored, Failure> {
+        let infohash = magnet.infohash();
         let stored = Stored {
             announced: Some(shown),
             ..named(hex(&infohash))

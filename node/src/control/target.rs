@@ -4,7 +4,7 @@ use deut::{MutableKey, NodeId, Query};
 use deut_kademlia::{Link, Magnet, MagnetError};
 
 use super::report::unhex;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// What `get` looks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,29 +20,44 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Reads a magnet link or a key of 40 hex digits.
+    /// Reads a magnet link, a key of 40 hex digits, or a torrent's hash that cannot be taken for a key.
     ///
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let text = text.trim();
-        let like_a_link = text.contains(':') || text.contains('?');
-        if like_a_link {
+        if Link::is_like(text) {
             return match Link::parse(text).map_err(not_a_link)? {
                 Link::Torrent(magnet) => Ok(Self::Magnet(magnet)),
                 Link::Mutable(of) => Ok(Self::Named(of)),
             };
         }
-        deut_kademlia::parse_key(text).map(Self::Key).map_err(|why| {
-            Failure::bad_input(why).hint("give a key of 40 hex digits, or a magnet link in quotes: 'magnet:?xt=urn:btih:…'")
+        if let Some(failure) = of_two_meanings(text) {
+            return Err(failure);
+        }
+        deut_kademlia::parse_key(text).map(Self::Key).or_else(|why| {
+            Magnet::parse_hash(text).map(Self::Magnet).map_err(|_| {
+                Failure::bad_input(why).hint("give a key of 40 hex digits, or a magnet link in quotes: 'magnet:?xt=urn:btih:…'")
+            })
         })
+    }
+
+    /// What to do about it where it was not found: 40 hex digits are taken for a value's key, never for an infohash as
+    /// well. A value's key goes out in clear, and that of announcements is hidden from whoever does not know the infohash.
+    pub(super) fn advise(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Key(key) if failure.kind == Exit::NotFound => failure.hint(format!(
+                "no value has this key, or it expired; if it is a torrent's infohash, write a link to it: deut get '{}'",
+                Magnet::First(key.0)
+            )),
+            _ => failure,
+        }
     }
 
     /// The query that finds it.
     pub(super) fn query(&self) -> Query {
         match self {
             Self::Magnet(magnet) => Query::GetPeers {
-                infohash: magnet.infohash,
+                infohash: magnet.infohash(),
             },
             Self::Key(key) => Query::GetValue { key: *key },
             Self::Mutable(of, min_seq) => Query::GetMutable {
@@ -57,12 +72,27 @@ impl Target {
     }
 }
 
-/// Reads a magnet link.
+/// Reads a magnet link, or a torrent's hash without one.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn magnet(text: &str) -> Result<Magnet, Failure> {
-    Magnet::parse(text).map_err(not_a_link)
+    if let Some(failure) = of_two_meanings(text) {
+        return Err(failure);
+    }
+    let bare = Some(text).filter(|text| !Link::is_like(text));
+    let bare = bare.and_then(|text| Magnet::parse_hash(text).ok());
+    bare.map_or_else(|| Magnet::parse(text).map_err(not_a_link), Ok)
+}
+
+/// 64 hex digits alone may be a version 2 hash as well as a public key.
+fn of_two_meanings(text: &str) -> Option<Failure> {
+    let digits = text.trim();
+    let is_one = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| {
+        Failure::bad_input("64 hex digits may be a version 2 torrent's hash or the public key of a mutable record")
+            .hint(format!("for the torrent write 'magnet:?xt=urn:btmh:1220{digits}', for the record `deut get --mutable {digits}`"))
+    })
 }
 
 /// Reads what a mutable record is known by: a public key in hex digits, and a salt.
@@ -87,3 +117,7 @@ fn not_a_link(why: MagnetError) -> Failure {
             .hint("a link looks like this, in quotes: 'magnet:?xt=urn:btih:' and 40 hex digits"),
     }
 }
+
+#[cfg(test)]
+#[path = "target_tests.rs"]
+mod tests;

@@ -87,10 +87,7 @@ impl Work {
                 "its value is no dictionary with 20 bytes under `ih`; `deut get --mutable` shows it",
             )
         })?;
-        let torrent = Target::Magnet(Magnet {
-            infohash,
-            version: 1,
-        });
+        let torrent = Target::Magnet(Magnet::First(infohash));
         let mut got = self.look_for(&torrent).await?;
         if let Got::Peers { through, .. } = &mut got {
             *through = Some(record);
@@ -121,7 +118,7 @@ impl Work {
                 break;
             }
         }
-        Err(misses.failure(self.within))
+        Err(target.advise(misses.failure(self.within)))
     }
 
     /// One lookup with its steps told; none once the time is over. If it is dropped the query ends, but what
@@ -261,7 +258,7 @@ impl Drop for Running {
 fn found(result: QueryResult, target: &Target, effort: Effort) -> Option<Got> {
     Some(match (result, target) {
         (QueryResult::Peers(peers), Target::Magnet(magnet)) if !peers.is_empty() => Got::Peers {
-            infohash: hex(&magnet.infohash),
+            infohash: hex(&magnet.infohash()),
             peers: peers.iter().map(Peer::from).collect(),
             through: None,
             effort,

@@ -70,10 +70,7 @@ async fn demonstrate(
     let infohash =
         NodeId::hash_of(format!("deut testnet {}", arguments.seed.unwrap_or_default()).as_bytes());
     report.magnet = format!("magnet:?xt=urn:btih:{infohash}");
-    let magnet = Magnet {
-        infohash: infohash.0,
-        version: 1,
-    };
+    let magnet = Magnet::First(infohash.0);
     out.story(&story::opening(count));
 
     let start = Instant::now();

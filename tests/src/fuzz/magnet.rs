@@ -1,7 +1,7 @@
 //! Magnet links and keys as people type them: what is read reads the same when written in its plainest form; what is not
 //! gets one line that says why.
 
-use deut_kademlia::{Link, Magnet, NodeId, parse_key};
+use deut_kademlia::{Link, Magnet, parse_key};
 
 use super::{Depth, text};
 
@@ -17,14 +17,17 @@ pub fn body(data: &[u8]) -> Depth {
     let magnet = Magnet::parse(&text);
     match &magnet {
         Ok(magnet) => {
-            assert!(text.len() <= 20_000 && matches!(magnet.version, 1 | 2));
-            let hex = NodeId(magnet.infohash).to_string();
-            let plain = match magnet.version {
-                1 => format!("magnet:?xt=urn:btih:{hex}"),
-                _ => format!("magnet:?xt=urn:btmh:1220{hex}{:024}", 0),
-            };
-            assert_eq!(Magnet::parse(&plain).as_ref(), Ok(magnet));
+            assert!(text.len() <= 16_384);
+            assert_eq!(Magnet::parse(&magnet.to_string()).as_ref(), Ok(magnet));
+            assert_ne!(magnet.other_infohash(), Some(magnet.infohash()));
             assert!(key.is_err(), "no text is both");
+        }
+        Err(why) => one_line(&why.to_string()),
+    }
+    match Magnet::parse_hash(&text) {
+        Ok(bare) => {
+            assert!(magnet.is_err(), "no text is both a link and a bare hash");
+            assert_eq!(Magnet::parse(&bare.to_string()), Ok(bare));
         }
         Err(why) => one_line(&why.to_string()),
     }
@@ -81,6 +84,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         format!("magnet:?xs=urn:btpk:{RECORD}&s=6e6f"),
         format!("magnet:?s=&xs=urn:btpk:{RECORD}&xt=urn:btih:{HEX}"),
         format!("magnet:?xt=urn:btih:{HEX}&xt=urn:btih:{BASE32}"),
+        format!("\u{feff}<magnet://?dn=100%&#38;xt=urn:btih:{HEX}%20&tr=%zz>"),
+        format!("magnet%3A%3Fxt%3Durn%3Abtih%3A{HEX}%26dn%3Da%2520b"),
+        format!("magnet:?xt=urn:btih:{HEX}?dn=x"),
+        format!("1220{}", &long[..64]),
         "magnet:?xt=urn:btih:%zz".to_owned(),
         "magnet:?xt=urn:btih:abc".to_owned(),
         "magnet:xt".to_owned(),
