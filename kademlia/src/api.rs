@@ -398,8 +398,10 @@ pub enum QueryResult {
 /// Why a query was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// An address with port 0, or an unspecified or multicast one.
-    #[error("this address cannot be announced")]
+    /// An address with port 0, or an unspecified, multicast or broadcast one.
+    #[error(
+        "nobody could connect to this address: its port is 0, or its IP address is unspecified, multicast or broadcast"
+    )]
     BadAddress,
     /// This node publishes another version of the mutable record, with this sequence number, which is not
     /// lower than the new one's or not the expected one.

@@ -18,7 +18,7 @@ use bincode::{
 use ed25519_dalek::{Signer, SigningKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zeroize::Zeroizing;
 
 const CONTENT: usize = 33;
@@ -212,9 +212,12 @@ fn announced_from(content: &[u8; CONTENT]) -> Option<Announced> {
     }
 }
 
-/// Whether anybody could connect to the address.
-pub(crate) fn can_be_announced(address: &SocketAddr) -> bool {
-    address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()
+/// Whether anybody could connect to the address: port 0 and unspecified, multicast and broadcast addresses are nobody's.
+#[must_use]
+pub fn can_be_announced(address: &SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 #[cfg(test)]

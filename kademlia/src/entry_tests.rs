@@ -153,6 +153,32 @@ fn entries_of_one_infohash_share_no_bytes_with_it_or_each_other() {
     assert!(!runs(&key).is_disjoint(&runs(&key)), "control");
 }
 
+#[test]
+fn what_nobody_could_connect_to_cannot_be_announced() {
+    let fine = |text: &str| can_be_announced(&text.parse().expect("an address"));
+    for text in [
+        "192.0.2.1:0",
+        "[2001:db8::1]:0",
+        "0.0.0.0:6881",
+        "[::]:6881",
+        "[::ffff:0.0.0.0]:6881",
+        "224.0.0.1:6881",
+        "[ff02::1]:6881",
+        "[::ffff:239.1.2.3]:6881",
+        "255.255.255.255:6881",
+        "[::ffff:255.255.255.255]:6881",
+    ] {
+        assert!(!fine(text), "{text}");
+    }
+    for text in [
+        "192.0.2.1:1",
+        "[2001:db8::1]:6881",
+        "[::ffff:192.0.2.1]:6881",
+    ] {
+        assert!(fine(text), "control: {text}");
+    }
+}
+
 proptest! {
     #[test]
     fn every_content_is_read_back(infohash: [u8; 20], writer: [u8; 8], salt: [u8; 16], number: u64,

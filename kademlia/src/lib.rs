@@ -46,6 +46,7 @@ pub use api::*;
 pub use audit::{Audit, DropReason, Drops, LiveContacts, PlaneAudit};
 pub use config::{Config, ContactRules};
 pub use contact::{CLOCK_TOLERANCE, Contact, ContactError};
+pub use entry::can_be_announced;
 pub use id::{Distance, Key, NodeId};
 pub use identity::PersonaSecret;
 pub use machine::{Kademlia, TableEntry};

@@ -126,8 +126,13 @@ pub(crate) struct Get {
     #[arg(long, value_name = "TEXT", requires = "mutable")]
     pub(crate) salt: Option<String>,
     /// With --mutable: take no version with a lower sequence number.
-    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
-    pub(crate) min_seq: Option<i64>,
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "mutable",
+        allow_negative_numbers = true
+    )]
+    pub(crate) min_seq: Option<i128>,
     /// Join this network as a short-lived client, even where a daemon runs.
     #[arg(long, value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
@@ -170,11 +175,24 @@ pub(crate) struct Signed {
     #[arg(long, value_name = "TEXT", requires = "mutable")]
     pub(crate) salt: Option<String>,
     /// With --mutable: its sequence number; the highest is current. [default: one more than the network's]
-    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
-    pub(crate) seq: Option<i64>,
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "mutable",
+        allow_negative_numbers = true
+    )]
+    pub(crate) seq: Option<i128>,
     /// With --mutable: store it only over the version with this sequence number. [default: without --seq the network's]
-    #[arg(long, value_name = "N", requires = "mutable", value_parser = clap::value_parser!(i64).range(0..))]
-    pub(crate) cas: Option<i64>,
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "mutable",
+        allow_negative_numbers = true
+    )]
+    pub(crate) cas: Option<i128>,
+    /// With --mutable: take a sequence number so high that few newer versions can follow, or none.
+    #[arg(long, requires = "mutable")]
+    pub(crate) force: bool,
     /// With --mutable: the value is the torrent of this magnet link, for links to the record (magnet:?xs=urn:btpk:).
     #[arg(long, value_name = "MAGNET", requires = "mutable", conflicts_with_all = ["value", "file"])]
     pub(crate) torrent: Option<String>,
@@ -272,7 +290,8 @@ mod tests {
             "deut put a --mutable",
             "deut put a --key-file k",
             "deut put a --seq 1",
-            "deut put a --mutable --key-file k --seq -1",
+            "deut put a --mutable --key-file k --seq one",
+            "deut put a --force",
             "deut put --torrent m",
             "deut put a --mutable --key-file k --torrent m",
             "deut get m --salt s",

@@ -88,18 +88,28 @@ impl Failure {
         Self::new(Exit::BadInput, why.to_string())
     }
 
-    /// Another version of a mutable record stands.
-    pub(crate) fn conflict(why: impl Into<String>) -> Self {
-        Self::new(Exit::Conflict, why)
-            .hint("read it with `deut get --mutable`, then put again; without --seq the next number is taken")
+    /// Another version of a mutable record stands, with this sequence number.
+    pub(crate) fn conflict(standing: i64, why: impl Into<String>) -> Self {
+        Self::new(Exit::Conflict, why).hint(if standing == i64::MAX {
+            "that is the highest number there is: no newer version can ever follow; use another --salt, or another key"
+        } else {
+            "read it with `deut get --mutable`, then put again; without --seq the next number is taken"
+        })
     }
 
     /// A value of this many bytes is too long.
     pub(crate) fn value_too_large(bytes: usize) -> Self {
-        Self::bad_input(Refusal::ValueTooLarge(bytes))
-            .hint("split it, or put it somewhere else and store a reference to it")
+        Self::bad_input(Refusal::ValueTooLarge(bytes)).hint(TOO_LARGE)
+    }
+
+    /// A value that was not read to its end is too long.
+    pub(crate) fn value_without_end(read: usize) -> Self {
+        Self::bad_input(format!("the value has more than {read} bytes, and 800 fit"))
+            .hint(TOO_LARGE)
     }
 }
+
+const TOO_LARGE: &str = "split it, or put it somewhere else and store a reference to it";
 
 /// Texts of the system and of other crates may hold line ends.
 fn one_line(text: &str) -> String {
@@ -138,9 +148,10 @@ impl From<Refusal> for Failure {
             Refusal::TooManyPublished | Refusal::TooManyQueries => {
                 Self::new(Exit::Busy, refusal.to_string()).hint("try again later")
             }
-            Refusal::OtherVersionPublished(seq) => Self::conflict(format!(
-                "the daemon publishes this record with sequence number {seq}"
-            )),
+            Refusal::OtherVersionPublished(seq) => Self::conflict(
+                seq,
+                format!("the daemon publishes this record with sequence number {seq}"),
+            ),
             Refusal::TicketInUse => Self::new(Exit::Internal, refusal.to_string()),
         }
     }
@@ -197,6 +208,16 @@ mod tests {
                 "{failure:?}"
             );
         }
+    }
+
+    #[test]
+    fn after_the_highest_number_no_next_one_is_advised() {
+        let hint = |seq| {
+            let failure = Failure::from(Refusal::OtherVersionPublished(seq));
+            failure.hint.expect("a hint")
+        };
+        assert!(hint(i64::MAX).contains("no newer version can ever follow"));
+        assert!(hint(i64::MAX - 1).contains("the next number is taken"));
     }
 
     #[test]

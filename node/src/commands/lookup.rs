@@ -9,7 +9,7 @@ use std::{
 };
 
 use deut::{BootstrapFile, Node, NodeConfig, PeerEntry};
-use deut_kademlia::bencode;
+use deut_kademlia::{bencode, store::MAX_VALUE};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{Signals, mutable, paths};
@@ -19,7 +19,7 @@ use crate::{
         client::Daemon,
         protocol::Request,
         report::{Got, Stored, hex, unhex},
-        target::{Target, magnet, mutable_key},
+        target::{Target, announceable, magnet, mutable_key},
         work::Work,
     },
     exit::{Exit, Failure},
@@ -68,14 +68,15 @@ fn what_to_get(arguments: &cli::Get) -> Result<(Target, Request), Failure> {
     if arguments.mutable {
         let salt = arguments.salt.clone().unwrap_or_default().into_bytes();
         let of = mutable_key(&arguments.target, salt)?;
+        let min_seq = mutable::sequence("--min-seq", arguments.min_seq)?;
         let request = Request::GetMutable {
             public_key: hex(&of.public_key()),
             salt_hex: hex(of.salt()),
-            min_seq: arguments.min_seq,
+            min_seq,
             lookups: None,
             timeout_ms,
         };
-        return Ok((Target::Mutable(of, arguments.min_seq), request));
+        return Ok((Target::Mutable(of, min_seq), request));
     }
     let request = Request::Get {
         target: arguments.target.clone(),
@@ -106,6 +107,7 @@ pub(crate) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
 /// `deut announce`.
 pub(crate) async fn announce(arguments: &cli::Announce, out: &Out) -> Result<(), Failure> {
     let magnet = magnet(&arguments.magnet)?;
+    announceable(arguments.address)?;
     let (lookup, steps, address) = (
         &arguments.lookup,
         out.steps(arguments.lookup.verbose),
@@ -253,7 +255,15 @@ pub(super) fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
         (_, Some(path)) => {
             let unreadable =
                 |why| Failure::bad_input(format!("{}: cannot be read ({why})", path.display()));
-            at_most_the_largest(File::open(path).map_err(unreadable)?, unreadable)?
+            let file = File::open(path).map_err(unreadable)?;
+            // A regular file tells its size without being read; some under /proc say 0 and have content.
+            let metadata = file.metadata().map_err(unreadable)?;
+            if metadata.is_file() && metadata.len() > MAX_VALUE as u64 {
+                return Err(Failure::value_too_large(
+                    usize::try_from(metadata.len()).unwrap_or(usize::MAX),
+                ));
+            }
+            at_most_the_largest(file, unreadable)?
         }
         (Some(dash), None) if dash == "-" => at_most_the_largest(stdin().lock(), |why| {
             Failure::bad_input(format!("standard input cannot be read ({why})"))
@@ -263,18 +273,22 @@ pub(super) fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     };
     match value.len() {
         0 => Err(Failure::bad_input("the value is empty")),
-        bytes if bytes > deut_kademlia::store::MAX_VALUE => Err(Failure::value_too_large(bytes)),
+        bytes if bytes > MOST_READ => Err(Failure::value_without_end(MOST_READ)),
+        bytes if bytes > MAX_VALUE => Err(Failure::value_too_large(bytes)),
         _ => Ok(value),
     }
 }
 
-/// Reads all of it, but not without end: what is far too large is refused by its first mebibyte.
+/// A pipe tells no size: it is read so far, to tell one that is a little too long from one that has no end.
+const MOST_READ: usize = 1 << 20;
+
+/// Reads all of it, but not without end.
 fn at_most_the_largest(
     source: impl Read,
     unreadable: impl FnOnce(std::io::Error) -> Failure,
 ) -> Result<Vec<u8>, Failure> {
     let mut value = Vec::new();
-    match source.take(1 << 20).read_to_end(&mut value) {
+    match source.take(MOST_READ as u64 + 1).read_to_end(&mut value) {
         Ok(_) => Ok(value),
         Err(why) => Err(unreadable(why)),
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deut::{MutableError, MutableKey, MutableRecord, key_file::KeyFile};
-use deut_kademlia::{PersonaSecret, bencode};
+use deut_kademlia::{PersonaSecret, bencode, store::MAX_VALUE};
 use zeroize::Zeroizing;
 
 use super::lookup::{ask, milliseconds, needs_daemon, read_value};
@@ -22,9 +22,16 @@ use crate::{
 /// Lookups for the present version: two, as the first may meet nodes that miss it.
 const LOOKUPS: u32 = 2;
 
+/// Numbers count versions, or are times in at most nanoseconds; with fewer than so many left it was a mistake.
+const ROOM: i64 = 1_000_000;
+
 /// `deut put --mutable`.
 pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> {
     let (signed, lookup) = (&arguments.signed, &arguments.lookup);
+    let (seq, cas) = wanted(signed)?;
+    if let Some(seq) = seq {
+        leave_room(seq, signed.force, out)?;
+    }
     let value = bencoded(arguments)?;
     let seed = signing_key(signed, out)?;
     let salt = signed.salt.clone().unwrap_or_default().into_bytes();
@@ -34,11 +41,13 @@ pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
         let connected = Daemon::connect(&lookup.reach.control()?).await;
         connected.map_err(|failure| needs_daemon(failure, "put"))
     };
-    let (seq, cas) = match signed.seq {
-        Some(seq) => (seq, signed.cas),
+    let (seq, cas) = match seq {
+        Some(seq) => (seq, cas),
         None => {
             let present = present(daemon().await?, &of, lookup, out).await?;
-            (next_after(present)?, signed.cas.or(present))
+            let next = next_after(present)?;
+            leave_room(next, signed.force, out)?;
+            (next, cas.or(present))
         }
     };
     let record = MutableRecord::sign(&seed, of.salt().to_vec(), seq, value).map_err(unfit)?;
@@ -61,8 +70,59 @@ pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
 fn bencoded(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     match &arguments.signed.torrent {
         Some(link) => Ok(bencode::of_infohash(&magnet(link)?.infohash())),
-        None => Ok(bencode::of_string(&read_value(arguments)?)),
+        None => {
+            let value = bencode::of_string(&read_value(arguments)?);
+            if value.len() > MAX_VALUE {
+                return Err(unfit(MutableError::ValueTooLarge(value.len())));
+            }
+            Ok(value)
+        }
     }
+}
+
+/// A sequence number as it was typed.
+pub(super) fn sequence(option: &str, typed: Option<i128>) -> Result<Option<i64>, Failure> {
+    let number = |typed| i64::try_from(typed).ok().filter(|number| *number >= 0);
+    typed
+        .map(|typed| {
+            number(typed).ok_or_else(|| {
+                Failure::bad_input(format!("{option} {typed} is no sequence number")).hint(format!(
+                    "they go from 0 to {}; the first version usually has 1",
+                    i64::MAX
+                ))
+            })
+        })
+        .transpose()
+}
+
+/// What `--seq` and `--cas` ask for.
+fn wanted(signed: &cli::Signed) -> Result<(Option<i64>, Option<i64>), Failure> {
+    let seq = sequence("--seq", signed.seq)?;
+    let cas = sequence("--cas", signed.cas)?;
+    match (seq, cas) {
+        (Some(seq), Some(cas)) if cas >= seq => Err(Failure::bad_input(format!(
+            "sequence number {seq} cannot follow {cas}, over which --cas wants it stored"
+        ))
+        .hint("--seq must be higher than --cas; without --seq the next number is taken")),
+        wanted => Ok(wanted),
+    }
+}
+
+/// Refuses a number after which the record could soon or never be changed again, unless that is meant.
+fn leave_room(seq: i64, force: bool, out: &Out) -> Result<(), Failure> {
+    let what = match i64::MAX - seq {
+        ROOM.. => return Ok(()),
+        0 => format!(
+            "sequence number {seq} is the highest there is: no newer version could ever follow"
+        ),
+        left => format!("after sequence number {seq} only {left} newer versions could follow"),
+    };
+    if force {
+        out.warning(&what);
+        return Ok(());
+    }
+    Err(Failure::bad_input(what)
+        .hint("take a lower --seq, or another --salt; if you mean it, add --force"))
 }
 
 fn signing_key(signed: &cli::Signed, out: &Out) -> Result<Zeroizing<[u8; 32]>, Failure> {
@@ -115,7 +175,10 @@ async fn present(
 fn next_after(present: Option<i64>) -> Result<i64, Failure> {
     present.map_or(Ok(1), |seq| {
         seq.checked_add(1).ok_or_else(|| {
-            Failure::conflict("the network has the highest sequence number there is")
+            Failure::conflict(
+                seq,
+                format!("the network keeps sequence number {seq} of this record"),
+            )
         })
     })
 }
@@ -139,9 +202,9 @@ mod tests {
         assert_eq!(next_after(None), Ok(1));
         assert_eq!(next_after(Some(0)), Ok(1));
         assert_eq!(next_after(Some(41)), Ok(42));
-        assert_eq!(
-            next_after(Some(i64::MAX)).expect_err("no next").kind,
-            Exit::Conflict
-        );
+        let none = next_after(Some(i64::MAX)).expect_err("no next");
+        assert_eq!(none.kind, Exit::Conflict);
+        let hint = none.hint.expect("a hint");
+        assert!(hint.contains("no newer version can ever follow"), "{hint}");
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deut::{MutableRecord, Node};
+use deut_kademlia::store::MAX_VALUE;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -10,7 +11,7 @@ use super::{
     protocol::{MAX_TIMEOUT_MS, Request, Step},
     report::{BootstrapLine, Echoes, unhex},
     server::Handler,
-    target::{Target, magnet, mutable_key},
+    target::{Target, announceable, magnet, mutable_key},
     work::Work,
 };
 use crate::exit::{Exit, Failure};
@@ -104,6 +105,7 @@ impl Handler for Daemon {
                 timeout_ms,
             } => {
                 let magnet = magnet(&link)?;
+                announceable(address)?;
                 json(
                     &self
                         .work(timeout_ms, steps)
@@ -134,6 +136,9 @@ impl Handler for Daemon {
                 timeout_ms,
             } => {
                 let value = bytes("value_hex", &value_hex)?;
+                if value.len() > MAX_VALUE {
+                    return Err(Failure::value_too_large(value.len()));
+                }
                 json(&self.work(timeout_ms, steps).put(value).await?)
             }
             Request::Status => json(&self.node.status().await?),

@@ -243,10 +243,11 @@ fn conflict(kept: &MutableRecord, at: usize) -> Failure {
         0 => String::new(),
         at => format!(" ({at} others took the new one)"),
     };
-    Failure::conflict(format!(
+    let text = format!(
         "the network keeps sequence number {} of this record{taken}; the new version is not published",
         kept.seq()
-    ))
+    );
+    Failure::conflict(kept.seq(), text)
 }
 
 /// It is stored, but whoever reads it cannot get any further.

@@ -1,6 +1,8 @@
 //! What people ask for, as they type it.
 
-use deut::{MutableKey, NodeId, Query};
+use std::net::SocketAddr;
+
+use deut::{MutableKey, NodeId, Query, Refusal};
 use deut_kademlia::{Link, Magnet, MagnetError};
 
 use super::report::unhex;
@@ -93,6 +95,20 @@ fn of_two_meanings(text: &str) -> Option<Failure> {
         Failure::bad_input("64 hex digits may be a version 2 torrent's hash or the public key of a mutable record")
             .hint(format!("for the torrent write 'magnet:?xt=urn:btmh:1220{digits}', for the record `deut get --mutable {digits}`"))
     })
+}
+
+/// Whether an address can be announced; told before anybody is asked.
+///
+/// # Errors
+/// Nobody could connect to it.
+pub(crate) fn announceable(address: Option<SocketAddr>) -> Result<(), Failure> {
+    match address {
+        Some(address) if !deut_kademlia::can_be_announced(&address) => Err(Failure::bad_input(
+            format!("{address}: {}", Refusal::BadAddress),
+        )
+        .hint("give the address and port at which others reach the BitTorrent client")),
+        _ => Ok(()),
+    }
 }
 
 /// Reads what a mutable record is known by: a public key in hex digits, and a salt.

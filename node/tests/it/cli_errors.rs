@@ -121,6 +121,16 @@ fn malformed_magnets_and_keys_are_named() {
         &["digits 0-9 and a-f"],
     );
     place.fails(&["get", ""], 3, &["0 characters"]);
+    place.fails(&["get", PUBLIC], 3, &["urn:btmh:1220", "--mutable"]);
+    // What has nothing to do with the torrent is passed over; then the network is missing.
+    let wild = format!(
+        "\u{feff}magnet://?dn=100%&#38;{}&xs=%zz",
+        &magnet(HASH)[8..]
+    );
+    for target in [wild.as_str(), HASH] {
+        place.fails(&["get", target], 4, &["no bootstrap.toml"]);
+        place.fails(&["announce", target], 6, &["needs a daemon"]);
+    }
 }
 
 #[test]
@@ -130,6 +140,12 @@ fn values_of_a_wrong_size_are_refused_before_anybody_is_asked() {
     place.fails(&["put", ""], 3, &["empty"]);
     let file = place.file("large", &"x".repeat(5_000));
     place.fails(&["put", "--file", &file], 3, &["5000 bytes"]);
+    // As sparse as it is: nobody reads it.
+    let huge = fs::File::create(place.0.join("huge")).expect("made");
+    huge.set_len(100_000_000).expect("set");
+    place.fails(&["put", "--file", "huge"], 3, &["has 100000000 bytes"]);
+    let endless = ["put", "--file", "/dev/zero"];
+    place.fails(&endless, 3, &["has more than 1048576 bytes"]);
     place.fails(
         &["put", "--file", "missing"],
         3,
@@ -174,6 +190,7 @@ fn what_cannot_be_a_mutable_record_is_refused_before_anybody_is_asked() {
     let long = "x".repeat(797);
     let says = ["801 bytes", "796 bytes"];
     place.fails(&put(&[&long, "--seq", "1"]), 3, &says);
+    place.fails(&put(&[&long]), 3, &says);
     let salt = "s".repeat(65);
     place.fails(&put(&["x", "--salt", &salt]), 3, &["the salt has 65 bytes"]);
     place.fails(
@@ -186,6 +203,54 @@ fn what_cannot_be_a_mutable_record_is_refused_before_anybody_is_asked() {
     place.fails(&get(HASH), 3, &["64 hex digits"]);
     place.fails(&get(&"00".repeat(32)), 3, &["no public key"]);
     place.fails(&get(PUBLIC), 4, &["no bootstrap.toml"]);
+}
+
+#[test]
+fn sequence_numbers_that_cannot_be_or_lock_the_record_are_refused_at_once() {
+    let place = Place::new("sequence");
+    let put = |more: &[&str], code, says: &[&str]| {
+        let new_key = ["put", "--mutable", "--key-file", "key", "x"];
+        place.fails(&[&new_key, more].concat(), code, says);
+    };
+    let largest = i64::MAX.to_string();
+    let too_large = (i128::from(i64::MAX) + 1).to_string();
+    for number in ["-1", &too_large, "-9223372036854775809"] {
+        let says = [number, "no sequence number", &largest];
+        put(&["--seq", number], 3, &says);
+        put(&["--cas", number], 3, &says);
+        let get = ["get", "--mutable", PUBLIC, "--min-seq", number];
+        place.fails(&get, 3, &says);
+    }
+    put(&["--seq", "7", "--cas", "7"], 3, &["7 cannot follow 7"]);
+    let near = (i64::MAX - 5).to_string();
+    put(&["--seq", &largest], 3, &["no newer version", "--force"]);
+    put(&["--seq", &near], 3, &["only 5 newer", "--force"]);
+    // With --force, and where there is room, the next thing that is missing is the key.
+    let forced = ["--seq", &largest, "--force"];
+    put(&forced, 3, &["warning: sequence", "key: cannot be read"]);
+    let nanoseconds = "1700000000000000000";
+    put(&["--seq", nanoseconds], 3, &["key: cannot be read"]);
+}
+
+#[test]
+fn an_address_to_which_nobody_could_connect_is_refused_at_once() {
+    let place = Place::new("address");
+    let magnet = format!("magnet:?xt=urn:btih:{HASH}");
+    let announce = |address| ["announce", &magnet, "--address", address];
+    for address in [
+        "203.0.113.7:0",
+        "0.0.0.0:6881",
+        "[::]:6881",
+        "[::ffff:0.0.0.0]:6881",
+        "239.1.2.3:6881",
+        "[ff02::1]:6881",
+        "255.255.255.255:6881",
+    ] {
+        // No bootstrap.toml is there: whoever looked for a network first would end with 4.
+        let says = [address, "nobody could connect"];
+        place.fails(&announce(address), 3, &says);
+    }
+    place.fails(&announce("203.0.113.7:6881"), 4, &["no bootstrap.toml"]);
 }
 
 #[test]
