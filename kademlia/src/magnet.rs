@@ -152,13 +152,21 @@ impl Magnet {
         }
     }
 
+    /// Both torrents that a hybrid one is; none if it has one infohash only.
+    #[must_use]
+    pub fn split(&self) -> Option<(Self, Self)> {
+        match self {
+            Self::Hybrid(first, second) if truncated(second) != *first => {
+                Some((Self::First(*first), Self::Second(*second)))
+            }
+            _ => None,
+        }
+    }
+
     /// Where else: a hybrid torrent has two swarms, and who knows one of its hashes only is in one of them.
     #[must_use]
     pub fn other_infohash(&self) -> Option<[u8; 20]> {
-        match self {
-            Self::First(_) | Self::Second(_) => None,
-            Self::Hybrid(first, second) => Some(truncated(second)).filter(|other| other != first),
-        }
+        self.split().map(|(_, second)| second.infohash())
     }
 }
 

@@ -260,6 +260,7 @@ mod tests {
                 given_by: 3,
             }],
             through: None,
+            swarms: Vec::new(),
             effort: Effort::default(),
         };
         assert!(persona(&["203.0.113.7:5001"]).leads_somewhere());

@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod failed;
+mod hybrid;
 pub(crate) mod protocol;
 pub(crate) mod report;
 pub(crate) mod server;

@@ -48,6 +48,9 @@ pub(crate) enum Got {
         /// The mutable record that named the torrent, for a link to one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         through: Option<Named>,
+        /// Both swarms of a hybrid torrent; none for others.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        swarms: Vec<Swarm>,
         #[serde(flatten)]
         effort: Effort,
     },
@@ -105,6 +108,17 @@ impl Peer {
     }
 }
 
+/// One of the two swarms of a hybrid torrent, and who was found in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Swarm {
+    /// 40 hex digits.
+    pub(crate) infohash: String,
+    /// 1 or 2, of BitTorrent.
+    pub(crate) version: u8,
+    /// The keys of the personas and the addresses.
+    pub(crate) who: Vec<String>,
+}
+
 /// A version of a mutable record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Named {
@@ -159,6 +173,38 @@ pub(crate) enum Peer {
     },
 }
 
+impl Peer {
+    /// The persona's key, or the address.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Persona { key, .. } => key.clone(),
+            Self::Unverified { address, .. } => address.to_string(),
+        }
+    }
+
+    /// The same peer as it was found in another swarm.
+    pub(super) fn add(&mut self, other: Self) {
+        let more = match (&mut *self, &other) {
+            (
+                Self::Persona { addresses, .. },
+                Self::Persona {
+                    addresses: others,
+                    given_by,
+                    ..
+                },
+            ) => {
+                if addresses.is_empty() {
+                    addresses.clone_from(others);
+                }
+                *given_by
+            }
+            (_, Self::Persona { given_by, .. } | Self::Unverified { given_by, .. }) => *given_by,
+        };
+        let (Self::Persona { given_by, .. } | Self::Unverified { given_by, .. }) = self;
+        *given_by += more;
+    }
+}
+
 impl From<&FoundPeer> for Peer {
     fn from(peer: &FoundPeer) -> Self {
         let given_by = peer.given_by;
@@ -199,6 +245,20 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
+    /// That of two lookups at the same time.
+    pub(super) fn beside(self, other: Self) -> Self {
+        Self {
+            lookups: self.lookups.max(other.lookups),
+            lookup_ms: self.lookup_ms.max(other.lookup_ms),
+            rpcs: self.rpcs + other.rpcs,
+            answered: self.answered + other.answered,
+            failed: self.failed + other.failed,
+            rounds: self.rounds.max(other.rounds),
+            closest_answered: self.closest_answered.min(other.closest_answered),
+            network_estimate: self.network_estimate.max(other.network_estimate),
+        }
+    }
+
     /// The effort of the `lookups`-th lookup, and how long the asker waited for it.
     pub(crate) fn new(lookups: u32, took: Duration, stats: &QueryStats) -> Self {
         Self {
@@ -233,6 +293,9 @@ pub(crate) struct Stored {
     /// The version of a mutable record, for `put --mutable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mutable: Option<Named>,
+    /// The other swarm of a hybrid torrent, for `announce`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) other: Option<OtherSwarm>,
     /// How many nodes took it.
     pub(crate) stored_at: usize,
     /// How many were asked to.
@@ -244,6 +307,17 @@ pub(crate) struct Stored {
     pub(crate) contact: Option<ReachStatus>,
     #[serde(flatten)]
     pub(crate) effort: Effort,
+}
+
+/// What `announce` did in the other swarm of a hybrid torrent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OtherSwarm {
+    /// The infohash, 40 hex digits: the start of the hash of version 2.
+    pub(crate) key: String,
+    /// How many nodes took it.
+    pub(crate) stored_at: usize,
+    /// How many were asked to.
+    pub(crate) of: usize,
 }
 
 /// What `ping` measured.
@@ -351,6 +425,7 @@ mod tests {
                 given_by: 3,
             }],
             through: None,
+            swarms: Vec::new(),
             effort,
         };
         let json = serde_json::to_value(&got).expect("serialises");

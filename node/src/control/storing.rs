@@ -109,12 +109,11 @@ impl Work {
         what: Announced,
         shown: String,
     ) -> Result<Stored, Failure> {
-        let infohash = magnet.infohash();
         let stored = Stored {
             announced: Some(shown),
-            ..named(hex(&infohash))
+            ..named(hex(&magnet.infohash()))
         };
-        self.store(Query::Announce { infohash, what }, stored).await
+        self.announce_on(magnet, what, stored).await
     }
 
     /// Waits until the persona has addresses and those around it hold them, and tells what is missing meanwhile.
@@ -140,7 +139,7 @@ impl Work {
     }
 
     /// Stores until enough nodes took it, and completes the report.
-    async fn store(&self, query: Query, report: Stored) -> Result<Stored, Failure> {
+    pub(super) async fn store(&self, query: Query, report: Stored) -> Result<Stored, Failure> {
         if let Err(why) = self.ready().await {
             return Err(self.not_ready_to_store(query, &report.key, why).await);
         }
@@ -225,11 +224,12 @@ const fn is_enough(stored_at: usize, asked: usize, relays: usize, tries: u32) ->
 }
 
 /// A report of something with this name that nobody took yet.
-fn named(key: String) -> Stored {
+pub(super) fn named(key: String) -> Stored {
     Stored {
         key,
         announced: None,
         mutable: None,
+        other: None,
         stored_at: 0,
         of: 0,
         kept: true,

@@ -60,12 +60,30 @@ impl Work {
         Self { lookups, ..self }
     }
 
+    /// The same for a part of it, with an end after so many lookups that somebody answered.
+    pub(super) fn limited(&self, lookups: Option<u32>) -> Self {
+        Self {
+            node: self.node.clone(),
+            steps: self.steps.clone(),
+            lookups,
+            ..*self
+        }
+    }
+
+    /// Whether there is any left.
+    pub(super) fn has_time(&self) -> bool {
+        Instant::now() < self.deadline
+    }
+
     /// Looks until it is found, the time is over or there is nothing more to learn.
     ///
     /// # Errors
     /// Not joined in time, nobody answered, or nobody knows it.
     pub(crate) async fn get(&self, target: &Target) -> Result<Got, Failure> {
         self.ready().await?;
+        if let Target::Magnet(magnet) = target {
+            return self.peers_of(magnet).await;
+        }
         let got = self.look_for(target).await?;
         match (target, got) {
             (
@@ -95,7 +113,7 @@ impl Work {
         Ok(got)
     }
 
-    async fn look_for(&self, target: &Target) -> Result<Got, Failure> {
+    pub(super) async fn look_for(&self, target: &Target) -> Result<Got, Failure> {
         let mut misses = Misses::default();
         for number in 1.. {
             let Some((outcome, took)) = self.lookup(number, target.query()).await? else {
@@ -261,6 +279,7 @@ fn found(result: QueryResult, target: &Target, effort: Effort) -> Option<Got> {
             infohash: hex(&magnet.infohash()),
             peers: peers.iter().map(Peer::from).collect(),
             through: None,
+            swarms: Vec::new(),
             effort,
         },
         (QueryResult::Value(value), Target::Key(key)) => Got::Value {

@@ -7,7 +7,7 @@ use deut::handle::{RelayStatus, TunnelStatus};
 use super::steps::{reach, readiness};
 use crate::{
     commands::run::News,
-    control::report::{Echoes, Effort, Got, Peer, Stored},
+    control::report::{Echoes, Effort, Got, Peer, Stored, Swarm},
     exit::Failure,
 };
 
@@ -76,8 +76,18 @@ pub(crate) fn effort(got: &Got) -> String {
             ),
             effort,
         ),
-        Got::Peers { peers, effort, .. } => (
-            format!("{} peer{}", peers.len(), plural(peers.len() as u64)),
+        Got::Peers {
+            peers,
+            effort,
+            swarms,
+            ..
+        } => (
+            format!(
+                "{} peer{}{}",
+                peers.len(),
+                plural(peers.len() as u64),
+                in_which(swarms)
+            ),
             effort,
         ),
         Got::Value {
@@ -85,6 +95,15 @@ pub(crate) fn effort(got: &Got) -> String {
         } => (format!("{} bytes", value_hex.len() / 2), effort),
     };
     format!("{what}; {}", effort_line(effort))
+}
+
+/// Of a hybrid torrent: how many are in which swarm.
+fn in_which(swarms: &[Swarm]) -> String {
+    let of = |swarm: &Swarm| format!("{} by version {}", swarm.who.len(), swarm.version);
+    if swarms.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", joined(swarms.iter().map(of), ", "))
 }
 
 /// Of so few answers no size of a network can be told.
@@ -119,6 +138,7 @@ pub(crate) fn stored(stored: &Stored) -> String {
         key,
         announced,
         mutable,
+        other,
         stored_at,
         of,
         kept,
@@ -140,11 +160,17 @@ pub(crate) fn stored(stored: &Stored) -> String {
     } else {
         "nobody keeps it published: it expires after 45 minutes"
     };
+    let beside = other.as_ref().map_or_else(String::new, |other| {
+        format!(
+            "; as version 2 on {} at {} of {}",
+            other.key, other.stored_at, other.of
+        )
+    });
     let found = contact
         .iter()
         .map(|now| format!("\nthe persona is found: {}", reach(now)));
     format!(
-        "{first}\nstored at {stored_at} of {of} nodes; {}; {life}{}",
+        "{first}\nstored at {stored_at} of {of} nodes{beside}; {}; {life}{}",
         effort_line(effort),
         found.collect::<String>()
     )

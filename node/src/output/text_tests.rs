@@ -51,6 +51,7 @@ fn peers_are_one_per_line_and_plain_addresses_are_called_unverified() {
         infohash: "cc".into(),
         peers: peers_found,
         through: None,
+        swarms: Vec::new(),
         effort: effort(),
     };
     let expected = "persona aa 127.0.0.1:15001 127.0.0.1:15130\npersona bb (no current address found)\nunverified 203.0.113.7:6881";
@@ -67,6 +68,7 @@ fn what_was_stored_says_who_keeps_it() {
         key: "ab".into(),
         announced: None,
         mutable: None,
+        other: None,
         stored_at: 7,
         of: 8,
         kept: true,

@@ -179,6 +179,50 @@ fn an_address_is_announced_where_nothing_was(kept: &Kept) {
     );
 }
 
+/// Who announced by one hash of a hybrid torrent is found by the link that has both, and the other way round.
+fn both_hashes_of_a_hybrid_torrent_are_asked_and_announced(kept: &Kept) {
+    let first = "xt=urn:btih:b1f8a2c3d4e5f60718293a4b5c6d7e8f90a1b2c3";
+    let second = "xt=urn:btmh:12200f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+    let (infohash, other) = (&first[12..], &second[16..56]);
+    let one = |topic: &str| format!("magnet:?{topic}");
+    let both = format!("magnet:?{second}&{first}");
+    let announce = |link: &str, address| {
+        let output = kept.run(&["announce", link, "--address", address, "--json"]);
+        assert!(output.status.success(), "{link}: {output:?}");
+        last_object(&output)
+    };
+    let found = |link: &str| {
+        let output = kept.run(&["get", link, "--json"]);
+        assert!(output.status.success(), "{link}: {output:?}");
+        last_object(&output)
+    };
+    announce(&one(second), "203.0.113.2:6881");
+    let got = found(&both);
+    assert_eq!(got["infohash"], *infohash, "{got}");
+    assert_eq!(got["peers"][0]["address"], "203.0.113.2:6881", "{got}");
+    let swarms = serde_json::json!([
+        { "infohash": infohash, "version": 1, "who": [] },
+        { "infohash": other, "version": 2, "who": ["203.0.113.2:6881"] },
+    ]);
+    assert_eq!(got["swarms"], swarms, "{got}");
+    let control = kept.run(&["get", &one(first)]);
+    assert_eq!(control.status.code(), Some(8), "control: {control:?}");
+
+    let stored = announce(&both, "203.0.113.3:6881");
+    assert_eq!(
+        (&stored["key"], &stored["other"]["key"]),
+        (&infohash.into(), &other.into())
+    );
+    for at in [&stored["stored_at"], &stored["other"]["stored_at"]] {
+        assert!(at.as_u64() > Some(0), "{stored}");
+    }
+    let got = found(&one(first));
+    assert_eq!(got["peers"][0]["address"], "203.0.113.3:6881", "{got}");
+    assert!(got["swarms"].is_null(), "one version, one swarm: {got}");
+    let got = found(&one(second));
+    assert_eq!(got["peers"].as_array().map(Vec::len), Some(2), "{got}");
+}
+
 /// Whoever takes the peers for those of another network is told so.
 fn another_name_is_another_network(kept: &Kept) {
     let path = Path::new(kept.text("bootstrap"));
@@ -211,6 +255,7 @@ fn a_kept_network_can_be_asked_from_outside() {
     );
     the_printed_command_works(&kept);
     an_address_is_announced_where_nothing_was(&kept);
+    both_hashes_of_a_hybrid_torrent_are_asked_and_announced(&kept);
     another_name_is_another_network(&kept);
     let bootstrap = kept.text("bootstrap").to_owned();
     assert_eq!(kept.stop()["resolved"], true);
