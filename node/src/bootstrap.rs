@@ -9,6 +9,7 @@
 //! key = "64 hex digits"       # identity key; without one the first answer is trusted
 //! ```
 
+mod lookup;
 mod parse;
 pub(crate) mod resolve;
 pub(crate) mod troubles;

@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{AddrParseError, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -69,10 +73,10 @@ pub(crate) struct Run {
     #[arg(long, visible_alias = "config", value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
     /// Where to bind the relay port.
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:14400")]
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:14400", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// The public address of the relay port, where it is not the one of --listen.
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub(crate) external: Option<SocketAddr>,
     /// Others reach this node at its address: it becomes a relay (the test profile assumes it).
     #[arg(long)]
@@ -204,7 +208,7 @@ pub(crate) struct Announce {
     /// The magnet link to announce on.
     pub(crate) magnet: String,
     /// Announce this address instead of the daemon's persona. It becomes public: whoever knows the magnet link can read it.
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub(crate) address: Option<SocketAddr>,
     /// With --address: join this network as a short-lived client, even where a daemon runs.
     #[arg(long, value_name = "FILE", requires = "address")]
@@ -228,6 +232,11 @@ pub(crate) struct Testnet {
     /// Derive every key and random choice from this number.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+}
+
+/// `IP:PORT`; an IPv4 address that is written as IPv6 is IPv4.
+fn address(text: &str) -> Result<SocketAddr, AddrParseError> {
+    text.parse().map(deut::canonical)
 }
 
 fn port_range(text: &str) -> Result<(u16, u16), String> {
@@ -269,6 +278,25 @@ mod tests {
             (run.listen.port(), run.endpoint_ports),
             (15_000, Some((20_000, 20_511)))
         );
+    }
+
+    #[test]
+    fn addresses_of_ipv4_may_be_written_as_ipv6() {
+        let cli =
+            parse("deut run --listen [::ffff:127.0.0.1]:15000 --external [::ffff:8.8.8.8]:4000")
+                .expect("valid");
+        let Command::Run(run) = cli.command else {
+            panic!("not run")
+        };
+        assert_eq!(run.listen.to_string(), "127.0.0.1:15000");
+        let external = run.external.map(|address| address.to_string());
+        assert_eq!(external.as_deref(), Some("8.8.8.8:4000"));
+        let cli = parse("deut announce m --address [::ffff:8.8.8.8]:4000").expect("valid");
+        let Command::Announce(announce) = cli.command else {
+            panic!("not announce")
+        };
+        let address = announce.address.map(|address| address.to_string());
+        assert_eq!(address.as_deref(), Some("8.8.8.8:4000"));
     }
 
     #[test]

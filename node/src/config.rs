@@ -1,6 +1,10 @@
 //! Settings of a node, and what follows from them.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use tokio::sync::Semaphore;
 
@@ -11,7 +15,7 @@ use deut_transport::{
 
 pub use deut_transport::wire::descriptor::PortRange;
 
-use crate::bootstrap::BootstrapFile;
+use crate::{bootstrap::BootstrapFile, families::Families};
 
 /// Endpoint ports of a node in the test profile: this many after the relay port.
 pub const TEST_ENDPOINT_PORTS: u16 = 128;
@@ -21,7 +25,7 @@ pub const TEST_ENDPOINT_PORTS: u16 = 128;
 pub struct NodeConfig {
     /// Which network, which profile, which peers.
     pub bootstrap: BootstrapFile,
-    /// Where to bind the relay port; port 0: the system picks one (clients only).
+    /// Where to bind the relay port; port 0: the system picks one (clients only). A client on `[::]` sends to IPv4 and IPv6.
     pub listen: SocketAddr,
     /// The public address of the relay port, where it differs from `listen`.
     pub external: Option<SocketAddr>,
@@ -50,6 +54,12 @@ pub struct NodeConfig {
     pub times: Times,
     /// Shared by the nodes of one process: so many keys are made at once in all of them. Without it each makes two.
     pub key_permits: Option<Arc<Semaphore>>,
+}
+
+/// An IPv4 address that is written as an IPv6 address (`[::ffff:127.0.0.1]:4000`) is an IPv4 address.
+#[must_use]
+pub const fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Settings that contradict each other or the network. Its text is one line and says what to do.
@@ -101,6 +111,25 @@ impl NodeConfig {
     #[must_use]
     pub fn is_relay(&self) -> bool {
         !self.client && (self.reachable || self.bootstrap.profile == Profile::Test)
+    }
+
+    /// The same with addresses as they are, however they were written.
+    pub(crate) fn canonical(self) -> Self {
+        Self {
+            listen: canonical(self.listen),
+            external: self.external.map(canonical),
+            ..self
+        }
+    }
+
+    /// Which families this node can send to. A relay has one, that of its address; a client that listens on all IPv6
+    /// addresses has both.
+    pub(crate) fn families(&self) -> Families {
+        let both = !self.is_relay() && self.listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        Families {
+            ipv4: both || self.listen.is_ipv4(),
+            ipv6: self.listen.is_ipv6(),
+        }
     }
 
     /// What the cores are given.
@@ -283,6 +312,38 @@ mod tests {
         config.client = true;
         config.external = None;
         assert_eq!(config.plan().unwrap().transport.role, Role::Client);
+    }
+
+    #[test]
+    fn only_a_client_on_all_addresses_has_both_families() {
+        let file = || BootstrapFile::new("n", Profile::Test);
+        let of = |config: NodeConfig| {
+            let families = config.canonical().families();
+            (families.ipv4, families.ipv6)
+        };
+        for (listen, client, relay) in [
+            ("[::]:4000", (true, true), (false, true)),
+            ("[::1]:4000", (false, true), (false, true)),
+            ("0.0.0.0:4000", (true, false), (true, false)),
+            ("[::ffff:0.0.0.0]:4000", (true, false), (true, false)),
+        ] {
+            assert_eq!(of(NodeConfig::client(file(), address(listen))), client);
+            assert_eq!(of(NodeConfig::new(file(), address(listen))), relay);
+        }
+    }
+
+    #[test]
+    fn ipv4_addresses_written_as_ipv6_are_ipv4() {
+        let mut config = NodeConfig::new(
+            BootstrapFile::new("n", Profile::Test),
+            address("[::ffff:0.0.0.0]:15000"),
+        );
+        config.external = Some(address("[::ffff:127.0.0.2]:15000"));
+        let plan = config.canonical().plan().unwrap();
+        let Role::Relay { address: told, .. } = plan.transport.role else {
+            panic!("a client")
+        };
+        assert_eq!(told, address("127.0.0.2:15000"));
     }
 
     type Change = fn(&mut NodeConfig);

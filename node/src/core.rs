@@ -229,6 +229,12 @@ impl Core {
         self.transport.relays()
     }
 
+    /// Addresses on the list of peers behind which a relay answers at present.
+    #[must_use]
+    pub fn answering_peers(&self) -> Vec<SocketAddr> {
+        self.transport.answering_peers()
+    }
+
     /// Tunnels carried for others: relayed, ending here.
     #[must_use]
     pub fn transit(&self) -> (usize, usize) {

@@ -27,6 +27,7 @@ mod entropy;
 #[cfg(feature = "probe")]
 #[allow(dead_code, reason = "the binary uses all of it, the probe a part")]
 mod exit;
+mod families;
 pub mod handle;
 mod jobs;
 pub mod key_file;
@@ -38,7 +39,7 @@ pub mod rsa_suite;
 mod udp;
 
 pub use bootstrap::{BootstrapError, BootstrapFile, PeerEntry, Profile};
-pub use config::{ConfigError, NodeConfig, PortRange};
+pub use config::{ConfigError, NodeConfig, PortRange, canonical};
 pub use handle::{
     BootstrapTrouble, CallFailure, IncomingRequest, Node, NodeStatus, NotReady, StartError,
     Stopped, TunnelEcho,

@@ -22,7 +22,7 @@ use deut_transport::{
 use tokio::net::UdpSocket;
 
 use self::ready::ReadyList;
-use crate::handle::UdpStatus;
+use crate::{families::Families, handle::UdpStatus};
 
 /// Datagrams taken from the relay port before the next socket has its turn.
 const RELAY_BATCH: usize = 32;
@@ -56,6 +56,7 @@ pub(crate) struct Sockets {
     turn: Option<(usize, usize)>,
     spare: Vec<Packet>,
     local: SocketAddr,
+    families: Families,
     counters: UdpStatus,
 }
 
@@ -69,9 +70,9 @@ struct Slot {
 const RELAY: usize = 0;
 
 impl Sockets {
-    /// Binds the relay port.
-    pub(crate) fn bind(relay: SocketAddr) -> io::Result<Self> {
-        let socket = socket::bind(relay, RELAY_BUFFER)?;
+    /// Binds the relay port, for these families.
+    pub(crate) fn bind(relay: SocketAddr, families: Families) -> io::Result<Self> {
+        let socket = socket::bind(relay, families, RELAY_BUFFER)?;
         let local = socket.local_addr()?;
         let mut sockets = Self {
             slots: Vec::new(),
@@ -82,6 +83,7 @@ impl Sockets {
             turn: None,
             spare: Vec::new(),
             local,
+            families,
             counters: UdpStatus::default(),
         };
         sockets.insert(Port::Relay, socket);
@@ -99,7 +101,7 @@ impl Sockets {
             return Err(PortError::Refused);
         }
         let ip: IpAddr = self.local.ip();
-        match socket::bind(SocketAddr::new(ip, port), ENDPOINT_BUFFER) {
+        match socket::bind(SocketAddr::new(ip, port), self.families, ENDPOINT_BUFFER) {
             Ok(socket) => {
                 let slot = self.insert(Port::Endpoint(token), socket);
                 self.endpoints.insert(token, slot);
@@ -130,14 +132,16 @@ impl Sockets {
             Port::Endpoint(token) => self.endpoints.get(&token).copied(),
         };
         match index.and_then(|index| self.slots.get(index)) {
-            Some(Some(slot)) => match socket::send(&slot.socket, packet.bytes(), to) {
-                Ok(()) => self.counters.sent += 1,
-                Err(error) if socket::is_full(&error) => self.counters.send_buffer_full += 1,
-                Err(error) => {
-                    self.counters.send_refused += 1;
-                    tracing::trace!(%error, "a datagram is refused");
+            Some(Some(slot)) => {
+                match socket::send(&slot.socket, packet.bytes(), self.families.outward(to)) {
+                    Ok(()) => self.counters.sent += 1,
+                    Err(error) if socket::is_full(&error) => self.counters.send_buffer_full += 1,
+                    Err(error) => {
+                        self.counters.send_refused += 1;
+                        tracing::trace!(%error, "a datagram is refused");
+                    }
                 }
-            },
+            }
             _ => self.counters.port_closed += 1,
         }
         self.recycle(packet);
@@ -183,7 +187,7 @@ impl Sockets {
                     self.counters.received += 1;
                     return Some(Received {
                         at: slot.port,
-                        from,
+                        from: self.families.inward(from),
                         packet,
                     });
                 }

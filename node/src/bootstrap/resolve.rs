@@ -1,157 +1,270 @@
-//! From the peers of the file to socket addresses: names are looked up outside the driver, and for ever.
+//! From the peers of the file to socket addresses: names are looked up outside the driver, and again and again as long as
+//! nobody answers behind them.
 
 use std::{net::SocketAddr, time::Duration};
 
 use deut_transport::{api::BootstrapPeer, policy::Policy};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::{sync::mpsc, task::JoinSet, time};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
 
-use super::{MAX_PEERS, PeerEntry, parse::split_address, troubles::Troubles};
+use super::{
+    MAX_PEERS, PeerEntry,
+    lookup::{self, Found},
+    parse::split_address,
+    troubles::Troubles,
+};
+use crate::{families::Families, handle::request::Request};
 
-/// A name server that takes longer is asked again later.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-/// First and longest pause between two rounds, in milliseconds; each ± 50 %.
+/// First and longest pause between two rounds, in milliseconds; each ± 50 %. While all answer, the longest.
 const PAUSE_MS: (u64, u64) = (1_000, 60_000);
+/// A name server that has not answered after so many further rounds (3 s ± 50 %) is told as a trouble; the lookup goes on.
+const SLOW_ROUNDS: u32 = 1;
 /// Addresses taken from one name; further ones are ignored.
-const MAX_ADDRESSES: usize = 4;
+const MAX_ADDRESSES: usize = 64;
+/// Of those so many are asked at a time, fewer where many peers are listed.
+const AT_A_TIME: usize = 4;
 
 /// Looks peers up.
 pub(crate) struct Resolver {
-    peers: Vec<(PeerEntry, Option<Vec<SocketAddr>>)>,
+    peers: Vec<Listed>,
     policy: Policy,
-    ipv4: bool,
+    families: Families,
     troubles: Troubles,
     rng: StdRng,
 }
 
+struct Listed {
+    entry: PeerEntry,
+    /// Usable ones; the first few are asked now.
+    addresses: Vec<SocketAddr>,
+    /// None: it is written as an IP address, or cannot be looked up.
+    name: Option<Name>,
+}
+
+struct Name {
+    host: String,
+    port: u16,
+    /// Rounds since its lookup began, while it is under way.
+    waits: Option<u32>,
+    answered: bool,
+}
+
 impl Resolver {
-    /// `ipv4`: the family of our relay port; addresses of the other cannot be used.
     pub(crate) fn new(
         peers: &[PeerEntry],
         policy: Policy,
-        ipv4: bool,
+        families: Families,
         troubles: Troubles,
         seed: [u8; 32],
     ) -> Self {
-        let peers = peers.iter().map(|peer| (peer.clone(), None)).collect();
         let mut resolver = Self {
-            peers,
+            peers: peers.iter().map(Listed::new).collect(),
             policy,
-            ipv4,
+            families,
             troubles,
             rng: StdRng::from_seed(seed),
         };
-        resolver.take_literals();
+        // IP addresses need no name server.
+        for number in 0..peers.len() {
+            let written = resolver.peers.get(number).map(|peer| &peer.entry.address);
+            if let Some(Ok(address)) = written.map(|written| written.parse()) {
+                resolver.found(number, Ok(vec![address]));
+            }
+        }
         resolver
     }
 
-    /// The peers whose addresses are known.
+    /// The peers to ask now: of each name a few addresses, the first one of each before the second of any.
     pub(crate) fn known(&self) -> Vec<BootstrapPeer> {
-        let known = self.peers.iter().flat_map(|(peer, addresses)| {
-            let addresses = addresses.iter().flatten();
-            addresses.map(|&address| BootstrapPeer {
-                address,
-                key: peer.key,
+        let width = self.width();
+        let of_rank = |rank: usize| {
+            let peers = self.peers.iter();
+            peers.filter_map(move |peer| {
+                let address = *peer.addresses.get(rank)?;
+                let key = peer.entry.key;
+                Some(BootstrapPeer { address, key })
             })
-        });
-        known.take(MAX_PEERS).collect()
+        };
+        (0..width).flat_map(of_rank).take(MAX_PEERS).collect()
     }
 
-    /// Looks up names until all are known; gives the whole list each time it grows. Ends when nobody listens.
-    pub(crate) async fn run(mut self, out: mpsc::Sender<Vec<BootstrapPeer>>) {
+    fn width(&self) -> usize {
+        (MAX_PEERS / self.peers.len().max(1)).clamp(1, AT_A_TIME)
+    }
+
+    /// Looks up names behind which nobody answers, and gives the whole list each time it changes. Ends with the node.
+    pub(crate) async fn run(
+        mut self,
+        node: mpsc::WeakSender<Request>,
+        out: mpsc::Sender<Vec<BootstrapPeer>>,
+    ) {
+        if self.peers.iter().all(|peer| peer.name.is_none()) {
+            return;
+        }
+        // One lookup of each name at most is under way.
+        let (done, mut found) = mpsc::channel(MAX_PEERS);
+        let mut given = self.known();
         let mut pause = PAUSE_MS.0;
-        while self.peers.iter().any(|(_, addresses)| addresses.is_none()) {
-            if self.round().await && out.send(self.known()).await.is_err() {
-                return;
-            }
+        while let Some(answering) = answering(&node).await {
+            let missing = self.round(&answering, &done);
+            pause = match missing {
+                Missing::Nobody => PAUSE_MS.1,
+                Missing::Again => PAUSE_MS.0,
+                Missing::Still => pause,
+            };
             let jittered = self.rng.random_range(pause / 2..=pause + pause / 2);
+            let mut over = std::pin::pin!(time::sleep(Duration::from_millis(jittered)));
             pause = (pause * 2).min(PAUSE_MS.1);
-            tokio::select! {
-                () = out.closed() => return,
-                () = time::sleep(Duration::from_millis(jittered)) => {}
+            loop {
+                let known = self.known();
+                if known != given {
+                    given.clone_from(&known);
+                    if out.send(known).await.is_err() {
+                        return;
+                    }
+                }
+                tokio::select! {
+                    () = out.closed() => return,
+                    Some((number, found)) = found.recv() => self.looked_up(number, found),
+                    () = &mut over => break,
+                }
             }
         }
     }
 
-    /// Asks for every unknown name at once; whether one became known.
-    async fn round(&mut self) -> bool {
-        let mut lookups = JoinSet::new();
-        for (number, (peer, _)) in self
-            .peers
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, known))| known.is_none())
-        {
-            let name = peer.address.clone();
-            lookups.spawn(async move { (number, lookup(name).await) });
-        }
-        let mut grown = false;
-        while let Some(done) = lookups.join_next().await {
-            let Ok((number, found)) = done else { continue };
-            grown |= self.found(number, found);
-        }
-        grown
-    }
-
-    /// IP addresses need no name server.
-    fn take_literals(&mut self) {
-        for number in 0..self.peers.len() {
-            let Some((peer, _)) = self.peers.get(number) else {
+    /// Every name behind which nobody answers is looked up, and the next of its addresses have their turn.
+    fn round(&mut self, answering: &[SocketAddr], done: &mpsc::Sender<(usize, Found)>) -> Missing {
+        let width = self.width();
+        let mut missing = Missing::Nobody;
+        for (number, peer) in self.peers.iter_mut().enumerate() {
+            let written = &peer.entry.address;
+            let tried = peer.addresses.iter().take(width);
+            let answers = tried.clone().any(|tried| answering.contains(tried));
+            if answers {
+                self.troubles.answers(written);
+            }
+            let Some(name) = &mut peer.name else {
                 continue;
             };
-            if let Ok(address) = peer.address.parse() {
-                self.found(number, Ok(vec![address]));
+            if answers {
+                name.answered = true;
+                continue;
             }
+            let again = std::mem::take(&mut name.answered);
+            missing = match (again, missing) {
+                (true, _) | (_, Missing::Again) => Missing::Again,
+                (false, _) => Missing::Still,
+            };
+            if peer.addresses.len() > width {
+                peer.addresses.rotate_left(width);
+                let tried = peer.addresses.get(..width).unwrap_or_default();
+                self.troubles.resolved(written, tried);
+            }
+            name.waits = Some(match name.waits {
+                None => {
+                    lookup::start(number, &name.host, name.port, done.clone());
+                    0
+                }
+                Some(SLOW_ROUNDS) => {
+                    let why = "the name server has not answered yet";
+                    self.troubles.unresolved(written, why);
+                    SLOW_ROUNDS + 1
+                }
+                Some(rounds) => rounds.saturating_add(1),
+            });
         }
+        missing
     }
 
-    fn found(&mut self, number: usize, found: Result<Vec<SocketAddr>, String>) -> bool {
-        let Some((peer, known)) = self.peers.get_mut(number) else {
-            return false;
+    fn looked_up(&mut self, number: usize, found: Found) {
+        if let Some(name) = self
+            .peers
+            .get_mut(number)
+            .and_then(|peer| peer.name.as_mut())
+        {
+            name.waits = None;
+        }
+        self.found(number, found);
+    }
+
+    fn found(&mut self, number: usize, found: Found) {
+        let width = self.width();
+        let Some(peer) = self.peers.get_mut(number) else {
+            return;
         };
-        let written = &peer.address;
+        let written = &peer.entry.address;
         let addresses = match found {
             Ok(addresses) => addresses,
-            Err(why) => {
-                self.troubles.unresolved(written, &why);
-                return false;
-            }
+            // Those of before may still be right.
+            Err(why) => return self.troubles.unresolved(written, &why),
         };
         let (mut usable, mut refusal) = (Vec::new(), None);
-        for address in addresses {
-            match why_unusable(address, &self.policy, self.ipv4) {
-                None => usable.push(address),
+        for address in addresses.into_iter().map(crate::canonical) {
+            match why_unusable(address, &self.policy, self.families) {
+                None if usable.len() < MAX_ADDRESSES => usable.push(address),
+                None => {}
                 Some(why) => refusal = Some((address, why)),
             }
         }
-        usable.truncate(MAX_ADDRESSES);
-        match (usable.is_empty(), refusal) {
+        // Not all nodes ask the same ones first. New ones have their turn before those that did not answer.
+        peer.addresses.retain(|known| usable.contains(known));
+        usable.retain(|address| !peer.addresses.contains(address));
+        usable.shuffle(&mut self.rng);
+        peer.addresses.splice(0..0, usable);
+        match (peer.addresses.is_empty(), refusal) {
             (true, Some((address, why))) => self.troubles.unusable(written, address, why),
-            _ => self.troubles.resolved(written, &usable),
+            _ => {
+                let tried = peer.addresses.iter().take(width).copied();
+                self.troubles.resolved(written, &tried.collect::<Vec<_>>());
+            }
         }
-        let grown = !usable.is_empty();
-        // An address that may not be used does not change by asking again; a name's may.
-        if grown || written.parse::<SocketAddr>().is_ok() {
-            *known = Some(usable);
-        }
-        grown
     }
 }
 
-async fn lookup(written: String) -> Result<Vec<SocketAddr>, String> {
-    let Some((host, port)) = split_address(&written) else {
-        return Err("it is not host:port".to_owned());
-    };
-    match time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((host, port))).await {
-        Ok(Ok(addresses)) => Ok(addresses.collect()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
+impl Listed {
+    fn new(entry: &PeerEntry) -> Self {
+        let is_ip = entry.address.parse::<SocketAddr>().is_ok();
+        let parts = split_address(&entry.address).filter(|_| !is_ip);
+        let name = parts.map(|(host, port)| Name {
+            host: host.to_owned(),
+            port,
+            waits: None,
+            answered: false,
+        });
+        Self {
+            entry: entry.clone(),
+            addresses: Vec::new(),
+            name,
+        }
     }
 }
 
-fn why_unusable(address: SocketAddr, policy: &Policy, ipv4: bool) -> Option<&'static str> {
-    if address.is_ipv4() != ipv4 {
-        Some("it is not of the address family on which this node listens")
+/// Behind which names nobody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// All answer.
+    Nobody,
+    /// One that answered before is among them.
+    Again,
+    Still,
+}
+
+/// Where somebody answers, as the driver knows it; none: the node has stopped.
+async fn answering(node: &mpsc::WeakSender<Request>) -> Option<Vec<SocketAddr>> {
+    let (answer, told) = oneshot::channel();
+    let node = node.upgrade()?;
+    node.send(Request::AnsweringPeers(answer)).await.ok()?;
+    // This task must not keep the node running while it waits.
+    drop(node);
+    told.await.ok()
+}
+
+fn why_unusable(address: SocketAddr, policy: &Policy, can: Families) -> Option<&'static str> {
+    if !can.hold(address) {
+        Some("it is not of the address family on which this node listens (see --listen)")
     } else if !policy.may_host(address) {
         Some("no relay may live at this address in this network's profile")
     } else {
@@ -160,87 +273,5 @@ fn why_unusable(address: SocketAddr, policy: &Policy, ipv4: bool) -> Option<&'st
 }
 
 #[cfg(test)]
-mod tests {
-    use deut_transport::policy::Profile;
-
-    use super::*;
-
-    #[test]
-    fn addresses_are_known_at_once_and_unusable_ones_told() {
-        let (resolver, troubles) = resolver(
-            &[
-                "127.0.0.1:15000",
-                "[::1]:15000",
-                "224.0.0.1:4000",
-                "name.invalid:4000",
-            ],
-            Profile::Test,
-        );
-        assert_eq!(
-            resolver.known(),
-            [BootstrapPeer {
-                address: "127.0.0.1:15000".parse().unwrap(),
-                key: None
-            }]
-        );
-        let told = troubles.list();
-        assert!(
-            told.iter()
-                .any(|one| one.written == "[::1]:15000" && one.trouble.contains("family")),
-            "{told:?}"
-        );
-        assert!(
-            told.iter()
-                .any(|one| one.written == "224.0.0.1:4000" && one.trouble.contains("may live")),
-            "{told:?}"
-        );
-        assert_eq!(told.len(), 2);
-    }
-
-    #[tokio::test]
-    async fn names_are_looked_up_and_failures_told() {
-        let (resolver, troubles) =
-            resolver(&["localhost:15000", "name.invalid:4000"], Profile::Test);
-        let (out, mut peers) = mpsc::channel(1);
-        let running = tokio::spawn(resolver.run(out));
-        let known = time::timeout(Duration::from_secs(20), peers.recv())
-            .await
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            known,
-            [BootstrapPeer {
-                address: "127.0.0.1:15000".parse().unwrap(),
-                key: None
-            }]
-        );
-        let told = troubles.list();
-        assert!(
-            told.iter()
-                .any(|one| one.written == "name.invalid:4000" && one.address.is_none()),
-            "{told:?}"
-        );
-        drop(peers);
-        time::timeout(Duration::from_secs(20), running)
-            .await
-            .expect("it ends with its listener")
-            .unwrap();
-    }
-
-    fn resolver(addresses: &[&str], profile: Profile) -> (Resolver, Troubles) {
-        let peers: Vec<_> = addresses
-            .iter()
-            .map(|address| PeerEntry {
-                address: (*address).to_owned(),
-                key: None,
-                line: 0,
-            })
-            .collect();
-        let troubles = Troubles::default();
-        let policy = Policy::new("n", profile).unwrap();
-        (
-            Resolver::new(&peers, policy, true, troubles.clone(), [1; 32]),
-            troubles,
-        )
-    }
-}
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -39,13 +39,26 @@ impl Troubles {
         self.state().set(written, Some(address), why.to_owned());
     }
 
-    /// A name is known now.
+    /// These are the addresses of a name that are tried now. A trouble with one that still is stays.
     pub(crate) fn resolved(&self, written: &str, addresses: &[SocketAddr]) {
         let mut state = self.state();
-        state.troubles.remove(written);
+        state.written.retain(|_, of| of != written);
         for &address in addresses {
             state.written.insert(address, written.to_owned());
         }
+        let tried = |trouble: &BootstrapTrouble| {
+            trouble
+                .address
+                .is_some_and(|address| addresses.contains(&address))
+        };
+        if !state.troubles.get(written).is_some_and(tried) {
+            state.troubles.remove(written);
+        }
+    }
+
+    /// A relay answers there.
+    pub(crate) fn answers(&self, written: &str) {
+        self.state().troubles.remove(written);
     }
 
     /// The transport cannot use it.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use deut::{BootstrapFile, Node, NodeConfig, PeerEntry};
+use deut::{BootstrapFile, Node, NodeConfig, StartError};
 use deut_kademlia::{bencode, store::MAX_VALUE};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -207,12 +207,8 @@ async fn short_lived<T>(
     work: impl AsyncFnOnce(&Work) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let file = paths::read_bootstrap_with_peers(bootstrap)?;
-    let listen = SocketAddr::new(any_address(&file), 0);
-    let mut config = NodeConfig::client(file, listen);
-    config.lookup_tunnels = TUNNELS;
-    config.limits.keys_in_store = 0;
     let mut signals = Signals::new()?;
-    let node = Node::start(config).await?;
+    let node = start_client(file).await?;
     let (sender, mut told) = mpsc::channel(256);
     let worker = Work::new(node.clone(), lookup.within(), sender);
     let end = {
@@ -231,17 +227,17 @@ async fn short_lived<T>(
     end
 }
 
-/// The address to bind: of IPv6 where every peer is written as an IPv6 address, else of IPv4.
-fn any_address(file: &BootstrapFile) -> IpAddr {
-    let is_v6 = |peer: &PeerEntry| {
-        peer.address
-            .parse::<SocketAddr>()
-            .is_ok_and(|address| address.is_ipv6())
+/// On both address families, as peers may be of either; where this system has no IPv6, on IPv4 alone.
+async fn start_client(file: BootstrapFile) -> Result<Node, StartError> {
+    let client = |ip: IpAddr| {
+        let mut config = NodeConfig::client(file.clone(), SocketAddr::new(ip, 0));
+        config.lookup_tunnels = TUNNELS;
+        config.limits.keys_in_store = 0;
+        Node::start(config)
     };
-    if file.peers.iter().all(is_v6) {
-        Ipv6Addr::UNSPECIFIED.into()
-    } else {
-        Ipv4Addr::UNSPECIFIED.into()
+    match client(Ipv6Addr::UNSPECIFIED.into()).await {
+        Err(StartError::CannotListen { .. }) => client(Ipv4Addr::UNSPECIFIED.into()).await,
+        started => started,
     }
 }
 

@@ -3,8 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use deut::{
-    BootstrapTrouble, Node, NodeConfig, PortRange, Profile, data_dir::RELAYS,
-    handle::ReadinessStatus, labels,
+    Node, NodeConfig, PortRange, Profile, data_dir::RELAYS, handle::ReadinessStatus, labels,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -173,7 +172,7 @@ async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
     let mut readiness = node.watch_readiness();
     let mut ticks = interval(WATCH);
     let mut last: Option<ReadinessStatus> = None;
-    let mut told: Vec<BootstrapTrouble> = Vec::new();
+    let mut told: Vec<(String, String)> = Vec::new();
     loop {
         let now = ReadinessStatus::from(&*readiness.borrow_and_update());
         if last
@@ -185,13 +184,13 @@ async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
             last = Some(now);
         }
         for trouble in node.bootstrap_troubles() {
-            if !told.contains(&trouble) {
-                let news = News::Trouble {
-                    peer: trouble.written.clone(),
-                    trouble: trouble.trouble.clone(),
-                };
+            // A name may have many addresses: one line for all of them.
+            let words = (trouble.written, trouble.trouble);
+            if !told.contains(&words) {
+                told.push(words.clone());
+                let (peer, trouble) = words;
+                let news = News::Trouble { peer, trouble };
                 out.news(&news, || text::news(&news));
-                told.push(trouble);
             }
         }
         tokio::select! {

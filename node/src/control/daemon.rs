@@ -109,7 +109,7 @@ impl Handler for Daemon {
                 json(
                     &self
                         .work(timeout_ms, steps)
-                        .announce(&magnet, address)
+                        .announce(&magnet, address.map(deut::canonical))
                         .await?,
                 )
             }

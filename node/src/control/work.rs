@@ -215,13 +215,12 @@ impl Work {
                 last = Some(now);
             }
             for trouble in self.node.bootstrap_troubles() {
-                if !told.contains(&trouble) {
-                    self.tell(Step::Trouble {
-                        peer: trouble.written.clone(),
-                        trouble: trouble.trouble.clone(),
-                    })
-                    .await;
-                    told.push(trouble);
+                // A name may have many addresses: one step for all of them.
+                let words = (trouble.written, trouble.trouble);
+                if !told.contains(&words) {
+                    told.push(words.clone());
+                    let (peer, trouble) = words;
+                    self.tell(Step::Trouble { peer, trouble }).await;
                 }
             }
             // Troubles of peers change without a change of readiness.

@@ -6,6 +6,8 @@ use deut_transport::{
     status::Readiness,
 };
 
+use tokio::sync::mpsc;
+
 use super::{Driver, open::OpenQuery};
 use crate::{
     core::{CoreCommand, CoreEvent, CoreInput},
@@ -19,6 +21,9 @@ impl Driver {
     pub(super) fn request(&mut self, now: Now, request: Request) {
         // A handle that does not wait any more has dropped its end: then there is nobody to tell.
         match request {
+            Request::AnsweringPeers(answer) => {
+                let _ = answer.send(self.core.answering_peers());
+            }
             Request::Call {
                 service,
                 to,
@@ -60,14 +65,7 @@ impl Driver {
                 self.command(now, CoreCommand::Query(QueryTicket(ticket), query));
             }
             Request::Reply { to, body } => self.command(now, CoreCommand::Reply { to, body }),
-            Request::Serve { service, requests } => {
-                self.open
-                    .services
-                    .retain(|_, requests| !requests.is_closed());
-                if self.open.services.len() < MAX_SERVICES {
-                    self.open.services.insert(service, requests);
-                }
-            }
+            Request::Serve { service, requests } => self.serve(service, requests),
             Request::Shutdown => {}
             Request::Status(answer) => {
                 let _ = answer.send(self.status(now));
@@ -75,6 +73,14 @@ impl Driver {
             Request::Tunnels(answer) => {
                 let _ = answer.send(self.core.tunnels(now));
             }
+        }
+    }
+
+    fn serve(&mut self, service: Service, requests: mpsc::Sender<IncomingRequest>) {
+        let services = &mut self.open.services;
+        services.retain(|_, requests| !requests.is_closed());
+        if services.len() < MAX_SERVICES {
+            services.insert(service, requests);
         }
     }
 

@@ -28,6 +28,7 @@ const PEER_LISTS: usize = 4;
 
 /// See [`Node::start`].
 pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
+    let config = config.canonical();
     let plan = config.plan()?;
     let seeds = Seeds::new(config.seed)?;
     let dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
@@ -44,7 +45,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let resolver = Resolver::new(
         &config.bootstrap.peers,
         plan.transport.policy,
-        about.local.is_ipv4(),
+        config.families(),
         troubles,
         seeds.resolver,
     );
@@ -67,8 +68,9 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         saver,
         about,
     );
+    let to_node = node.requests.downgrade();
     tokio::spawn(driver.run(resolver.known()));
-    tokio::spawn(resolver.run(to_driver));
+    tokio::spawn(resolver.run(to_node, to_driver));
     Ok(node)
 }
 
@@ -169,7 +171,7 @@ fn restore(
 
 fn bind(config: &NodeConfig) -> Result<Sockets, StartError> {
     let address = config.listen;
-    Sockets::bind(address).map_err(|error| match error.kind() {
+    Sockets::bind(address, config.families()).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse { address },
         _ => StartError::CannotListen {
             address,

@@ -1,5 +1,7 @@
 //! What handles ask of the driver.
 
+use std::net::SocketAddr;
+
 use deut_kademlia::{PersonaReach, Progress, Query, QueryOutcome};
 use deut_transport::{
     api::{CallError, Destination, ReplyToken, Service},
@@ -14,6 +16,8 @@ pub(crate) const WAITING: usize = 64;
 
 /// One request. The answer goes to the oneshot; who does not wait for it any more has dropped it.
 pub(crate) enum Request {
+    /// Addresses on the list of peers behind which a relay answers at present.
+    AnsweringPeers(oneshot::Sender<Vec<SocketAddr>>),
     Call {
         service: Service,
         to: Destination,

@@ -300,7 +300,7 @@ pub(crate) fn news(news: &News) -> String {
         ),
         News::Trouble { peer, trouble } => {
             format!(
-                "bootstrap peer {peer} cannot be used: {trouble}; it is tried again for ever, every 1 to 30 s"
+                "bootstrap peer {peer} cannot be used: {trouble}; it is tried again for ever, with pauses of up to a minute"
             )
         }
         News::Stopping { signal } => format!("{signal}: closing the tunnels"),

@@ -5,8 +5,14 @@ use std::{io, net::SocketAddr};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 
+use crate::families::Families;
+
 /// Binds a port. The system may give smaller buffers than asked for; that is no error.
-pub(super) fn bind(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
+pub(super) fn bind(
+    address: SocketAddr,
+    families: Families,
+    buffer: usize,
+) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -15,8 +21,8 @@ pub(super) fn bind(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> 
     let _ = socket.set_recv_buffer_size(buffer);
     let _ = socket.set_send_buffer_size(buffer);
     if address.is_ipv6() {
-        // One family per node: its descriptor names one address.
-        socket.set_only_v6(true)?;
+        // One family per relay: its descriptor names one address.
+        socket.set_only_v6(!families.ipv4)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;

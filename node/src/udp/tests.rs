@@ -2,9 +2,60 @@ use std::{future::poll_fn, net::UdpSocket as StdSocket, time::Duration};
 
 use super::*;
 
+const IPV4: Families = Families {
+    ipv4: true,
+    ipv6: false,
+};
+const BOTH: Families = Families {
+    ipv4: true,
+    ipv6: true,
+};
+
+#[tokio::test]
+async fn one_socket_for_both_families_tells_addresses_as_they_are() {
+    let all = "[::]:0".parse().unwrap();
+    let mut sockets = Sockets::bind(all, BOTH).unwrap();
+    let port = sockets.local().port();
+    for ip in ["127.0.0.1", "::1"] {
+        let ip: IpAddr = ip.parse().unwrap();
+        let outside = StdSocket::bind((ip, 0)).unwrap();
+        outside
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let address = outside.local_addr().unwrap();
+        outside.send_to(&[1; 1_232], (ip, port)).unwrap();
+        let got = loop {
+            if let Some(received) = round(&mut sockets).await.pop() {
+                break received;
+            }
+        };
+        assert_eq!(got.from, address);
+        sockets.send(Port::Relay, got.from, Packet::copy_of(&[2; 1_232]));
+        let mut answer = [0; 2_000];
+        let (length, from) = outside.recv_from(&mut answer).unwrap();
+        assert_eq!((length, from), (1_232, SocketAddr::new(ip, port)));
+    }
+    // The control: a relay's socket has one family.
+    let only_ipv6 = Families {
+        ipv4: false,
+        ipv6: true,
+    };
+    let mut sockets = Sockets::bind(all, only_ipv6).unwrap();
+    let outside = StdSocket::bind(local(0)).unwrap();
+    sockets.send(
+        Port::Relay,
+        outside.local_addr().unwrap(),
+        Packet::zeroed(1_232),
+    );
+    assert_eq!(
+        (sockets.status().sent, sockets.status().send_refused),
+        (0, 1)
+    );
+}
+
 #[tokio::test]
 async fn datagrams_arrive_with_their_port_and_sender() {
-    let mut sockets = Sockets::bind(local(0)).unwrap();
+    let mut sockets = Sockets::bind(local(0), IPV4).unwrap();
     let token = PortToken(7);
     let port = open_any(&mut sockets, token);
     let outside = StdSocket::bind(local(0)).unwrap();
@@ -31,7 +82,7 @@ async fn datagrams_arrive_with_their_port_and_sender() {
 
 #[tokio::test]
 async fn a_new_port_can_send_at_once_and_a_closed_one_cannot() {
-    let mut sockets = Sockets::bind(local(0)).unwrap();
+    let mut sockets = Sockets::bind(local(0), IPV4).unwrap();
     let outside = StdSocket::bind(local(0)).unwrap();
     outside
         .set_read_timeout(Some(Duration::from_secs(5)))
@@ -55,7 +106,7 @@ async fn a_new_port_can_send_at_once_and_a_closed_one_cannot() {
 
 #[tokio::test]
 async fn a_port_in_use_is_told_from_one_that_is_refused() {
-    let mut sockets = Sockets::bind(local(0)).unwrap();
+    let mut sockets = Sockets::bind(local(0), IPV4).unwrap();
     let taken = StdSocket::bind(local(0))
         .unwrap()
         .local_addr()
@@ -69,13 +120,13 @@ async fn a_port_in_use_is_told_from_one_that_is_refused() {
         Err(PortError::Refused),
         "the token is in use"
     );
-    let error = Sockets::bind(local(taken)).err().unwrap();
+    let error = Sockets::bind(local(taken), IPV4).err().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
 
 #[tokio::test]
 async fn datagrams_that_are_too_long_keep_a_length_that_is_refused() {
-    let mut sockets = Sockets::bind(local(0)).unwrap();
+    let mut sockets = Sockets::bind(local(0), IPV4).unwrap();
     let outside = StdSocket::bind(local(0)).unwrap();
     for length in [0, 1_233, 1_500, 9_000, 65_507] {
         outside.send_to(&vec![1; length], sockets.local()).unwrap();
@@ -86,7 +137,7 @@ async fn datagrams_that_are_too_long_keep_a_length_that_is_refused() {
 
 #[tokio::test]
 async fn a_busy_relay_port_does_not_keep_an_endpoint_port_waiting() {
-    let mut sockets = Sockets::bind(local(0)).unwrap();
+    let mut sockets = Sockets::bind(local(0), IPV4).unwrap();
     let port = open_any(&mut sockets, PortToken(1));
     // Both are registered before anything comes.
     sockets.begin_round();
@@ -114,7 +165,7 @@ async fn a_busy_relay_port_does_not_keep_an_endpoint_port_waiting() {
 
 #[tokio::test]
 async fn hundreds_of_ports_open_close_and_open_again() {
-    let mut sockets = Sockets::bind(local(0)).unwrap();
+    let mut sockets = Sockets::bind(local(0), IPV4).unwrap();
     let outside = StdSocket::bind(local(0)).unwrap();
     for generation in 0..3 {
         let ports: Vec<_> = (0..300)

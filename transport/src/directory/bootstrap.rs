@@ -40,6 +40,12 @@ impl Bootstrap {
         self.peers.iter().any(|peer| peer.address == address)
     }
 
+    /// The key that the list gives for this address.
+    pub(super) fn key_of(&self, address: SocketAddr) -> Option<[u8; 32]> {
+        let mut peers = self.peers.iter().filter(|peer| peer.address == address);
+        peers.find_map(|peer| peer.key)
+    }
+
     pub(super) fn wants_other_key(&self, address: SocketAddr, identity: &[u8; 32]) -> bool {
         let mut peers = self.peers.iter().filter(|peer| peer.address == address);
         peers.any(|peer| peer.key.is_some_and(|key| key != *identity))
@@ -72,27 +78,59 @@ impl Bootstrap {
 }
 
 impl Directory {
-    /// Takes the list (64 at most) and asks all of them.
+    /// Takes the list (64 at most) and asks those that are new on it at once.
     pub(crate) fn set_bootstrap(&mut self, sh: &mut Shared, peers: Vec<BootstrapPeer>) {
         let known = std::mem::take(&mut self.bootstrap.peers);
-        self.bootstrap.peers = peers
-            .into_iter()
-            .take(PEERS)
-            .map(|peer| {
-                let before = known
-                    .iter()
-                    .find(|old| old.address == peer.address && old.key == peer.key);
-                Peer {
-                    address: peer.address,
-                    key: peer.key,
-                    relay: before.and_then(|old| old.relay),
-                    told: before.and_then(|old| old.told),
-                }
-            })
-            .collect();
-        self.bootstrap.pause_ms = sh.config.times.bootstrap_ms.0;
-        self.bootstrap.next_at = sh.mono();
+        let mut new = Vec::new();
+        for BootstrapPeer { address, key } in peers.into_iter().take(PEERS) {
+            let before = known
+                .iter()
+                .find(|old| old.address == address && old.key == key);
+            // It may have answered while it was not on the list.
+            let listed = || self.identity_at(address, key);
+            let relay = before.map_or_else(listed, |old| old.relay);
+            if before.is_none() && relay.is_none() {
+                new.push(address);
+            }
+            self.bootstrap.joined |= before.is_none() && relay.is_some();
+            self.bootstrap.peers.push(Peer {
+                address,
+                key,
+                relay,
+                told: before.and_then(|old| old.told),
+            });
+        }
+        if known.is_empty() {
+            self.bootstrap.pause_ms = sh.config.times.bootstrap_ms.0;
+            self.bootstrap.next_at = sh.mono();
+        }
+        for address in new {
+            self.ask(sh, address, None);
+        }
         self.on_bootstrap_timer(sh);
+    }
+
+    /// The relay that is verified at this address, if it has the key that is wanted.
+    fn identity_at(&self, address: SocketAddr, key: Option<[u8; 32]>) -> Option<RelayId> {
+        let mut relays = self.by_ip.get(&address.ip())?.iter();
+        relays.find_map(|&relay| {
+            let descriptor = self.get(relay)?;
+            let is_it =
+                descriptor.address == address && key.is_none_or(|key| key == descriptor.identity);
+            is_it.then_some(relay)
+        })
+    }
+
+    /// Addresses on the list behind which a relay is verified at present, or we ourselves are.
+    pub(crate) fn answering_peers(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let peers = self.bootstrap.peers.iter();
+        let answering = peers.filter(|peer| self.answers(peer));
+        answering.map(|peer| peer.address)
+    }
+
+    fn answers(&self, peer: &Peer) -> bool {
+        let verified = |relay| self.verified.contains_key(&relay);
+        peer.relay.is_some_and(verified) || peer.told == Some(BootstrapTrouble::Ourselves)
     }
 
     /// Takes a relay of the last run and asks who lives there now. Its descriptor may have ended since.
@@ -138,15 +176,8 @@ impl Directory {
     }
 
     fn missing_peers(&self) -> Vec<SocketAddr> {
-        let verified = |peer: &Peer| {
-            peer.relay
-                .is_some_and(|relay| self.verified.contains_key(&relay))
-        };
-        let missing = self
-            .bootstrap
-            .peers
-            .iter()
-            .filter(|peer| !verified(peer) && peer.told != Some(BootstrapTrouble::Ourselves));
+        let peers = self.bootstrap.peers.iter();
+        let missing = peers.filter(|peer| !self.answers(peer));
         missing.map(|peer| peer.address).collect()
     }
 

@@ -56,8 +56,10 @@ struct Entry {
 /// A question under way.
 struct Question {
     address: SocketAddr,
-    /// Which relay we expect; none for a bootstrap peer without a key.
+    /// Which relay we expect; none for a bootstrap peer.
     expected: Option<RelayId>,
+    /// The identity key that the list gave for this address: it holds although the list may be another one by now.
+    key: Option<[u8; 32]>,
     sends: u8,
     next_at: Mono,
 }

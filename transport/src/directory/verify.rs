@@ -90,12 +90,14 @@ impl Directory {
             return;
         }
         let nonce = sh.secret();
+        let key = self.bootstrap.key_of(address);
         self.asked.insert(address, nonce);
         self.questions.insert(
             nonce,
             Question {
                 address,
                 expected,
+                key,
                 sends: 0,
                 next_at: sh.mono(),
             },
@@ -130,7 +132,7 @@ impl Directory {
         if question.address != from {
             return Err(DropReason::UnexpectedAnswer);
         }
-        let expected = question.expected;
+        let (expected, key) = (question.expected, question.key);
         if answer.network != sh.config.policy.network {
             // Only who sees our traffic could forge this, and could as well swallow it; a user wants to know.
             self.end_question(&answer.nonce);
@@ -155,7 +157,9 @@ impl Directory {
             self.end_question(&answer.nonce);
             return Ok(self.trouble(from, BootstrapTrouble::Ourselves));
         }
-        if self.bootstrap.wants_other_key(from, &descriptor.identity) {
+        if key.is_some_and(|key| key != descriptor.identity)
+            || self.bootstrap.wants_other_key(from, &descriptor.identity)
+        {
             self.end_question(&answer.nonce);
             return Ok(self.trouble(from, BootstrapTrouble::OtherKey));
         }

@@ -254,6 +254,12 @@ impl Transport {
         self.directory.all().map(view).collect()
     }
 
+    /// Addresses on the list of peers behind which a relay answers at present.
+    #[must_use]
+    pub fn answering_peers(&self) -> Vec<SocketAddr> {
+        self.directory.answering_peers().collect()
+    }
+
     /// Counters since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
