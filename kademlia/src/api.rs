@@ -301,6 +301,11 @@ pub enum Progress {
     },
     /// An announcement was found; a persona's contact may follow.
     Found(FoundPeer),
+    /// A lookup is over without the answer of this node, which it had asked.
+    GivenUp {
+        /// Which.
+        node: NodeId,
+    },
     /// A version of the mutable record was found.
     FoundVersion {
         /// The node that gave it.

@@ -63,6 +63,13 @@ pub struct Config {
     pub max_lookup: u64,
     /// How long a lookup that is done otherwise waits for a slow one among the closest.
     pub slow_grace: u64,
+    /// A lookup that found something and has answers of three quarters of the closest waits for the others four times as
+    /// long as the slowest answer took, but so long at least.
+    pub least_grace: u64,
+    /// Nodes of whom users' lookups remember that they failed; beyond it the one that failed longest ago is forgotten.
+    pub max_doubted: usize,
+    /// A node that failed is not counted on for so long, twice as long each time, up to the second number.
+    pub doubt: (u64, u64),
     /// Of the closest candidates of a lookup so many may stand behind one machine that hosts endpoints; further ones wait
     /// until closer ones failed. A contact with several endpoints counts as long as one of them is below it.
     pub max_per_endpoint: usize,
@@ -161,6 +168,9 @@ impl Config {
             max_rpcs: 64,
             max_lookup: 10 * SECOND,
             slow_grace: 2 * SECOND,
+            least_grace: SECOND * 3 / 20,
+            max_doubted: 512,
+            doubt: (MINUTE, 8 * MINUTE),
             max_per_endpoint: 2,
             max_region: 32,
             max_retries: 1,

@@ -2,7 +2,12 @@
 //!
 //! It keeps `parallel` RPCs under way among the `width` closest candidates. A slow RPC gives its place
 //! to another one, its answer is still used. It is over when the `width` closest that are neither
-//! failed nor slow have answered, and the slow ones among them had `slow_grace` more.
+//! failed nor slow have answered, and the slow ones among them had `slow_grace` more. Once something was found and
+//! three quarters of the closest answered, nobody is waited for much longer than the slowest of those took.
+//!
+//! Candidates that failed lately are doubted: those among the closest are asked beside the others, but do not count as
+//! long as they do not answer, and have only as long as the others took. Where nobody else answers they are asked as
+//! all others are.
 //!
 //! Where the size of the network is known, all candidates of the region that should hold `width` nodes count, up to
 //! `max_region`: whoever puts a few nodes beside a key does not push out those that belong there. Candidates that all
@@ -34,9 +39,31 @@ struct Candidate {
     state: State,
     /// Since it was last asked its addresses have changed.
     moved: bool,
+    trust: Trust,
+    asked_at: Mono,
     /// Length of the chain of answers that led here; 1 for those known at the start.
     depth: u32,
     token: Option<Token>,
+}
+
+/// What is to be expected of a candidate; the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trust {
+    /// It failed lately: it does not count as long as it does not answer.
+    Doubted,
+    /// It failed before, some time ago or at other addresses: once it is slow it is doubted.
+    Suspected,
+    /// It answers, as far as is known.
+    Usual,
+}
+
+/// How a node was silent in a lookup that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// One copy of the request had no answer, though others came in a third of the time.
+    Once,
+    /// It was slow: copies over several tunnels of ours had no answer.
+    Often,
 }
 
 /// What to do next.
@@ -61,8 +88,13 @@ pub(crate) struct Lookup {
     max_rpcs: u32,
     max_candidates: usize,
     slow_grace: u64,
+    least_grace: u64,
     max_per_endpoint: usize,
     max_region: usize,
+    /// Something was found: who is missing can hardly better it.
+    has_enough: bool,
+    /// The longest round trip of those that answered without having been slow.
+    slowest: Option<u64>,
     /// The part of the space around the target that counts; 0.0: no more than `width` candidates count.
     region: f64,
     /// Nodes that an earlier path went through.
@@ -82,8 +114,11 @@ impl Lookup {
             max_rpcs: config.max_rpcs,
             max_candidates: config.max_candidates,
             slow_grace: config.slow_grace,
+            least_grace: config.least_grace,
             max_per_endpoint: config.max_per_endpoint,
             max_region: config.max_region,
+            has_enough: false,
+            slowest: None,
             region: 0.0,
             avoided: BTreeSet::new(),
         }
@@ -104,7 +139,13 @@ impl Lookup {
         path.avoided
             .extend(asked.map(|candidate| candidate.contact.id()));
         path.deadline = deadline;
+        path.slowest = self.slowest;
         path
+    }
+
+    /// Something was found already, so it need not wait long for the last ones.
+    pub(crate) fn has_enough(&mut self) {
+        self.has_enough = true;
     }
 
     /// Whether it knows anybody.
@@ -119,6 +160,11 @@ impl Lookup {
     /// Adds a candidate, `via` the node whose answer named it. A newer contact of a candidate that
     /// waits or failed takes its place.
     pub(crate) fn add(&mut self, contact: Contact, via: Option<&NodeId>) {
+        self.add_as(Trust::Usual, contact, via);
+    }
+
+    /// The same where more is known of it.
+    pub(crate) fn add_as(&mut self, trust: Trust, contact: Contact, via: Option<&NodeId>) {
         if self.avoided.contains(&contact.id()) {
             return;
         }
@@ -132,6 +178,7 @@ impl Lookup {
             Some(known) => {
                 // Its addresses are new: what failed, or is slow, over the old ones may answer over these.
                 known.moved |= known.contact.addresses() != contact.addresses();
+                known.trust = known.trust.max(trust);
                 known.contact = contact;
                 match known.state {
                     State::Failed => known.state = State::Waiting,
@@ -140,18 +187,22 @@ impl Lookup {
                 }
             }
             None => {
-                self.candidates.insert(
-                    distance,
-                    Candidate {
-                        contact,
-                        state: State::Waiting,
-                        moved: false,
-                        depth,
-                        token: None,
-                    },
-                );
+                let candidate = Candidate {
+                    contact,
+                    state: State::Waiting,
+                    moved: false,
+                    trust,
+                    asked_at: Mono(0),
+                    depth,
+                    token: None,
+                };
+                self.candidates.insert(distance, candidate);
             }
         }
+        self.forget_the_farthest();
+    }
+
+    fn forget_the_farthest(&mut self) {
         if self.candidates.len() > self.max_candidates {
             let idle =
                 |candidate: &Candidate| matches!(candidate.state, State::Waiting | State::Failed);
@@ -170,68 +221,152 @@ impl Lookup {
         if now >= self.deadline {
             return Step::Finished;
         }
-        match self.next_of(self.max_per_endpoint, now) {
+        let nobody = self.slowest.is_none() && self.answers().next().is_none();
+        let mut pass = Pass {
+            now,
+            per_endpoint: self.max_per_endpoint,
+            doubting: true,
+            hurried: self.is_hurried(),
+        };
+        let (mut step, counted) = self.next_of(&pass);
+        if step == Step::Finished && counted < self.width {
             // In a network of a few machines there are no others.
-            (Step::Finished, counted) if counted < self.width => self.next_of(usize::MAX, now).0,
-            (step, _) => step,
+            pass.per_endpoint = usize::MAX;
+            step = self.next_of(&pass).0;
         }
+        if step == Step::Finished && nobody {
+            pass.doubting = false;
+            step = self.next_of(&pass).0;
+        }
+        step
     }
 
-    /// The same if at most `per_endpoint` count behind one machine, and how many count.
-    fn next_of(&mut self, per_endpoint: usize, now: Mono) -> (Step, usize) {
-        let may_ask = self.sent < self.max_rpcs
-            && self
-                .candidates
-                .values()
-                .filter(|c| c.state == State::Asked)
-                .count()
-                < self.parallel;
-        let (mut counted, mut under_way, mut until) = (0, false, self.deadline);
-        let mut endpoints = Endpoints::new(per_endpoint);
-        for (distance, candidate) in &mut self.candidates {
+    /// Whether something was found and three quarters of the closest candidates have answered.
+    fn is_hurried(&self) -> bool {
+        if !self.has_enough {
+            return false;
+        }
+        let counts = |c: &&Candidate| {
+            c.state == State::Answered || !(c.trust == Trust::Doubted || c.state == State::Failed)
+        };
+        let closest = self.candidates.values().filter(counts).take(self.width);
+        let (mut all, mut answered) = (0, 0);
+        for candidate in closest {
+            all += 1;
+            answered += usize::from(candidate.state == State::Answered);
+        }
+        4 * answered >= 3 * all
+    }
+
+    /// Until when one that was asked is waited for; without end as long as it is not slow, for whoever counts.
+    fn patience(&self, candidate: &Candidate, pass: &Pass) -> Option<Mono> {
+        let usual = match candidate.state {
+            State::Slow(since) => since.plus(self.slow_grace),
+            State::Asked => Mono(u64::MAX),
+            _ => return None,
+        };
+        let Some(slowest) = self.slowest else {
+            return Some(usual);
+        };
+        let after = |micros: u64| candidate.asked_at.plus(micros);
+        Some(
+            match (
+                pass.doubting && candidate.trust == Trust::Doubted,
+                pass.hurried,
+            ) {
+                (true, _) => usual.min(after(slowest.saturating_mul(3) / 2)),
+                // By then the second copy of a slow request has had as long as the slowest answer took, where that is long.
+                (false, true) => usual.min(after(slowest.saturating_mul(4).max(self.least_grace))),
+                (false, false) => usual,
+            },
+        )
+    }
+
+    /// The next step if candidates count as this pass says, and how many count.
+    fn next_of(&mut self, pass: &Pass) -> (Step, usize) {
+        let Pass { now, doubting, .. } = *pass;
+        let is_beside =
+            |c: &Candidate| doubting && c.trust == Trust::Doubted && c.state != State::Answered;
+        let under_way = |c: &&Candidate| c.state == State::Asked && self.is_waited_for(c, pass);
+        let asked = self.candidates.values().filter(under_way);
+        let (beside, asked): (Vec<_>, Vec<_>) = asked.partition(|c| is_beside(c));
+        let left = self.sent < self.max_rpcs;
+        let may_ask = left && asked.len() < self.parallel;
+        let may_ask_beside = left && beside.len() < self.parallel;
+        let (mut counted, mut seen, mut waits, mut until) = (0, 0, false, self.deadline);
+        let mut endpoints = Endpoints::new(pass.per_endpoint);
+        let mut next = None;
+        for (distance, candidate) in &self.candidates {
             if counted >= self.width
                 && (counted >= self.max_region || distance.fraction() > self.region)
             {
                 break;
             }
-            if candidate.state != State::Failed && !endpoints.admit(&candidate.contact) {
+            if candidate.state == State::Failed {
                 continue;
             }
-            match candidate.state {
-                State::Failed => continue,
-                State::Slow(since) => {
-                    let patience = since.plus(self.slow_grace);
-                    if patience > now {
-                        under_way = true;
-                        until = until.min(patience);
-                    }
-                    continue;
+            seen += 1;
+            if is_beside(candidate) {
+                // Those beyond the closest are not worth a request.
+                if candidate.state == State::Waiting && may_ask_beside && seen <= self.width {
+                    next = Some(*distance);
+                    break;
                 }
+            } else if !endpoints.admit(&candidate.contact) {
+                continue;
+            }
+            match self.patience(candidate, pass) {
+                Some(patience) if patience > now => {
+                    waits = true;
+                    until = until.min(patience);
+                }
+                Some(_) => continue,
+                None => {}
+            }
+            match candidate.state {
+                _ if is_beside(candidate) => continue,
+                State::Slow(_) => continue,
                 State::Waiting if may_ask => {
-                    candidate.state = State::Asked;
-                    candidate.moved = false;
-                    self.sent += 1;
-                    return (Step::Ask(candidate.contact.clone()), counted);
+                    next = Some(*distance);
+                    break;
                 }
                 // Out of RPCs: what was not asked yet will not be.
-                State::Waiting if self.sent >= self.max_rpcs => continue,
-                State::Asked | State::Waiting => under_way = true,
-                State::Answered => {}
+                State::Waiting if !left => continue,
+                State::Waiting => waits = true,
+                State::Asked | State::Answered | State::Failed => {}
             }
             counted += 1;
         }
-        let step = if under_way {
-            Step::Wait(until)
-        } else {
-            Step::Finished
+        let step = match next.and_then(|distance| self.ask(&distance, now)) {
+            Some(contact) => Step::Ask(contact),
+            None if waits => Step::Wait(until),
+            None => Step::Finished,
         };
         (step, counted)
     }
 
+    fn is_waited_for(&self, candidate: &Candidate, pass: &Pass) -> bool {
+        self.patience(candidate, pass)
+            .is_some_and(|patience| patience > pass.now)
+    }
+
+    fn ask(&mut self, distance: &Distance, now: Mono) -> Option<Contact> {
+        let candidate = self.candidates.get_mut(distance)?;
+        candidate.state = State::Asked;
+        candidate.moved = false;
+        candidate.asked_at = now;
+        self.sent += 1;
+        Some(candidate.contact.clone())
+    }
+
     /// An answer arrived, however late.
-    pub(crate) fn answered(&mut self, node: &NodeId, token: Token) {
+    pub(crate) fn answered(&mut self, node: &NodeId, token: Token, now: Mono) {
         if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node)) {
+            if candidate.state == State::Asked {
+                self.slowest = self.slowest.max(Some(now.since(candidate.asked_at)));
+            }
             candidate.state = State::Answered;
+            candidate.trust = Trust::Usual;
             candidate.token = Some(token);
             self.rounds = self.rounds.max(candidate.depth);
         }
@@ -241,6 +376,9 @@ impl Lookup {
         if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node))
             && candidate.state == State::Asked
         {
+            if candidate.trust == Trust::Suspected {
+                candidate.trust = Trust::Doubted;
+            }
             candidate.state = match candidate.moved {
                 true => State::Waiting,
                 false => State::Slow(now),
@@ -259,6 +397,39 @@ impl Lookup {
                 false => State::Failed,
             };
         }
+    }
+
+    /// A node failed elsewhere.
+    pub(crate) fn doubt(&mut self, node: &NodeId) {
+        if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node)) {
+            if candidate.state != State::Answered {
+                candidate.trust = Trust::Doubted;
+            }
+        }
+    }
+
+    /// Nodes that were asked, had time enough and are silent, closest first; none where nobody answered, as then it is
+    /// rather our own tunnels that fail, and not without bound.
+    pub(crate) fn silent(&self, now: Mono) -> Vec<(Contact, Silence)> {
+        let Some(slowest) = self.slowest else {
+            return Vec::new();
+        };
+        let silence = |candidate: &Candidate| match candidate.state {
+            // The second copy had time as well.
+            State::Slow(since) if now.since(since) > slowest.saturating_mul(3) / 2 => {
+                Some(Silence::Often)
+            }
+            State::Slow(_) => Some(Silence::Once),
+            State::Asked if now.since(candidate.asked_at) > slowest.saturating_mul(3) => {
+                Some(Silence::Once)
+            }
+            _ => None,
+        };
+        self.candidates
+            .values()
+            .filter_map(|candidate| Some((candidate.contact.clone(), silence(candidate)?)))
+            .take(2 * self.width)
+            .collect()
     }
 
     /// Those that answered, closest first, each with the token that allows to store at the target.
@@ -333,6 +504,17 @@ impl Lookup {
         // `as` saturates, which is what a hostile set of ids deserves.
         Some((estimate.round() as u64).max(known))
     }
+}
+
+/// How candidates count.
+struct Pass {
+    now: Mono,
+    /// So many count behind one machine.
+    per_endpoint: usize,
+    /// Those that failed lately do not count.
+    doubting: bool,
+    /// Nobody is waited for much longer than the others took.
+    hurried: bool,
 }
 
 /// Counts how many of the closest candidates stand behind each machine that hosts endpoints.

@@ -38,7 +38,7 @@ fn the_closest_are_asked_first_five_at_a_time() {
         .rev()
         .for_each(|contact| lookup.add(contact.clone(), None));
     assert_eq!(asked(&mut lookup, Mono(1)), ids(&contacts[..5]));
-    lookup.answered(&contacts[1].id(), [1; 8]);
+    lookup.answered(&contacts[1].id(), [1; 8], Mono(1));
     assert_eq!(asked(&mut lookup, Mono(2)), ids(&contacts[5..6]));
 }
 
@@ -54,7 +54,9 @@ fn it_ends_when_the_eight_closest_answered() {
         if batch.is_empty() {
             break;
         }
-        batch.iter().for_each(|id| lookup.answered(id, [1; 8]));
+        batch
+            .iter()
+            .for_each(|id| lookup.answered(id, [1; 8], Mono(1)));
     }
     assert_eq!(lookup.next(Mono(1)), Step::Finished);
     assert_eq!(
@@ -81,14 +83,14 @@ fn a_slow_one_gives_its_place_away_and_its_late_answer_counts() {
     lookup.slow(&contacts[0].id(), Mono(1_000_000));
     assert_eq!(asked(&mut lookup, Mono(1_000_000)), ids(&contacts[5..6]));
     for contact in &contacts[1..] {
-        lookup.answered(&contact.id(), [1; 8]);
+        lookup.answered(&contact.id(), [1; 8], Mono(1));
         asked(&mut lookup, Mono(1_000_001));
     }
     // All others answered: it waits for the slow one a little, then goes without.
     let patience = Mono(1_000_000 + config.slow_grace);
     assert_eq!(lookup.next(Mono(1_000_001)), Step::Wait(patience));
     assert_eq!(lookup.next(patience), Step::Finished);
-    lookup.answered(&contacts[0].id(), [1; 8]);
+    lookup.answered(&contacts[0].id(), [1; 8], Mono(1));
     assert_eq!(
         lookup.answers().next().map(|(c, _)| c.id()),
         Some(contacts[0].id())
@@ -108,7 +110,7 @@ fn failed_ones_are_replaced_by_the_next() {
         .for_each(|contact| lookup.failed(&contact.id()));
     asked(&mut lookup, Mono(1));
     contacts[2..].iter().for_each(|contact| {
-        lookup.answered(&contact.id(), [1; 8]);
+        lookup.answered(&contact.id(), [1; 8], Mono(1));
         asked(&mut lookup, Mono(1));
     });
     assert_eq!(lookup.next(Mono(1)), Step::Finished);
@@ -177,7 +179,7 @@ fn it_stops_at_its_rpcs_and_at_its_time() {
     assert_eq!(asked(&mut capped, Mono(1)).len(), 3);
     contacts[..3]
         .iter()
-        .for_each(|contact| capped.answered(&contact.id(), [1; 8]));
+        .for_each(|contact| capped.answered(&contact.id(), [1; 8], Mono(1)));
     assert_eq!(capped.next(Mono(2)), Step::Finished);
 
     let mut timed = lookup(&config);
@@ -222,12 +224,12 @@ fn rounds_count_the_longest_chain_of_answers() {
     lookup.add(contacts[2].clone(), None);
     for pair in [(2, 1), (1, 0)] {
         asked(&mut lookup, Mono(1));
-        lookup.answered(&contacts[pair.0].id(), [1; 8]);
+        lookup.answered(&contacts[pair.0].id(), [1; 8], Mono(1));
         lookup.add(contacts[pair.1].clone(), Some(&contacts[pair.0].id()));
     }
     asked(&mut lookup, Mono(1));
     assert_eq!(lookup.rounds(), 2);
-    lookup.answered(&contacts[0].id(), [1; 8]);
+    lookup.answered(&contacts[0].id(), [1; 8], Mono(1));
     assert_eq!(lookup.rounds(), 3);
 }
 
@@ -259,7 +261,7 @@ fn the_estimate_of_the_networks_size_is_right_on_average() {
             asked(&mut lookup, Mono(1));
             near[..3]
                 .iter()
-                .for_each(|contact| lookup.answered(&contact.id(), [1; 8]));
+                .for_each(|contact| lookup.answered(&contact.id(), [1; 8], Mono(1)));
             assert_eq!(
                 lookup.network_estimate(),
                 Some(3),
@@ -295,7 +297,7 @@ proptest! {
                         0 => lookup.failed(&id),
                         kind => {
                             if kind == 1 { lookup.slow(&id, now); }
-                            lookup.answered(&id, [1; 8]);
+                            lookup.answered(&id, [1; 8], Mono(1));
                             for other in &contacts[at.saturating_sub(6)..(at + 2).min(40)] {
                                 lookup.add(other.clone(), Some(&id));
                             }
@@ -321,7 +323,9 @@ fn run(lookup: &mut Lookup) -> Vec<NodeId> {
         if batch.is_empty() {
             return all;
         }
-        batch.iter().for_each(|id| lookup.answered(id, [1; 8]));
+        batch
+            .iter()
+            .for_each(|id| lookup.answered(id, [1; 8], Mono(1)));
         all.extend(batch);
     }
 }

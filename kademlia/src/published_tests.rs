@@ -303,10 +303,16 @@ fn a_newer_version_that_is_seen_ends_the_publication() {
     );
     assert_eq!((f.kept_seq(id), f.kept_seq(other)), (None, Some(5)));
     let key = version(2, 0, b"1:a").key().clone();
-    let twin = version(2, 5, b"1:a");
+    let lesser = version(2, 5, b"1:a");
+    assert_eq!(
+        f.published.saw(&key, lesser.version()),
+        None,
+        "readers take ours"
+    );
+    let twin = version(2, 5, b"1:c");
     assert_eq!(
         f.published.saw(&key, twin.version()),
         Some(5),
-        "its number with another value"
+        "its number with a value that readers prefer"
     );
 }

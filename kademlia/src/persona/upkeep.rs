@@ -352,7 +352,7 @@ impl PersonaPlane {
             (CallKind::Lookup, Answer::Nodes { token, contacts }) => {
                 self.table.answered(&call.to, now);
                 if let Some(running) = &mut self.upkeep.running {
-                    running.lookup.answered(&call.to.id(), token);
+                    running.lookup.answered(&call.to.id(), token, now.mono);
                 }
                 for raw in contacts.into_vec() {
                     self.learn(raw, call, now);

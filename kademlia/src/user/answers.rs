@@ -1,6 +1,7 @@
 //! What became of the RPCs of users.
 use super::{
     Call, CallKind, UserPlane,
+    doubts::Evidence,
     query::{Task, UserQuery},
 };
 use crate::{
@@ -29,6 +30,7 @@ impl UserPlane {
                 self.counters.answered += 1;
                 query.counts.answered += 1;
                 self.cache.answered(&call.to);
+                self.doubts.answered(&call.to.id());
                 self.progress(
                     &query,
                     Progress::Answered {
@@ -41,6 +43,7 @@ impl UserPlane {
                 self.counters.drops.count(reason);
                 self.cache.failed(&call.to.id());
                 self.lose(&mut query, &call);
+                self.doubt(&call.to, Evidence::Strong, now);
             }
         }
         self.queries.insert(call.query, query);
@@ -56,8 +59,14 @@ impl UserPlane {
             self.lose(&mut query, &call);
             self.queries.insert(call.query, query);
         }
-        if how != Failure::NotSent {
+        let evidence = match how {
+            Failure::NotSent => None,
+            Failure::Over(_) => Some(Evidence::Weak),
+            Failure::OverSeveral => Some(Evidence::Strong),
+        };
+        if let Some(evidence) = evidence {
             self.cache.failed(&call.to.id());
+            self.doubt(&call.to, evidence, now);
         }
         self.drive(call.query, now);
     }
@@ -133,17 +142,17 @@ impl UserPlane {
                 if NodeId::hash_of(value.as_slice()) != *key {
                     return Err(DropReason::ForgedValue);
                 }
-                query.lookup.answered(&node, token);
+                query.lookup.answered(&node, token, now.mono);
                 query.value = Some(value.into_vec());
                 Ok(0)
             }
             (CallKind::Lookup, Answer::Peers { token, entries }) => {
                 self.accept_peers(query, node, entries, now)?;
-                query.lookup.answered(&node, token);
+                query.lookup.answered(&node, token, now.mono);
                 Ok(0)
             }
             (CallKind::Lookup, Answer::Mutable { token, version }) => {
-                self.accept_version(query, node, token, &version)?;
+                self.accept_version(query, node, token, &version, now)?;
                 Ok(0)
             }
             (CallKind::Store, Answer::Conflict { kept, .. }) => {
@@ -177,13 +186,15 @@ impl UserPlane {
         node: NodeId,
         token: Token,
         version: &Version,
+        now: &Now,
     ) -> Result<(), DropReason> {
         if !matches!(query.task, Task::Mutable { .. }) {
             return Err(DropReason::UnexpectedAnswer);
         }
         self.saw_version(query, version)?;
-        query.lookup.answered(&node, token);
+        query.lookup.answered(&node, token, now.mono);
         query.task.found_version(version);
+        query.lookup.has_enough();
         let seq = version.seq;
         self.progress(query, Progress::FoundVersion { node, seq });
         Ok(())
@@ -242,10 +253,10 @@ impl UserPlane {
         match call.kind {
             CallKind::Resolve(target) => {
                 if let Some(lookup) = query.resolves.get_mut(&target) {
-                    lookup.answered(&node, token);
+                    lookup.answered(&node, token, now.mono);
                 }
             }
-            CallKind::Lookup | CallKind::Store => query.lookup.answered(&node, token),
+            CallKind::Lookup | CallKind::Store => query.lookup.answered(&node, token, now.mono),
         }
         let mut good = 0;
         for raw in contacts.into_vec() {
@@ -269,13 +280,13 @@ impl UserPlane {
         {
             self.progress(query, progress);
         }
-        match call.kind {
-            CallKind::Resolve(target) => {
-                if let Some(lookup) = query.resolves.get_mut(&target) {
-                    lookup.add(contact, Some(&call.to.id()));
-                }
-            }
-            CallKind::Lookup | CallKind::Store => query.lookup.add(contact, Some(&call.to.id())),
+        let lookup = match call.kind {
+            CallKind::Resolve(target) => query.resolves.get_mut(&target),
+            CallKind::Lookup | CallKind::Store => Some(&mut query.lookup),
+        };
+        if let Some(lookup) = lookup {
+            let trust = self.doubts.trust(&contact, now.mono);
+            lookup.add_as(trust, contact, Some(&call.to.id()));
         }
     }
 
@@ -306,10 +317,10 @@ impl UserPlane {
         }
         // A node that gives nothing but forgeries has not answered.
         if forged {
-            Err(DropReason::ForgedEntry)
-        } else {
-            Ok(())
+            return Err(DropReason::ForgedEntry);
         }
+        query.lookup.has_enough();
+        Ok(())
     }
 
     /// Looks for the contact of an announced persona, unless it is known.
@@ -329,9 +340,7 @@ impl UserPlane {
             return;
         }
         let mut lookup = Lookup::new(id, &self.config, now.mono);
-        for contact in self.cache.closest(&id, 2 * self.config.width, now.unix) {
-            lookup.add(contact, None);
-        }
+        self.add_known(&mut lookup, 2 * self.config.width, now);
         query.resolves.insert(id, lookup);
         query.resolved += 1;
     }

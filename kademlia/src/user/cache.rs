@@ -84,9 +84,15 @@ impl UserCache {
             .or_else(|| self.heard.peek(id))
     }
 
-    /// Up to `count` contacts that are not expired, closest first.
-    pub(crate) fn closest(&self, target: &NodeId, count: usize, now: Unix) -> Vec<Contact> {
-        let mut all: Vec<&Contact> = self.live(now).collect();
+    /// Up to `count` contacts of these that are not expired, closest first.
+    pub(crate) fn closest(
+        &self,
+        target: &NodeId,
+        count: usize,
+        now: Unix,
+        of: impl Fn(&Contact) -> bool,
+    ) -> Vec<Contact> {
+        let mut all: Vec<&Contact> = self.live(now).filter(|contact| of(contact)).collect();
         all.sort_unstable_by_key(|contact| target.distance(&contact.id()));
         all.into_iter().take(count).cloned().collect()
     }
@@ -169,8 +175,14 @@ mod tests {
         cache.heard(&contact(1, 10));
         cache.answered(&contact(2, 20));
         let later = Unix(NOW.unix.0 + 11 * 60);
-        assert_eq!(cache.closest(&NodeId([0; 20]), 8, NOW.unix).len(), 2);
-        assert_eq!(cache.closest(&NodeId([0; 20]), 8, later), [contact(2, 20)]);
+        assert_eq!(
+            cache.closest(&NodeId([0; 20]), 8, NOW.unix, |_| true).len(),
+            2
+        );
+        assert_eq!(
+            cache.closest(&NodeId([0; 20]), 8, later, |_| true),
+            [contact(2, 20)]
+        );
         cache.purge(later);
         assert_eq!(cache.len(), 1);
     }

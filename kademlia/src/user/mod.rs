@@ -3,6 +3,7 @@
 //! Nothing in here knows a persona, a routing table or a store, and no request from here names anybody.
 mod answers;
 mod cache;
+mod doubts;
 mod published;
 mod query;
 mod size;
@@ -19,11 +20,13 @@ use crate::{
     entry::{PeerSet, can_be_announced},
     hasher::KeyedState,
     id::NodeId,
+    lookup::Lookup,
     seeding::Seeding,
     store::MAX_VALUE,
     tickets::Tickets,
 };
 use cache::UserCache;
+use doubts::{Doubts, Evidence};
 use published::{Publication, Published};
 use query::{Task, UserQuery};
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
@@ -52,6 +55,7 @@ pub(crate) struct UserPlane {
     config: Config,
     pub(crate) out: VecDeque<DhtOutput>,
     cache: UserCache,
+    doubts: Doubts,
     queries: BTreeMap<u64, UserQuery>,
     next_query: u64,
     calls: BTreeMap<RpcTicket, Call>,
@@ -76,6 +80,7 @@ impl UserPlane {
             config: config.clone(),
             out: VecDeque::new(),
             cache: UserCache::new(config.max_user_contacts, &hasher),
+            doubts: Doubts::new(config, &hasher),
             queries: BTreeMap::new(),
             next_query: 0,
             calls: BTreeMap::new(),
@@ -165,15 +170,38 @@ impl UserPlane {
             self.size.region(self.config.width),
             now.mono,
         );
-        for contact in self
-            .cache
-            .closest(query.lookup.target(), 2 * self.config.width, now.unix)
-        {
-            query.lookup.add(contact, None);
-        }
+        self.add_known(&mut query.lookup, 2 * self.config.width, now);
         self.next_query += 1;
         self.queries.insert(self.next_query, query);
         self.drive(self.next_query, now);
+    }
+
+    /// Lets a lookup begin with the closest contacts: so many that are counted on, and those that are doubted besides.
+    fn add_known(&self, lookup: &mut Lookup, count: usize, now: &Now) {
+        let target = *lookup.target();
+        let is_doubted = |contact: &Contact| self.doubts.is_doubted(contact, now.mono);
+        let counted_on = |contact: &Contact| !is_doubted(contact);
+        let width = self.config.width;
+        let mut known = self.cache.closest(&target, count, now.unix, counted_on);
+        known.extend(self.cache.closest(&target, width, now.unix, is_doubted));
+        for contact in known {
+            lookup.add_as(self.doubts.trust(&contact, now.mono), contact, None);
+        }
+    }
+
+    /// A node failed: lookups that run, and those to come, do not count on it.
+    fn doubt(&mut self, contact: &Contact, evidence: Evidence, now: &Now) {
+        if !self.doubts.failed(contact, evidence, now.mono) {
+            return;
+        }
+        let id = contact.id();
+        for query in self.queries.values_mut() {
+            query.lookup.doubt(&id);
+            query
+                .resolves
+                .values_mut()
+                .for_each(|lookup| lookup.doubt(&id));
+        }
     }
 
     /// Ends a query at the user's wish. What it was to publish is not kept.
@@ -212,9 +240,10 @@ impl UserPlane {
             match contact {
                 Ok(contact) => {
                     self.cache.heard(&contact);
+                    let trust = self.doubts.trust(&contact, now.mono);
                     self.queries
                         .values_mut()
-                        .for_each(|query| query.lookup.add(contact.clone(), None));
+                        .for_each(|query| query.lookup.add_as(trust, contact.clone(), None));
                 }
                 Err(error) => self.counters.drops.count(DropReason::Contact(error)),
             }
@@ -275,6 +304,7 @@ impl UserPlane {
         }
         self.cache
             .live(now.unix)
+            .filter(|contact| !self.doubts.is_doubted(contact, now.mono))
             .take(self.config.low_user_contacts)
             .count()
     }

@@ -1,12 +1,13 @@
 //! How queries proceed: what they send, and when they are over.
 use super::{
     Call, CallKind, UserPlane,
+    doubts::Evidence,
     query::{Storing, Task, UserQuery},
 };
 use crate::{
     api::{DhtOutput, Mono, Now, OnBehalf, Progress, QueryOutcome, QueryResult},
     contact::Contact,
-    lookup::Step,
+    lookup::{Lookup, Silence, Step},
     mutable::MutableRecord,
     rpc::Request,
 };
@@ -99,16 +100,11 @@ impl UserPlane {
         }
         let deadline = now.mono.plus(self.config.max_lookup / 2);
         let mut path = query.lookup.disjoint(&self.config, now.mono, deadline);
-        let target = *query.lookup.target();
-        for contact in self
-            .cache
-            .closest(&target, self.config.max_user_contacts, now.unix)
-        {
-            path.add(contact, None);
-        }
+        self.add_known(&mut path, self.config.max_user_contacts, now);
         if path.is_empty() {
             return false;
         }
+        self.give_up_on_silent(query, None, now);
         query.retry(path);
         self.step_lookup(number, query, now)
     }
@@ -159,12 +155,29 @@ impl UserPlane {
                         query.wake = query.wake.min(until);
                         return true;
                     }
-                    Step::Finished => return false,
+                    Step::Finished => {
+                        self.give_up_on_silent(query, Some(lookup), now);
+                        return false;
+                    }
                 }
             }
         });
         query.resolves = resolves;
         !query.resolves.is_empty()
+    }
+
+    /// A lookup is over without the answers of some whom it asked: the next one does not count on them.
+    fn give_up_on_silent(&mut self, query: &UserQuery, of: Option<&Lookup>, now: &Now) {
+        let silent = of.unwrap_or(&query.lookup).silent(now.mono);
+        for (contact, silence) in silent {
+            let node = contact.id();
+            self.progress(query, Progress::GivenUp { node });
+            let evidence = match silence {
+                Silence::Once => Evidence::Weak,
+                Silence::Often => Evidence::Strong,
+            };
+            self.doubt(&contact, evidence, now);
+        }
     }
 
     fn step_storing(
@@ -245,6 +258,9 @@ impl UserPlane {
     /// Tells the outcome and forgets the query with its calls.
     pub(super) fn end(&mut self, number: u64, query: UserQuery, result: QueryResult, now: &Now) {
         self.calls.retain(|_, call| call.query != number);
+        if result != QueryResult::Cancelled {
+            self.give_up_on_silent(&query, None, now);
+        }
         match (query.task.published(), &result) {
             (Some(id), QueryResult::Stored { at, of, .. }) => {
                 self.published

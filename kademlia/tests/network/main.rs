@@ -1,4 +1,5 @@
 //! Whole networks of in-memory nodes.
+mod dead;
 mod lookups;
 mod model;
 mod mutable;

@@ -149,6 +149,11 @@ pub(crate) enum Step {
         /// Its sequence number.
         seq: i64,
     },
+    /// A node that was asked is not waited for any longer.
+    GivenUp {
+        /// Which.
+        node: String,
+    },
     /// A lookup starts, with tunnels of its own.
     Lookup {
         /// From 1.
@@ -206,6 +211,7 @@ impl From<Progress> for Step {
                 node: short(node),
                 seq,
             },
+            Progress::GivenUp { node } => Self::GivenUp { node: short(node) },
             Progress::Refused { node } => Self::Refused { node: short(node) },
             Progress::Slow { node } => Self::Slow { node: short(node) },
             Progress::Stored { node } => Self::Stored { node: short(node) },

@@ -84,7 +84,8 @@ impl Count {
             Step::Failed { .. } => self.failed += 1,
             Step::Found { .. } | Step::FoundVersion { .. } => self.found += 1,
             Step::Stored { .. } => self.stored += 1,
-            Step::NotReady(_)
+            Step::GivenUp { .. }
+            | Step::NotReady(_)
             | Step::Persona(_)
             | Step::Ready(_)
             | Step::Refused { .. }
@@ -134,6 +135,7 @@ fn describe(step: &Step) -> String {
         Step::Failed { node } => format!("{node} failed"),
         Step::Found { given_by } => format!("found an announcement (given by {given_by})"),
         Step::FoundVersion { node, seq } => format!("{node} keeps sequence number {seq}"),
+        Step::GivenUp { node } => format!("{node} is not waited for any longer"),
         Step::Lookup { number } => format!("lookup {number}"),
         Step::NotReady(now) => format!("joining: {}", readiness(now)),
         Step::Persona(now) => format!("the persona: {}", reach(now)),
