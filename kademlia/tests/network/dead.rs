@@ -4,7 +4,8 @@ use deut_kademlia::*;
 
 const LOOKUPS: usize = 100;
 
-/// As it would be without a memory of failures and without a shorter grace.
+/// As it would be with next to no memory of failures and without a shorter grace: who failed once has no grace, but is
+/// waited for until it is slow.
 fn forgetful() -> Config {
     Config {
         doubt: (0, 0),
@@ -55,13 +56,13 @@ fn with_one_dead_keeper(config: Config, seed: u8) -> Vec<u64> {
 
 #[test]
 fn one_dead_node_near_a_key_does_not_delay_each_lookup() {
-    for seed in 0..10 {
+    for seed in 0..5 {
         let mut before = with_one_dead_keeper(forgetful(), seed);
         let mut now = with_one_dead_keeper(Config::test(), seed);
         let slowest = percentile(&mut now, 100);
         let (before, now) = (percentile(&mut before, 95), percentile(&mut now, 95));
         println!("seed {seed}: 95 % within {now} ms instead of {before}, slowest {slowest} ms");
-        assert!(before >= 3_000, "control: {before}");
+        assert!(before >= 1_000, "control: {before}");
         assert!(now <= 200 && slowest <= 400, "seed {seed}: {now} {slowest}");
     }
 }
@@ -98,7 +99,7 @@ fn with_a_tenth_dead(config: Config, seed: u8) -> (Vec<u64>, f64, usize) {
 
 #[test]
 fn a_tenth_of_dead_contacts_costs_neither_time_nor_recall() {
-    for seed in 20..25 {
+    for seed in 20..22 {
         let (mut before, recall_before, _) = with_a_tenth_dead(forgetful(), seed);
         let (mut now, recall, found) = with_a_tenth_dead(Config::test(), seed);
         let (before, now) = (percentile(&mut before, 95), percentile(&mut now, 95));
@@ -134,7 +135,7 @@ fn with_three_survivors(config: Config, seed: u8) -> (Vec<u64>, Vec<u64>) {
 
 #[test]
 fn three_survivors_of_forty_work_after_seconds() {
-    for seed in 30..35 {
+    for seed in 30..33 {
         let sum = |took: &[u64]| took.iter().sum::<u64>() / 1_000;
         let (before, unknown_before) = with_three_survivors(forgetful(), seed);
         let (gets, unknown) = with_three_survivors(Config::test(), seed);
