@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use deut::{BootstrapError, Refusal, StartError, Stopped};
+use deut::{BootstrapError, Refusal, StartError, Stopped, data_dir::DataDirError};
 use serde::{Deserialize, Serialize};
 
 /// The exit codes of `deut`, as in `docs/operations.md`. 2 is clap's, for wrong usage.
@@ -40,8 +40,14 @@ pub(crate) enum Exit {
     Conflict = 15,
     /// Who announced it was found, but none of them can be reached now.
     Unreachable = 16,
+    /// The result cannot be written.
+    CannotWrite = 17,
+    /// The system gives too few threads.
+    Limits = 18,
     /// Ended by the user.
     Interrupted = 130,
+    /// Whoever read the result has gone.
+    ClosedPipe = 141,
 }
 
 impl Exit {
@@ -88,6 +94,14 @@ impl Failure {
         Self::new(Exit::BadInput, why.to_string())
     }
 
+    /// The system has no more threads to give.
+    pub(crate) fn no_threads(why: impl fmt::Display) -> Self {
+        let text = format!("the system gives too few threads for a node ({why})");
+        Self::new(Exit::Limits, text).hint(
+            "raise the limit of processes (ulimit -u, TasksMax, pids_limit) or stop something: a node needs about 20",
+        )
+    }
+
     /// Another version of a mutable record stands, with this sequence number.
     pub(crate) fn conflict(standing: i64, why: impl Into<String>) -> Self {
         Self::new(Exit::Conflict, why).hint(if standing == i64::MAX {
@@ -131,6 +145,12 @@ impl From<StartError> for Failure {
             _ => Exit::Internal,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<DataDirError> for Failure {
+    fn from(error: DataDirError) -> Self {
+        StartError::from(error).into()
     }
 }
 
@@ -262,7 +282,10 @@ mod tests {
             Exit::Busy,
             Exit::Conflict,
             Exit::Unreachable,
+            Exit::CannotWrite,
+            Exit::Limits,
             Exit::Interrupted,
+            Exit::ClosedPipe,
         ] {
             let name = serde_json::to_string(&kind)
                 .expect("serialises")

@@ -1,10 +1,23 @@
 //! Logs go to stderr. Addresses and keys appear at DEBUG and below only; the rule binds every crate here.
 
-use std::io::{self, IsTerminal};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal, Write},
+    panic,
+};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+};
 
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    output::pump::STDERR,
+};
 
 /// Switches logging on with the filter of `--log`, else of `DEUT_LOG`, else with the given level.
 ///
@@ -26,11 +39,50 @@ pub(crate) fn start(asked: Option<&str>, default: &str) -> Result<(), Failure> {
         )
         .hint("error, warn, info, debug, trace, or a filter such as deut=debug")
     })?;
+    STDERR.tell_loss(|lines| {
+        let time = time();
+        format!("{time}  WARN deut: {lines} lines are missing here: they could not be written\n")
+    });
     // A second start (in tests) keeps the first.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| Log)
         .with_ansi(io::stderr().is_terminal())
+        .log_internal_errors(false)
         .try_init();
     Ok(())
+}
+
+/// Panics are told in the log's form and on its way: the usual one waits for whoever reads standard error.
+pub(crate) fn tell_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let trace = Backtrace::capture();
+        let trace = match trace.status() {
+            BacktraceStatus::Captured => format!("\n{trace}"),
+            _ => String::new(),
+        };
+        STDERR.say(format!("{} ERROR deut: {panic}{trace}\n", time()).into_bytes());
+    }));
+}
+
+/// The time as it stands in the log.
+pub(crate) fn time() -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
+}
+
+/// Takes each event of the log in one piece.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        STDERR.say(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

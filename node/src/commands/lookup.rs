@@ -12,7 +12,7 @@ use deut::{BootstrapFile, Node, NodeConfig, StartError};
 use deut_kademlia::{bencode, store::MAX_VALUE};
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Signals, mutable, paths};
+use super::{Signals, mutable, paths, threads};
 use crate::{
     cli,
     control::{
@@ -49,13 +49,13 @@ pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> 
         }
     };
     match &got {
-        Got::Peers { .. } => out.result(&got, || text::peers(&got)),
-        Got::Value { value_hex, .. } => out.value(&got, value_hex),
+        Got::Peers { .. } => out.result(&got, || text::peers(&got))?,
+        Got::Value { value_hex, .. } => out.value(&got, value_hex)?,
         Got::Mutable { value_hex, .. } => {
             // What is no byte string is shown as it is.
             let value = unhex(value_hex).unwrap_or_default();
             let content = bencode::string(&value).unwrap_or(&value);
-            out.value(&got, &hex(content));
+            out.value(&got, &hex(content))?;
         }
     }
     out.note(&text::effort(&got));
@@ -100,8 +100,7 @@ pub(crate) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
         timeout_ms: milliseconds(lookup),
     };
     let stored: Stored = ask(daemon, &request, out.steps(lookup.verbose)).await?;
-    out.result(&stored, || text::stored(&stored));
-    Ok(())
+    out.result(&stored, || text::stored(&stored))
 }
 
 /// `deut announce`.
@@ -143,8 +142,7 @@ pub(crate) async fn announce(arguments: &cli::Announce, out: &Out) -> Result<(),
             return Err(needs_daemon(failure, "announce"));
         }
     };
-    out.result(&stored, || text::stored(&stored));
-    Ok(())
+    out.result(&stored, || text::stored(&stored))
 }
 
 /// The daemon, where one runs and no other network was named.
@@ -208,6 +206,7 @@ async fn short_lived<T>(
 ) -> Result<T, Failure> {
     let file = paths::read_bootstrap_with_peers(bootstrap)?;
     let mut signals = Signals::new()?;
+    threads::make_for_a_node()?;
     let node = start_client(file).await?;
     let (sender, mut told) = mpsc::channel(256);
     let worker = Work::new(node.clone(), lookup.within(), sender);

@@ -3,24 +3,26 @@
 mod lookup;
 mod mutable;
 mod paths;
+mod readiness;
 pub(crate) mod run;
 mod show;
+mod signals;
+mod threads;
 
 use std::future::Future;
 
 use clap::CommandFactory;
-use tokio::{
-    runtime::Runtime,
-    signal::unix::{Signal, SignalKind, signal},
-};
 
+use self::threads::Threads;
 use crate::{
     cli::{Cli, Command},
-    exit::{Exit, Failure},
+    exit::Failure,
     logging,
     output::{Out, text},
     testnet,
 };
+
+pub(crate) use self::signals::Signals;
 
 /// Does what the command line says.
 ///
@@ -38,73 +40,45 @@ pub(crate) fn execute(cli: Cli, out: &Out) -> Result<(), Failure> {
     if let Err(failure) = &end
         && !tells_by_itself
     {
-        out.object_with_json(&text::failure_object(failure));
+        // It is told on standard error too, and has its exit code.
+        let _ = out.object_with_json(&text::failure_object(failure));
     }
     end
 }
 
 fn dispatch(command: Command, out: &Out) -> Result<(), Failure> {
+    use Threads::{Main, Network, Node};
     match command {
-        Command::Run(arguments) => block_on(run::run(&arguments, out)),
-        Command::Get(get) => block_on(lookup::get(&get, out)),
-        Command::Put(put) => block_on(lookup::put(&put, out)),
-        Command::Announce(announce) => block_on(lookup::announce(&announce, out)),
-        Command::Ping(reach) => block_on(show::ping(&reach, out)),
-        Command::Status(reach) => block_on(show::status(&reach, out)),
-        Command::Tunnels(reach) => block_on(show::tunnels(&reach, out)),
-        Command::Peers(reach) => block_on(show::peers(&reach, out)),
-        Command::BootstrapLine(reach) => block_on(show::bootstrap_line(&reach, out)),
-        Command::Testnet(arguments) => block_on(testnet::testnet(&arguments, out)),
+        Command::Run(arguments) => {
+            out.start_news()?;
+            block_on(Node, run::run(&arguments, out))
+        }
+        Command::Get(get) => block_on(Main, lookup::get(&get, out)),
+        Command::Put(put) => block_on(Main, lookup::put(&put, out)),
+        Command::Announce(announce) => block_on(Main, lookup::announce(&announce, out)),
+        Command::Ping(reach) => block_on(Main, show::ping(&reach, out)),
+        Command::Status(reach) => block_on(Main, show::status(&reach, out)),
+        Command::Tunnels(reach) => block_on(Main, show::tunnels(&reach, out)),
+        Command::Peers(reach) => block_on(Main, show::peers(&reach, out)),
+        Command::BootstrapLine(reach) => block_on(Main, show::bootstrap_line(&reach, out)),
+        Command::Testnet(arguments) => block_on(Network, testnet::testnet(&arguments, out)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deut", &mut script);
-            out.bytes(&script);
-            Ok(())
+            out.bytes(&script)
         }
     }
 }
 
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let internal = |why: std::io::Error| {
-        Failure::new(Exit::Internal, format!("the runtime cannot start ({why})"))
-    };
-    let runtime = Runtime::new().map_err(internal)?;
+fn block_on(
+    threads: Threads,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let runtime = threads::runtime(threads)?;
     let end = runtime.block_on(work);
     // Jobs on the worker threads may take a while; nobody waits for them.
     runtime.shutdown_background();
     end
-}
-
-/// SIGINT and SIGTERM.
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    /// Takes both over from the system.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub(crate) fn new() -> Result<Self, Failure> {
-        let take = |kind| {
-            signal(kind).map_err(|why| {
-                Failure::new(Exit::Internal, format!("signals cannot be watched ({why})"))
-            })
-        };
-        Ok(Self {
-            interrupt: take(SignalKind::interrupt())?,
-            terminate: take(SignalKind::terminate())?,
-        })
-    }
-
-    /// Waits for the next of them and gives its name.
-    pub(crate) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
 }
 
 /// Raises the limit of open files to what the system allows: every endpoint port is one.

@@ -33,7 +33,7 @@ pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
         leave_room(seq, signed.force, out)?;
     }
     let value = bencoded(arguments)?;
-    let seed = signing_key(signed, out)?;
+    let seed = signing_key(signed)?;
     let salt = signed.salt.clone().unwrap_or_default().into_bytes();
     let of = MutableKey::new(PersonaSecret::from_seed(&seed).public(), salt);
     let of = of.map_err(Failure::bad_input)?;
@@ -62,8 +62,7 @@ pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
         timeout_ms: milliseconds(lookup),
     };
     let stored: Stored = ask(daemon().await?, &request, out.steps(lookup.verbose)).await?;
-    out.result(&stored, || text::stored(&stored));
-    Ok(())
+    out.result(&stored, || text::stored(&stored))
 }
 
 /// The value as it is signed: a byte string, or what BEP 46 has for a torrent.
@@ -125,21 +124,14 @@ fn leave_room(seq: i64, force: bool, out: &Out) -> Result<(), Failure> {
         .hint("take a lower --seq, or another --salt; if you mean it, add --force"))
 }
 
-fn signing_key(signed: &cli::Signed, out: &Out) -> Result<Zeroizing<[u8; 32]>, Failure> {
+fn signing_key(signed: &cli::Signed) -> Result<Zeroizing<[u8; 32]>, Failure> {
     let path = signed.key_file.as_deref().unwrap_or(Path::new(""));
     let key = if signed.new_key {
         KeyFile::create(path)
     } else {
         KeyFile::read(path)
     };
-    let key = key.map_err(Failure::bad_input)?;
-    if key.open_to_others {
-        out.warning(&format!(
-            "others can read {}; run chmod 600 on it",
-            path.display()
-        ));
-    }
-    Ok(key.seed)
+    key.map(|key| key.seed).map_err(Failure::bad_input)
 }
 
 /// The sequence number of the version that the network has; none if nobody knows one.

@@ -9,10 +9,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::{
     net::UnixStream,
-    time::{interval, timeout},
+    time::{Instant, interval, timeout},
 };
 
-use super::{Signals, paths, raise_open_file_limit};
+use super::{Signals, paths, raise_open_file_limit, readiness::Damper};
 use crate::{
     cli,
     control::{daemon::Daemon, server::Server},
@@ -22,7 +22,7 @@ use crate::{
 
 /// Closing all tunnels politely takes so long at most.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// How often the troubles of bootstrap peers are looked at.
+/// How often the troubles of bootstrap peers are looked at, and whether a change has lasted.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// What the daemon tells on standard output: text, or with `--json` one object per line.
@@ -39,7 +39,7 @@ pub(crate) enum News {
         /// The `[[peer]]` block for others; none for a client.
         bootstrap_line: Option<String>,
     },
-    /// Readiness or its reasons changed.
+    /// Readiness or its reasons changed, and not only for a moment.
     Readiness(ReadinessStatus),
     /// A bootstrap peer cannot be used; it is tried again.
     Trouble { peer: String, trouble: String },
@@ -171,17 +171,13 @@ async fn refuse_a_second_daemon(control: &Path) -> Result<(), Failure> {
 async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
     let mut readiness = node.watch_readiness();
     let mut ticks = interval(WATCH);
-    let mut last: Option<ReadinessStatus> = None;
+    let mut damper = Damper::default();
     let mut told: Vec<(String, String)> = Vec::new();
     loop {
         let now = ReadinessStatus::from(&*readiness.borrow_and_update());
-        if last
-            .as_ref()
-            .is_none_or(|last| (last.ready, &last.reasons) != (now.ready, &now.reasons))
-        {
-            let news = News::Readiness(now.clone());
+        if let Some(now) = damper.see(now, Instant::now()) {
+            let news = News::Readiness(now);
             out.news(&news, || text::news(&news));
-            last = Some(now);
         }
         for trouble in node.bootstrap_troubles() {
             // A name may have many addresses: one line for all of them.

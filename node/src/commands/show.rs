@@ -24,8 +24,7 @@ async fn ask<T: DeserializeOwned>(reach: &Reach, request: &Request) -> Result<T,
 /// `deut status`.
 pub(crate) async fn status(reach: &Reach, out: &Out) -> Result<(), Failure> {
     let status: NodeStatus = ask(reach, &Request::Status).await?;
-    out.result(&status, || status::status(&status));
-    Ok(())
+    out.result(&status, || status::status(&status))
 }
 
 /// `deut tunnels`.
@@ -33,8 +32,7 @@ pub(crate) async fn tunnels(reach: &Reach, out: &Out) -> Result<(), Failure> {
     let status: NodeStatus = ask(reach, &Request::Status).await?;
     out.result(&serde_json::json!({ "tunnels": status.tunnels }), || {
         text::tunnels(&status.tunnels)
-    });
-    Ok(())
+    })
 }
 
 /// `deut peers`.
@@ -42,14 +40,13 @@ pub(crate) async fn peers(reach: &Reach, out: &Out) -> Result<(), Failure> {
     let status: NodeStatus = ask(reach, &Request::Status).await?;
     out.result(&serde_json::json!({ "peers": status.relays }), || {
         text::relays(&status.relays)
-    });
-    Ok(())
+    })
 }
 
 /// `deut ping`.
 pub(crate) async fn ping(reach: &Reach, out: &Out) -> Result<(), Failure> {
     let echoes: Echoes = ask(reach, &Request::Ping).await?;
-    out.result(&echoes, || text::echoes(&echoes));
+    out.result(&echoes, || text::echoes(&echoes))?;
     if echoes.answered > 0 {
         return Ok(());
     }
@@ -64,6 +61,5 @@ pub(crate) async fn ping(reach: &Reach, out: &Out) -> Result<(), Failure> {
 /// `deut bootstrap-line`.
 pub(crate) async fn bootstrap_line(reach: &Reach, out: &Out) -> Result<(), Failure> {
     let line: BootstrapLine = ask(reach, &Request::BootstrapLine).await?;
-    out.result(&line, || line.block.trim_end().to_owned());
-    Ok(())
+    out.result(&line, || line.block.trim_end().to_owned())
 }

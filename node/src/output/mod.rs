@@ -1,20 +1,36 @@
 //! The only place that prints. Results go to standard output, everything else to standard error.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
+pub(crate) mod pump;
 pub(crate) mod status;
 pub(crate) mod steps;
 pub(crate) mod text;
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, stderr, stdout};
 
 use serde::Serialize;
 
-use crate::{control::report::unhex, exit::Failure};
+use self::pump::{STDERR, STDOUT};
+use crate::{
+    control::report::unhex,
+    exit::{Exit, Failure},
+    logging,
+};
+
+/// Whether a result was written.
+pub(crate) type Written = Result<(), Failure>;
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     json: bool,
+}
+
+/// News with the time at which they were told.
+#[derive(Serialize)]
+struct Timed<'a, T> {
+    #[serde(flatten)]
+    news: &'a T,
+    time: String,
 }
 
 impl Out {
@@ -24,48 +40,73 @@ impl Out {
     }
 
     /// The result of a command: one JSON object, or a text.
-    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
+    ///
+    /// # Errors
+    /// It cannot be written; so of every result.
+    pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Written {
         if self.json {
             self.object(value)
         } else {
-            line(stdout(), &text())
+            line(text())
         }
     }
 
     /// An object beside a story: only with `--json`.
-    pub(crate) fn object_with_json(&self, value: &impl Serialize) {
+    pub(crate) fn object_with_json(&self, value: &impl Serialize) -> Written {
         if self.json {
-            self.object(value);
+            self.object(value)
+        } else {
+            Ok(())
         }
     }
 
-    /// News of something that goes on: one JSON object per line, or a text.
-    pub(crate) fn news(&self, value: &impl Serialize, text: impl FnOnce() -> String) {
-        self.result(value, text);
+    /// Gets ready for news, so that nothing about their reader can trouble the node that they are of.
+    ///
+    /// # Errors
+    /// The system has no threads to give.
+    pub(crate) fn start_news(&self) -> Result<(), Failure> {
+        STDOUT.tell_loss(if self.json { lost_object } else { lost_line });
+        let started = STDOUT.start().and_then(|()| STDERR.start());
+        started.map_err(|why| Failure::no_threads(&why))
+    }
+
+    /// News of something that goes on, each with its time: one JSON object per line, or a text.
+    pub(crate) fn news(&self, news: &impl Serialize, text: impl FnOnce() -> String) {
+        let time = logging::time();
+        let told = if self.json {
+            serde_json::to_string(&Timed { news, time })
+        } else {
+            Ok(format!("{time} {}", text()))
+        };
+        match told {
+            Ok(told) => STDOUT.say(with_end(told)),
+            Err(why) => tracing::error!(%why, "news cannot be written as JSON"),
+        }
     }
 
     /// A value of the DHT: byte for byte, with a line end only on a terminal.
-    pub(crate) fn value(&self, value: &impl Serialize, value_hex: &str) {
+    pub(crate) fn value(&self, value: &impl Serialize, value_hex: &str) -> Written {
         if self.json {
             return self.object(value);
         }
-        self.bytes(&unhex(value_hex).unwrap_or_default());
+        let mut bytes = unhex(value_hex).unwrap_or_default();
         if stdout().is_terminal() {
-            line(stdout(), "");
+            bytes.push(b'\n');
         }
+        self.bytes(&bytes)
     }
 
     /// Bytes as they are.
-    pub(crate) fn bytes(&self, bytes: &[u8]) {
-        let mut stdout = stdout().lock();
-        // A reader that has gone is no reason to fail.
-        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Written {
+        written(bytes)
     }
 
     /// A line of a story; nothing with `--json`.
-    pub(crate) fn story(&self, text: &str) {
-        if !self.json {
-            line(stdout(), text);
+    pub(crate) fn story(&self, text: &str) -> Written {
+        if self.json {
+            Ok(())
+        } else {
+            line(text.to_owned())
         }
     }
 
@@ -79,18 +120,20 @@ impl Out {
     /// A remark beside the result; nothing with `--json`, where the object has it.
     pub(crate) fn note(&self, text: &str) {
         if !self.json {
-            line(stderr(), text);
+            STDERR.say(with_end(text.to_owned()));
         }
     }
 
     /// Something to think about.
     pub(crate) fn warning(&self, text: &str) {
-        line(stderr(), &format!("warning: {text}"));
+        STDERR.say(with_end(format!("warning: {text}")));
     }
 
-    /// Why the command failed, for people.
+    /// Why the command failed, for people. Whoever closed the pipe wants no more.
     pub(crate) fn failure(&self, failure: &Failure) {
-        line(stderr(), &text::failure(failure));
+        if failure.kind != Exit::ClosedPipe {
+            STDERR.say(with_end(text::failure(failure)));
+        }
     }
 
     /// Shows the steps of a longer request.
@@ -98,18 +141,67 @@ impl Out {
         steps::Steps::new(stderr().is_terminal(), verbose)
     }
 
-    fn object(&self, value: &impl Serialize) {
-        match serde_json::to_string(value) {
-            Ok(text) => line(stdout(), &text),
-            Err(why) => line(
-                stderr(),
-                &format!("error: the result cannot be written as JSON ({why})"),
-            ),
-        }
+    fn object(&self, value: &impl Serialize) -> Written {
+        let text = serde_json::to_string(value).map_err(|why| {
+            let text = format!("the result cannot be written as JSON ({why})");
+            Failure::new(Exit::Internal, text)
+        })?;
+        line(text)
     }
 }
 
-/// One line, or several. A reader that has gone is no reason to fail.
-fn line(mut to: impl Write, text: &str) {
-    let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+/// What the parser of arguments has to say: help, the version, or what is wrong.
+pub(crate) fn usage(told: &clap::Error) -> Written {
+    let printed = told.print().and_then(|()| {
+        use std::io::Write;
+        stdout().flush()
+    });
+    match printed {
+        Err(why) if !told.use_stderr() => Err(unwritten(&why)),
+        _ => Ok(()),
+    }
+}
+
+/// At the end of the process: gives what waits the time to be written.
+pub(crate) fn finish() {
+    STDOUT.drain();
+    STDERR.drain();
+}
+
+/// One line of a result, or several.
+fn line(text: String) -> Written {
+    written(&with_end(text))
+}
+
+/// A result comes after what was said before it: on a terminal both stand in the same lines.
+fn written(bytes: &[u8]) -> Written {
+    STDERR.drain();
+    pump::write_result(bytes).map_err(|why| unwritten(&why))
+}
+
+fn with_end(mut text: String) -> Vec<u8> {
+    text.push('\n');
+    text.into_bytes()
+}
+
+fn unwritten(why: &std::io::Error) -> Failure {
+    let text = format!("the result cannot be written to standard output ({why})");
+    if why.kind() == ErrorKind::BrokenPipe {
+        return Failure::new(Exit::ClosedPipe, text);
+    }
+    Failure::new(Exit::CannotWrite, text)
+        .hint("what was asked for is done; make room or write somewhere else to see its result")
+}
+
+fn lost_line(lines: u64) -> String {
+    let time = logging::time();
+    format!("{time} {lines} lines of news are missing here: they could not be written\n")
+}
+
+fn lost_object(lines: u64) -> String {
+    let time = logging::time();
+    format!(
+        "{}\n",
+        serde_json::json!({ "event": "lost", "lines": lines, "time": time })
+    )
 }

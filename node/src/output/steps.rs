@@ -1,10 +1,9 @@
 //! Progress on standard error: on a terminal one line that changes, in a pipe plain lines for what matters, with `--verbose` each
 //! step on a line of its own.
 
-use std::io::{Write, stderr};
-
 use deut::handle::{ReachStatus, ReadinessStatus};
 
+use super::pump::STDERR;
 use crate::control::protocol::Step;
 
 /// Shows steps as they come.
@@ -46,7 +45,7 @@ impl Steps {
             let text: String = self.live_line(step).chars().take(100).collect();
             rewrite_line(&text);
         } else if self.verbose || matters(step) {
-            write(&format!("{}\n", describe(step)));
+            STDERR.say(format!("{}\n", describe(step)).into_bytes());
         }
     }
 
@@ -167,8 +166,17 @@ pub(crate) fn readiness(now: &ReadinessStatus) -> String {
         0 => String::new(),
         wanted => format!(" of {wanted}"),
     };
+    // Until its end an old tunnel stands beside the one that replaces it.
+    let (standing, older) = match tunnels_wanted {
+        0 => (*tunnels_up, 0),
+        most => (*tunnels_up.min(most), tunnels_up.saturating_sub(*most)),
+    };
+    let older = match older {
+        0 => String::new(),
+        older => format!(" and {older} older ones that are being replaced"),
+    };
     let mut text =
-        format!("{tunnels_up}{wanted} tunnels (ready at {ready_at}), {relays} relays known");
+        format!("{standing}{wanted} tunnels{older} (ready at {ready_at}), {relays} relays known");
     for reason in reasons {
         text.push_str("; ");
         text.push_str(reason);
@@ -195,14 +203,7 @@ pub(crate) fn reach(now: &ReachStatus) -> String {
 
 /// Back to the beginning of the line, erase it, and write it anew.
 pub(super) fn rewrite_line(text: &str) {
-    write(&format!("\r\x1b[2K{text}"));
-}
-
-fn write(text: &str) {
-    let mut stderr = stderr().lock();
-    let _ = stderr
-        .write_all(text.as_bytes())
-        .and_then(|()| stderr.flush());
+    STDERR.say(format!("\r\x1b[2K{text}").into_bytes());
 }
 
 #[cfg(test)]
@@ -260,6 +261,22 @@ mod tests {
         assert_eq!(
             readiness(&now),
             "1 of 28 tunnels (ready at 4), 3 relays known; a; b"
+        );
+    }
+
+    #[test]
+    fn tunnels_beyond_those_wanted_are_explained() {
+        let now = ReadinessStatus {
+            tunnels_up: 42,
+            tunnels_wanted: 28,
+            ready_at: 4,
+            relays: 30,
+            reasons: vec![],
+            ready: true,
+        };
+        assert_eq!(
+            readiness(&now),
+            "28 of 28 tunnels and 14 older ones that are being replaced (ready at 4), 30 relays known"
         );
     }
 }

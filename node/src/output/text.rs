@@ -285,7 +285,7 @@ pub(crate) fn news(news: &News) -> String {
             if let Some(block) = bootstrap_line {
                 let _ = write!(
                     text,
-                    "\nothers join through this node with these lines in their bootstrap.toml:"
+                    "; others join through it with these lines in their bootstrap.toml:"
                 );
                 for line in block.trim().lines() {
                     let _ = write!(text, "\n  {line}");

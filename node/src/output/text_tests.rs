@@ -130,7 +130,7 @@ fn news_show_the_lines_for_others() {
         control: "/d/control.sock".into(),
         bootstrap_line: Some("[[peer]]\naddress = \"127.0.0.1:15000\"\n".into()),
     };
-    let expected = "deut 0.1.0 listens on 127.0.0.1:15000, network \"example\" (test profile), control socket /d/control.sock\n\
-        others join through this node with these lines in their bootstrap.toml:\n  [[peer]]\n  address = \"127.0.0.1:15000\"";
+    let expected = "deut 0.1.0 listens on 127.0.0.1:15000, network \"example\" (test profile), control socket /d/control.sock; \
+        others join through it with these lines in their bootstrap.toml:\n  [[peer]]\n  address = \"127.0.0.1:15000\"";
     assert_eq!(news(&started), expected);
 }

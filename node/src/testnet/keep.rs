@@ -68,9 +68,9 @@ pub(super) async fn keep(
         "\nThe network stays up until Ctrl-C. Its bootstrap.toml, also in {}:\n\n{}",
         file.path.display(),
         text.trim_end()
-    ));
-    out.story(&format!("\nFrom a second terminal:\n\n  {command}\n"));
-    out.object_with_json(&serde_json::json!({ "event": "kept", "bootstrap": file.path, "magnet": report.magnet, "command": command }));
+    ))?;
+    out.story(&format!("\nFrom a second terminal:\n\n  {command}\n"))?;
+    out.object_with_json(&serde_json::json!({ "event": "kept", "bootstrap": file.path, "magnet": report.magnet, "command": command }))?;
     signals.next().await;
     Ok(())
 }

@@ -53,9 +53,9 @@ pub(crate) async fn testnet(arguments: &cli::Testnet, out: &Out) -> Result<(), F
         end = keep::keep(&network, &report, out, &mut signals).await;
     }
     report.error = end.as_ref().err().cloned();
-    out.object_with_json(&report);
+    let told = out.object_with_json(&report);
     let _ = timeout(GOODBYE, network.shutdown()).await;
-    end
+    end.and(told)
 }
 
 /// Starts the network, announces, resolves, and tells the story meanwhile.
@@ -71,7 +71,7 @@ async fn demonstrate(
         NodeId::hash_of(format!("deut testnet {}", arguments.seed.unwrap_or_default()).as_bytes());
     report.magnet = format!("magnet:?xt=urn:btih:{infohash}");
     let magnet = Magnet::First(infohash.0);
-    out.story(&story::opening(count));
+    out.story(&story::opening(count))?;
 
     let start = Instant::now();
     for _ in 0..count {
@@ -80,14 +80,14 @@ async fn demonstrate(
     ready(network, out).await?;
     report.ready_ms = milliseconds_since(start);
     report.count_standing(&network.statuses().await?);
-    out.story(&story::joined(report, network.ports()));
+    out.story(&story::joined(report, network.ports()))?;
 
     let start = Instant::now();
     let stored = announce(network, report.announcer, &magnet).await?;
     (report.announce_ms, report.stored_at) = (milliseconds_since(start), stored.stored_at);
     report.held_by = stored.contact.as_ref().map_or(0, |contact| contact.held_by);
     network.learn_personas().await?;
-    out.story(&story::announced(report, &stored));
+    out.story(&story::announced(report, &stored))?;
 
     let start = Instant::now();
     let resolver = network.add().await?;
@@ -97,7 +97,7 @@ async fn demonstrate(
     joined.map_err(|why| not_ready(&why, &resolver.bootstrap_troubles(), READY_WITHIN))?;
     report.join_ms = milliseconds_since(start);
     resolve(network, &resolver, &magnet, report).await?;
-    out.story(&story::resolved(report));
+    out.story(&story::resolved(report))?;
     if report.resolved {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::Shutdown,
     os::unix::{fs::PermissionsExt, net::UnixStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -15,20 +15,20 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::ports;
 
 /// A daemon with a directory of its own; killed and removed when dropped.
-struct Daemon {
-    child: Child,
-    directory: PathBuf,
-    port: u16,
+pub struct Daemon {
+    pub child: Child,
+    pub directory: PathBuf,
+    pub port: u16,
 }
 
 impl Daemon {
     /// Starts it and waits until it listens.
-    fn start(name: &str) -> Self {
+    pub fn start(name: &str) -> Self {
         Self::start_with(name, &[])
     }
 
     /// The same with more arguments.
-    fn start_with(name: &str, more: &[&str]) -> Self {
+    pub fn start_with(name: &str, more: &[&str]) -> Self {
         let directory =
             std::env::temp_dir().join(format!("deut-daemon-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
@@ -58,7 +58,7 @@ impl Daemon {
         daemon
     }
 
-    fn line(&mut self) -> serde_json::Value {
+    pub fn line(&mut self) -> serde_json::Value {
         let mut line = Vec::new();
         let stdout = self.child.stdout.as_mut().expect("piped");
         // Byte by byte, so that nothing of the next line is lost in a buffer.
@@ -69,17 +69,17 @@ impl Daemon {
         serde_json::from_slice(&line).expect("an object per line")
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         let all = [arguments, &["--data-dir", "data"]].concat();
         command(&self.directory, &all).output().expect("runs")
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.directory.join("data/control.sock")
     }
 
     /// Asks it to stop and waits for the end.
-    fn stop(&mut self, signal: Signal) -> Option<i32> {
+    pub fn stop(&mut self, signal: Signal) -> Option<i32> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).expect("signalled");
         let end = Instant::now() + Duration::from_secs(10);
@@ -101,7 +101,7 @@ impl Drop for Daemon {
     }
 }
 
-fn command(directory: &PathBuf, arguments: &[&str]) -> Command {
+pub fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_deut"));
     command
         .args(arguments)

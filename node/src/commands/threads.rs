@@ -1,0 +1,125 @@
+//! The runtime, and threads for it. The system may refuse threads (`ulimit -u`, a container's limit of processes); tokio then
+//! panics, or waits for ever for one that never came. So all that a node needs are asked for before it starts, and kept.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::spawn_blocking,
+};
+
+use crate::exit::{Exit, Failure};
+
+/// One for the driver, and one for everything else.
+const WORKERS: usize = 2;
+/// A network in one process has as many workers as processors, up to this.
+const NETWORK_WORKERS: usize = 16;
+/// For public-key operations (four at once), saving the known relays, and looking up names.
+const BLOCKING: usize = 8;
+/// More are made while many names are looked up, or many nodes live in one process.
+const MOST_BLOCKING: usize = 512;
+/// Threads that are idle stay: the system may refuse the next one.
+const KEPT: Duration = Duration::from_secs(1 << 32);
+/// A thread that has ended may still be counted for a moment.
+const SETTLED: Duration = Duration::from_millis(10);
+
+/// What a command runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// The main thread alone: asking a daemon works also where the system gives no more.
+    Main,
+    /// Those of a node.
+    Node,
+    /// Those of a network in one process.
+    Network,
+}
+
+/// A runtime.
+///
+/// # Errors
+/// The system gives too few threads.
+pub(super) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
+    let workers = match threads {
+        Threads::Main => 0,
+        Threads::Node => WORKERS,
+        Threads::Network => thread::available_parallelism()
+            .map_or(WORKERS, usize::from)
+            .clamp(WORKERS, NETWORK_WORKERS),
+    };
+    let mut builder = match workers {
+        0 => Builder::new_current_thread(),
+        workers => {
+            ask_for(workers + BLOCKING)?;
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(workers);
+            builder
+        }
+    };
+    builder.max_blocking_threads(MOST_BLOCKING);
+    let runtime = builder.thread_keep_alive(KEPT).enable_all().build();
+    let runtime = runtime
+        .map_err(|why| Failure::new(Exit::Internal, format!("the runtime cannot start ({why})")))?;
+    if workers > 0 {
+        runtime.block_on(async { make() });
+    }
+    Ok(runtime)
+}
+
+/// Makes the threads of a node on the main thread's runtime.
+///
+/// # Errors
+/// The system gives too few.
+pub(super) fn make_for_a_node() -> Result<(), Failure> {
+    ask_for(BLOCKING)?;
+    make();
+    Ok(())
+}
+
+/// Whether the system gives so many threads, at once.
+fn ask_for(count: usize) -> Result<(), Failure> {
+    let gate = Arc::new(Mutex::new(()));
+    let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    let waiting = (0..count).map(|_| {
+        let gate = Arc::clone(&gate);
+        thread::Builder::new().spawn(move || drop(gate.lock()))
+    });
+    let (mut given, mut refused): (Vec<_>, Option<io::Error>) = (Vec::new(), None);
+    for thread in waiting {
+        match thread {
+            Ok(thread) => given.push(thread),
+            Err(why) => {
+                refused = Some(why);
+                break;
+            }
+        }
+    }
+    drop(shut);
+    let number = given.len();
+    for thread in given {
+        // It does nothing that could panic.
+        let _ = thread.join();
+    }
+    match refused {
+        Some(why) => Err(Failure::no_threads(format!("{number} of {count}: {why}"))),
+        None => {
+            thread::park_timeout(SETTLED);
+            Ok(())
+        }
+    }
+}
+
+/// Makes the blocking threads: each is kept busy until all are there.
+fn make() {
+    let gate = Arc::new(Mutex::new(()));
+    let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..BLOCKING {
+        let gate = Arc::clone(&gate);
+        spawn_blocking(move || drop(gate.lock()));
+    }
+    drop(shut);
+}
