@@ -3,17 +3,19 @@
 //! No file is overwritten but by its own next version, and that atomically. A key that cannot be understood stops the start
 //! with one line; it is left as it is. The relays are only a cache: a file of them that cannot be used is set aside.
 
+pub(crate) mod owned;
 mod relays;
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
+use self::owned::Closed;
+pub use self::owned::check_socket_directory;
 pub(crate) use relays::{decode, encode, save_relays};
 
 /// The 32-byte seed of a relay's keys: the only secret on disk.
@@ -51,16 +53,9 @@ pub struct DataDirError {
 impl DataDir {
     /// Opens a data directory, and makes it where it is missing. One process at a time can have it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
-        let other = "choose a directory that you own with --data-dir";
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| wrong(path, format!("cannot be made ({error})"), other))?;
+        prepare(path)?;
         let lock_path = path.join(LOCK);
-        let lock = open_private(
-            &lock_path,
-            OpenOptions::new().write(true).create(true).truncate(false),
-        );
-        let lock =
-            lock.map_err(|error| wrong(&lock_path, format!("cannot be opened ({error})"), other))?;
+        let lock = owned::open_lock(&lock_path)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
@@ -83,37 +78,25 @@ impl DataDir {
     pub(crate) fn key_seed(&self, fresh: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, DataDirError> {
         let path = self.path.join(RELAY_KEY);
         let mut bytes = Zeroizing::new(Vec::new());
-        match File::open(&path) {
-            Ok(file) => {
-                warn_if_open_to_others(&path, &file);
-                let read = file.take(33).read_to_end(&mut bytes);
-                read.map_err(|error| {
-                    wrong(
-                        &path,
-                        format!("cannot be read ({error})"),
-                        "correct its permissions",
-                    )
-                })?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let saved = write_atomically(&path, fresh);
-                saved.map_err(|error| {
-                    wrong(
-                        &path,
-                        format!("cannot be written ({error})"),
-                        "make room or correct the directory's permissions",
-                    )
-                })?;
-                return Ok(Zeroizing::new(*fresh));
-            }
-            Err(error) => {
-                return Err(wrong(
+        let Some(file) = owned::open(&path, Closed::ToAll)? else {
+            let saved = write_atomically(&path, fresh);
+            saved.map_err(|error| {
+                wrong(
                     &path,
-                    format!("cannot be read ({error})"),
-                    "correct its permissions",
-                ));
-            }
-        }
+                    format!("cannot be written ({error})"),
+                    "make room or correct the directory's permissions",
+                )
+            })?;
+            return Ok(Zeroizing::new(*fresh));
+        };
+        let read = file.take(33).read_to_end(&mut bytes);
+        read.map_err(|error| {
+            wrong(
+                &path,
+                format!("cannot be read ({error})"),
+                "correct its permissions",
+            )
+        })?;
         let seed = bytes.as_slice().try_into().map_err(|_| {
             let length = if bytes.len() > 32 {
                 "more than 32".to_owned()
@@ -135,6 +118,14 @@ impl DataDir {
     }
 }
 
+/// Makes a data directory where it is missing, and checks whose it is, without locking it.
+///
+/// # Errors
+/// It cannot be made, belongs to another user, or others may write to it.
+pub fn prepare(path: &Path) -> Result<(), DataDirError> {
+    owned::directory(path)
+}
+
 /// Writes a file that others cannot read, so that at every moment the old or the new version stands there whole.
 fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
@@ -145,11 +136,10 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let written =
-        open_private(&new, OpenOptions::new().write(true).create_new(true)).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
+    let written = owned::create(&new).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
     let renamed = written.and_then(|()| fs::rename(&new, path));
     if renamed.is_err() {
         // The disk may be full: leave nothing behind.
@@ -159,18 +149,6 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match path.parent() {
         Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
-    }
-}
-
-fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.mode(0o600).open(path)
-}
-
-fn warn_if_open_to_others(path: &Path, file: &File) {
-    if let Ok(metadata) = file.metadata()
-        && metadata.permissions().mode() & 0o077 != 0
-    {
-        tracing::warn!(file = %path.display(), "others can read the relay's key; run chmod 600 on it");
     }
 }
 

@@ -1,15 +1,20 @@
 //! Key files: the secret with which the versions of a mutable record are signed, 32 bytes, for its owner only.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs,
     io::{ErrorKind, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
-use crate::entropy;
+use crate::{
+    data_dir::{
+        DataDirError,
+        owned::{self, Closed},
+    },
+    entropy,
+};
 
 /// Bytes of a key file: the seed of an Ed25519 key pair (RFC 8032's private key).
 const LENGTH: usize = 32;
@@ -18,8 +23,6 @@ const LENGTH: usize = 32;
 pub struct KeyFile {
     /// The seed.
     pub seed: Zeroizing<[u8; LENGTH]>,
-    /// Whether others than the owner may read or write the file.
-    pub open_to_others: bool,
 }
 
 /// Why a key file cannot be used, in one line that says what to do.
@@ -31,7 +34,13 @@ pub struct KeyFileError {
     /// What is wrong with it.
     pub what: String,
     /// What to do.
-    pub remedy: &'static str,
+    pub remedy: String,
+}
+
+impl From<DataDirError> for KeyFileError {
+    fn from(DataDirError { path, what, remedy }: DataDirError) -> Self {
+        Self { path, what, remedy }
+    }
 }
 
 impl KeyFile {
@@ -40,14 +49,12 @@ impl KeyFile {
     /// # Errors
     /// There is a file, or it cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyFileError> {
-        let wrong = |what, remedy| KeyFileError {
+        let wrong = |what, remedy: &str| KeyFileError {
             path: path.to_owned(),
             what,
-            remedy,
+            remedy: remedy.to_owned(),
         };
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(0o600);
-        let mut file = options.open(path).map_err(|why| match why.kind() {
+        let mut file = owned::create(path).map_err(|why| match why.kind() {
             ErrorKind::AlreadyExists => wrong(
                 "is there already".into(),
                 "leave out --new-key to use it, or name another file",
@@ -63,10 +70,7 @@ impl KeyFile {
             written.map(|()| seed).map_err(|why| why.to_string())
         });
         match filled {
-            Ok(seed) => Ok(Self {
-                seed,
-                open_to_others: false,
-            }),
+            Ok(seed) => Ok(Self { seed }),
             Err(why) => {
                 // It is ours, and what stands in it is no key.
                 let _ = fs::remove_file(path);
@@ -76,25 +80,27 @@ impl KeyFile {
         }
     }
 
-    /// Reads a key.
+    /// Reads a key. The file must belong to the user that runs this, and be closed to all others.
     ///
     /// # Errors
-    /// It cannot be read, or has not 32 bytes.
+    /// It cannot be read, is not for its owner only, or has not 32 bytes.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
-        let wrong = |what, remedy| KeyFileError {
+        let wrong = |what, remedy: &str| KeyFileError {
             path: path.to_owned(),
             what,
-            remedy,
+            remedy: remedy.to_owned(),
         };
         let unreadable = |why: std::io::Error| {
-            let remedy = match why.kind() {
-                ErrorKind::NotFound => "add --new-key to make it",
-                _ => "correct its permissions, or name another file",
-            };
+            let remedy = "correct its permissions, or name another file";
             wrong(format!("cannot be read ({why})"), remedy)
         };
-        let file = File::open(path).map_err(unreadable)?;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+        let missing = || {
+            wrong(
+                "cannot be read (there is no such file)".into(),
+                "add --new-key to make it",
+            )
+        };
+        let file = owned::open(path, Closed::ToAll)?.ok_or_else(missing)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH + 1));
         let limit = u64::try_from(LENGTH + 1).unwrap_or(u64::MAX);
         file.take(limit)
@@ -112,13 +118,14 @@ impl KeyFile {
         })?;
         Ok(Self {
             seed: Zeroizing::new(seed),
-            open_to_others: mode & 0o077 != 0,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
     struct Scratch(PathBuf);
@@ -156,7 +163,7 @@ mod tests {
             .mode();
         assert_eq!(mode & 0o777, 0o600);
         let read = KeyFile::read(&scratch.file()).expect("read");
-        assert!(*made.seed == *read.seed && !read.open_to_others && *read.seed != [0; 32]);
+        assert!(*made.seed == *read.seed && *read.seed != [0; 32]);
         assert!(
             error(KeyFile::create(&scratch.file()))
                 .contains("is there already; leave out --new-key")
@@ -174,18 +181,34 @@ mod tests {
             (31, "has 31 bytes"),
             (64, "has more than 32 bytes"),
         ] {
-            fs::write(scratch.file(), vec![1; length]).expect("writes");
+            write(&scratch.file(), &vec![1; length], 0o600);
             assert!(error(KeyFile::read(&scratch.file())).contains(says));
         }
         assert!(error(KeyFile::read(&scratch.0)).contains("cannot be read"));
         assert!(error(KeyFile::create(&scratch.0.join("no/where"))).contains("cannot be made"));
     }
 
+    fn write(path: &Path, bytes: &[u8], mode: u32) {
+        fs::write(path, bytes).expect("writes");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    }
+
     #[test]
-    fn a_file_that_others_can_read_is_told_apart() {
+    fn a_file_that_others_can_open_and_a_link_are_refused() {
         let scratch = Scratch::new("mode");
-        fs::write(scratch.file(), [1; 32]).expect("writes");
-        fs::set_permissions(scratch.file(), fs::Permissions::from_mode(0o640)).expect("set");
-        assert!(KeyFile::read(&scratch.file()).expect("read").open_to_others);
+        for (mode, says) in [
+            (0o640, "others can read it (mode 0640); run chmod 600"),
+            (0o602, "others can change it (mode 0602); run chmod 600"),
+        ] {
+            write(&scratch.file(), &[1; 32], mode);
+            let told = error(KeyFile::read(&scratch.file()));
+            assert!(told.contains(says), "{told}");
+        }
+        write(&scratch.file(), &[1; 32], 0o600);
+        KeyFile::read(&scratch.file()).expect("its owner's only");
+        let link = scratch.0.join("link");
+        symlink(scratch.file(), &link).expect("a link");
+        let told = error(KeyFile::read(&link));
+        assert!(told.contains("is a symbolic link"), "{told}");
     }
 }

@@ -1,14 +1,18 @@
 //! The relays that were verified at the last run. Only a cache: whatever is wrong with the file never stops a node.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read},
     path::Path,
 };
 
 use sha2::{Digest, Sha256};
 
-use super::{DataDir, RELAYS, RELAYS_DAMAGED, write_atomically};
+use super::{
+    DataDir, RELAYS, RELAYS_DAMAGED,
+    owned::{self, Closed},
+    write_atomically,
+};
 
 /// Most descriptors that are kept.
 const MAX_RELAYS: usize = 256;
@@ -22,11 +26,15 @@ impl DataDir {
     /// makes room for it.
     pub(crate) fn relays(&self) -> Vec<[u8; DESCRIPTOR]> {
         let path = self.path.join(RELAYS);
-        let why = match read(&path) {
-            Ok(Some(relays)) => return relays,
-            Ok(None) => "it is damaged".to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-            Err(error) => format!("it cannot be read ({error})"),
+        let why = match owned::open(&path, Closed::ToWriters) {
+            Ok(None) => return Vec::new(),
+            Ok(Some(file)) => match read(file) {
+                Ok(Some(relays)) => return relays,
+                Ok(None) => "it is damaged".to_owned(),
+                Err(error) => format!("it cannot be read ({error})"),
+            },
+            // What somebody else could have put there is as good as damaged.
+            Err(refused) => format!("it {}", refused.what),
         };
         let aside = self.path.join(RELAYS_DAMAGED);
         let moved = match fs::rename(&path, &aside) {
@@ -39,10 +47,9 @@ impl DataDir {
 }
 
 /// `Ok(None)`: it is damaged.
-fn read(path: &Path) -> io::Result<Option<Vec<[u8; DESCRIPTOR]>>> {
+fn read(file: fs::File) -> io::Result<Option<Vec<[u8; DESCRIPTOR]>>> {
     let longest = MAGIC.len() + DIGEST + MAX_RELAYS * DESCRIPTOR;
     let mut bytes = Vec::new();
-    let file = File::open(path)?;
     file.take(longest as u64 + 1).read_to_end(&mut bytes)?;
     Ok(decode(&bytes))
 }

@@ -1,5 +1,5 @@
 use std::{
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -84,6 +84,7 @@ fn broken_keys_stop_the_start_with_one_line_and_stay_as_they_are() {
     let dir = DataDir::open(&scratch.0).unwrap();
     for (bytes, length) in [(&[1; 31][..], "31"), (&[1; 33], "more than 32"), (&[], "0")] {
         fs::write(scratch.0.join(RELAY_KEY), bytes).unwrap();
+        close(&scratch.0.join(RELAY_KEY), 0o600);
         let line = dir.key_seed(&[9; 32]).unwrap_err().to_string();
         assert!(
             line.contains(&format!("relay.key: has {length} bytes, but"))
@@ -114,6 +115,115 @@ fn a_directory_that_is_in_use_or_no_directory_is_refused() {
         line.contains("cannot be made") && line.contains("--data-dir"),
         "{line}"
     );
+}
+
+fn close(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn refused(path: &Path) -> String {
+    DataDir::open(path).unwrap_err().to_string()
+}
+
+#[test]
+fn a_directory_that_others_can_change_is_refused_and_one_they_can_read_is_not() {
+    let scratch = Scratch::new();
+    drop(DataDir::open(&scratch.0).unwrap());
+    for mode in [0o777, 0o770, 0o702, 0o1777] {
+        close(&scratch.0, mode);
+        let line = refused(&scratch.0);
+        assert!(
+            line.contains(&format!(
+                "others can change it (mode {mode:04o}); run chmod 700 "
+            )),
+            "{line}"
+        );
+    }
+    for mode in [0o755, 0o750, 0o700] {
+        close(&scratch.0, mode);
+        drop(DataDir::open(&scratch.0).unwrap());
+    }
+    // A link of ours to a directory of ours is a way to it.
+    let link = scratch.0.join("link");
+    let elsewhere = Scratch::new();
+    drop(DataDir::open(&elsewhere.0).unwrap());
+    symlink(&elsewhere.0, &link).unwrap();
+    drop(DataDir::open(&link).unwrap());
+}
+
+#[test]
+fn files_that_others_can_change_links_and_pipes_are_refused() {
+    let scratch = Scratch::new();
+    let dir = DataDir::open(&scratch.0).unwrap();
+    dir.key_seed(&[7; 32]).unwrap();
+    let key = scratch.0.join(RELAY_KEY);
+    for (mode, says) in [
+        (0o640, "others can read it (mode 0640)"),
+        (0o606, "others can change it"),
+    ] {
+        close(&key, mode);
+        let line = dir.key_seed(&[8; 32]).unwrap_err().to_string();
+        assert!(
+            line.contains(says) && line.contains("run chmod 600 "),
+            "{line}"
+        );
+    }
+    close(&key, 0o600);
+    assert_eq!(*dir.key_seed(&[8; 32]).unwrap(), [7; 32]);
+    drop(dir);
+    for name in [RELAY_KEY, LOCK] {
+        let (path, aside) = (scratch.0.join(name), scratch.0.join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        symlink(&aside, &path).unwrap();
+        let opened = DataDir::open(&scratch.0);
+        let told = opened.and_then(|dir| dir.key_seed(&[8; 32]));
+        let line = told.map(|_| ()).unwrap_err().to_string();
+        assert!(
+            line.contains(name) && line.contains("is a symbolic link"),
+            "{line}"
+        );
+        fs::remove_file(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+    }
+    drop(DataDir::open(&scratch.0).unwrap());
+}
+
+#[test]
+fn relays_that_others_could_have_put_there_are_set_aside() {
+    let scratch = Scratch::new();
+    let dir = DataDir::open(&scratch.0).unwrap();
+    let (path, aside) = (dir.relays_path(), scratch.0.join(RELAYS_DAMAGED));
+    save_relays(&path, &[[1; DESCRIPTOR]]).unwrap();
+    close(&path, 0o644);
+    assert_eq!(dir.relays().len(), 1, "reading is harmless");
+    close(&path, 0o666);
+    assert_eq!(dir.relays().len(), 0);
+    assert!(aside.is_file() && !path.exists());
+    let elsewhere = scratch.0.join("elsewhere");
+    save_relays(&elsewhere, &[[2; DESCRIPTOR]]).unwrap();
+    symlink(&elsewhere, &path).unwrap();
+    assert_eq!(dir.relays().len(), 0);
+    assert!(aside.is_symlink() && elsewhere.is_file());
+}
+
+#[test]
+fn a_socket_may_stand_where_nobody_else_can_replace_it() {
+    let scratch = Scratch::new();
+    drop(DataDir::open(&scratch.0).unwrap());
+    for (mode, may) in [
+        (0o700, true),
+        (0o755, true),
+        (0o1777, true),
+        (0o777, false),
+        (0o770, false),
+    ] {
+        close(&scratch.0, mode);
+        let told = check_socket_directory(&scratch.0);
+        assert_eq!(told.is_ok(), may, "{mode:o}: {told:?}");
+    }
+    close(&scratch.0, 0o700);
+    assert!(check_socket_directory(&scratch.0.join(LOCK)).is_err());
+    assert!(check_socket_directory(&scratch.0.join("missing")).is_err());
 }
 
 struct Scratch(PathBuf);
