@@ -1,16 +1,16 @@
 //! `deut run`: the daemon.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use deut::{
-    Node, NodeConfig, PortRange, Profile, data_dir::RELAYS, handle::ReadinessStatus, labels,
+    Node, NodeConfig, PortRange, Profile,
+    data_dir::{self, RELAYS},
+    handle::ReadinessStatus,
+    labels,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::{
-    net::UnixStream,
-    time::{Instant, interval, timeout},
-};
+use tokio::time::{Instant, interval, timeout};
 
 use super::{Signals, paths, raise_open_file_limit, readiness::Damper};
 use crate::{
@@ -57,19 +57,20 @@ pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> 
     let config = config(arguments)?;
     refuse_a_client_that_knows_nobody(&config)?;
     let control = arguments.reach.control()?;
-    refuse_a_second_daemon(&control).await?;
     let (network, profile) = (
         config.bootstrap.network.clone(),
         profile_name(config.bootstrap.profile),
     );
+    if let Some(directory) = &config.data_dir {
+        data_dir::prepare(directory)?;
+    }
+    // Whatever is wrong with the socket is found before the node talks to anybody; only the node locks the directory.
+    let server = Server::prepare(&control).await?;
     let node = Node::start(config).await?;
-    let server = match Server::bind(&control).await {
-        Ok(server) => server,
-        Err(failure) => {
-            let _ = timeout(GOODBYE, node.shutdown()).await;
-            return Err(failure);
-        }
-    };
+    if let Err(failure) = server.open() {
+        let _ = timeout(GOODBYE, node.shutdown()).await;
+        return Err(failure);
+    }
     let started = News::Started {
         version: env!("CARGO_PKG_VERSION"),
         network,
@@ -152,18 +153,6 @@ pub(crate) const fn profile_name(profile: Profile) -> &'static str {
     match profile {
         Profile::Production => "production",
         Profile::Test => "test",
-    }
-}
-
-/// Two daemons with one data directory would share one identity; the socket is bound only after the node has made the directory.
-async fn refuse_a_second_daemon(control: &Path) -> Result<(), Failure> {
-    match UnixStream::connect(control).await {
-        Ok(_) => Err(Failure::new(
-            Exit::DataDir,
-            format!("another daemon serves {}", control.display()),
-        )
-        .hint("stop it, or give this one its own --data-dir")),
-        Err(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What goes over the control socket.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use deut::{
     NodeId, Progress,
@@ -94,6 +94,35 @@ impl Request {
     /// It is no request.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, Failure> {
         serde_json::from_slice(line).map_err(bad_request)
+    }
+
+    /// The time that the client gives; none for what takes a moment.
+    pub(crate) fn time(&self) -> Option<Duration> {
+        match self {
+            Self::Announce { timeout_ms, .. }
+            | Self::Get { timeout_ms, .. }
+            | Self::GetMutable { timeout_ms, .. }
+            | Self::Put { timeout_ms, .. }
+            | Self::PutMutable { timeout_ms, .. } => {
+                Some(Duration::from_millis((*timeout_ms).min(MAX_TIMEOUT_MS)))
+            }
+            Self::BootstrapLine | Self::Ping | Self::Status => None,
+        }
+    }
+
+    /// So much of it is over.
+    pub(crate) fn take_time(&mut self, over: Duration) {
+        match self {
+            Self::Announce { timeout_ms, .. }
+            | Self::Get { timeout_ms, .. }
+            | Self::GetMutable { timeout_ms, .. }
+            | Self::Put { timeout_ms, .. }
+            | Self::PutMutable { timeout_ms, .. } => {
+                let over = u64::try_from(over.as_millis()).unwrap_or(u64::MAX);
+                *timeout_ms = (*timeout_ms).min(MAX_TIMEOUT_MS).saturating_sub(over);
+            }
+            Self::BootstrapLine | Self::Ping | Self::Status => {}
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! The daemon's side of the control socket. Whatever comes in gets an error or a closed connection, and the daemon goes on.
 
 use std::{
+    collections::VecDeque,
     fs,
-    io::ErrorKind,
-    os::unix::fs::PermissionsExt,
+    io::{Error, ErrorKind},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+use deut::data_dir;
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -14,16 +17,24 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-    time::{Duration, sleep, timeout},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::{AbortHandle, JoinSet},
+    time::{Duration, Instant, sleep, timeout},
 };
 
 use super::protocol::{Answer, MAX_REQUEST, Request, Step, bad_request};
 use crate::exit::{Exit, Failure};
 
-/// Connections served at once; one more is told that the daemon is busy.
-const MAX_CONNECTIONS: usize = 32;
+/// Lookups and stores that are worked on at once; further ones wait for their turn, as long as they have time.
+const AT_WORK: usize = 32;
+/// The same for what takes a moment (`status`, `ping`, `bootstrap-line`): it does not wait for lookups.
+const SHORT: usize = 8;
+/// What takes a moment waits so long.
+const SHORT_WAIT: Duration = Duration::from_secs(30);
+/// Requests that wait; one more is told that the daemon is busy.
+const WAITING: usize = 256;
+/// Connections that have not sent their request yet: one more ends the oldest of them.
+const SILENT: usize = 64;
 /// A client has so long to send its request, and to take each line of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An empty line is written so often while a request is worked on: a client that has gone is noticed and its work dropped.
@@ -44,85 +55,109 @@ pub(crate) trait Handler: Clone + Send + 'static {
 pub(crate) struct Server {
     listener: UnixListener,
     path: PathBuf,
+    /// Where it is bound at first: nobody knows it there.
+    hidden: PathBuf,
+    /// Device and number of what was bound: what stands at a path may have become somebody else's.
+    name: (u64, u64),
 }
 
 impl Server {
-    /// Binds the socket, mode 0600. A socket that nobody serves any more is replaced.
+    /// Binds the socket, mode 0600, where nobody finds it yet: everything that could be wrong with the path is found here.
     ///
     /// # Errors
     /// Another daemon serves it, or the path cannot be used.
-    pub(crate) async fn bind(path: &Path) -> Result<Self, Failure> {
+    pub(crate) async fn prepare(path: &Path) -> Result<Self, Failure> {
         if UnixStream::connect(path).await.is_ok() {
-            let text = format!("another daemon serves {}", path.display());
-            return Err(Failure::new(Exit::DataDir, text)
-                .hint("stop it, or give this one its own --data-dir"));
+            return Err(another(path));
         }
-        let refused = |why: std::io::Error| {
-            let text = format!(
-                "{}: the control socket cannot be made ({why})",
-                path.display()
-            );
-            Failure::new(Exit::DataDir, text)
-                .hint("give a path of at most 100 bytes in a directory of yours with --control")
+        std::os::unix::net::SocketAddr::from_pathname(path).map_err(|why| refused(path, &why))?;
+        let directory = match path.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
+            _ => Path::new("."),
         };
-        if fs::symlink_metadata(path)
-            .is_ok_and(|found| !std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()))
+        data_dir::check_socket_directory(directory)?;
+        if let Ok(found) = fs::symlink_metadata(path)
+            && !found.file_type().is_socket()
         {
-            return Err(refused(std::io::Error::new(
+            let why = Error::new(
                 ErrorKind::AlreadyExists,
                 "a file that is no socket is in the way",
-            )));
+            );
+            return Err(refused(path, &why));
         }
-        // Bound under another name first, so that nobody can connect before the mode is set.
         let mut hidden = path.as_os_str().to_owned();
         hidden.push(format!(".{}", std::process::id()));
         let hidden = PathBuf::from(hidden);
         let _ = fs::remove_file(&hidden);
-        let listener = UnixListener::bind(&hidden).map_err(refused)?;
-        let placed = fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))
-            .and_then(|()| fs::rename(&hidden, path));
-        if let Err(why) = placed {
-            let _ = fs::remove_file(&hidden);
-            return Err(refused(why));
+        let listener = UnixListener::bind(&hidden).map_err(|why| refused(path, &why))?;
+        let name = fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))
+            .and_then(|()| name(&hidden));
+        match name {
+            Ok(name) => Ok(Self {
+                listener,
+                path: path.to_owned(),
+                hidden,
+                name,
+            }),
+            Err(why) => {
+                let _ = fs::remove_file(&hidden);
+                Err(refused(path, &why))
+            }
         }
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-        })
+    }
+
+    /// Puts the socket where it is found. One that nobody serves any more is replaced.
+    ///
+    /// # Errors
+    /// It cannot be put there.
+    pub(crate) fn open(&self) -> Result<(), Failure> {
+        if name(&self.hidden).is_ok_and(|name| name != self.name) {
+            return Err(another(&self.path));
+        }
+        fs::rename(&self.hidden, &self.path).map_err(|why| refused(&self.path, &why))
+    }
+
+    /// Both.
+    #[cfg(test)]
+    pub(crate) async fn bind(path: &Path) -> Result<Self, Failure> {
+        let server = Self::prepare(path).await?;
+        server.open()?;
+        Ok(server)
     }
 
     /// Serves until dropped.
     pub(crate) async fn serve(&self, handler: impl Handler) {
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut connections = JoinSet::new();
+        let room = Room::new();
+        let (mut reading, mut oldest) = (JoinSet::new(), VecDeque::new());
+        let mut working = JoinSet::new();
         loop {
-            while connections.try_join_next().is_some() {}
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(why) => {
-                    tracing::warn!(%why, "control socket: accept failed");
-                    // Out of descriptors, most likely: it must not spin.
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        oldest.retain(|silent: &AbortHandle| !silent.is_finished());
+                        if oldest.len() >= SILENT
+                            && let Some(silent) = oldest.pop_front()
+                        {
+                            silent.abort();
+                        }
+                        oldest.push_back(reading.spawn(read(stream)));
+                    }
+                    Err(why) => {
+                        tracing::warn!(%why, "control socket: accept failed");
+                        // Out of descriptors, most likely: it must not spin.
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(read) = reading.join_next() => {
+                    let Ok(Some((request, writer))) = read else { continue };
+                    if working.len() < AT_WORK + SHORT + WAITING {
+                        working.spawn(serve(request, writer, handler.clone(), room.clone()));
+                    } else {
+                        // What fits into the socket's buffer; the daemon does not wait for it.
+                        let _ = writer.try_write(&line(&Answer::Error(busy(None))));
+                    }
                 }
-            };
-            match Arc::clone(&room).try_acquire_owned() {
-                Ok(permit) => {
-                    let handler = handler.clone();
-                    connections.spawn(async move {
-                        connection(stream, handler).await;
-                        drop(permit);
-                    });
-                }
-                Err(_full) => {
-                    let busy = Failure::new(
-                        Exit::Busy,
-                        format!("{MAX_CONNECTIONS} commands are being served"),
-                    )
-                    .hint("try again later");
-                    // What fits into the socket's buffer; the daemon does not wait for it.
-                    let _ = stream.try_write(&line(&Answer::Error(busy)));
-                }
+                Some(_) = working.join_next() => {}
             }
         }
     }
@@ -130,20 +165,103 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        for path in [&self.hidden, &self.path] {
+            if name(path).is_ok_and(|name| name == self.name) {
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 }
 
-/// One request, one answer. Gone clients, and those that do not take their answer, end it.
-async fn connection(stream: UnixStream, handler: impl Handler) {
+fn name(path: &Path) -> std::io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+fn another(path: &Path) -> Failure {
+    let text = format!("another daemon serves {}", path.display());
+    Failure::new(Exit::DataDir, text).hint("stop it, or give this one its own --data-dir")
+}
+
+fn refused(path: &Path, why: &Error) -> Failure {
+    let path = path.display();
+    let text = format!("{path}: the control socket cannot be made ({why})");
+    Failure::new(Exit::DataDir, text)
+        .hint("give a path of at most 99 bytes in a directory of yours with --control")
+}
+
+/// Places for requests. Who waits for one is served in the order of coming.
+#[derive(Clone)]
+struct Room {
+    work: Arc<Semaphore>,
+    short: Arc<Semaphore>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            work: Arc::new(Semaphore::new(AT_WORK)),
+            short: Arc::new(Semaphore::new(SHORT)),
+        }
+    }
+
+    /// Waits for a place, as long as the request has time.
+    async fn place(&self, within: Option<Duration>) -> Result<OwnedSemaphorePermit, Failure> {
+        let (places, within) = match within {
+            Some(within) => (&self.work, within),
+            None => (&self.short, SHORT_WAIT),
+        };
+        match timeout(within, Arc::clone(places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(busy(Some(within))),
+        }
+    }
+}
+
+fn busy(waited: Option<Duration>) -> Failure {
+    let text = match waited {
+        Some(waited) => format!(
+            "{AT_WORK} commands are being served, and none of them ended within {} s",
+            waited.as_secs_f32()
+        ),
+        None => format!("{AT_WORK} commands are being served and {WAITING} wait"),
+    };
+    Failure::new(Exit::Busy, text).hint("try again later")
+}
+
+/// The request of a new connection; none if what came was none, which the client is told.
+async fn read(stream: UnixStream) -> Option<(Request, OwnedWriteHalf)> {
     let (reader, mut writer) = stream.into_split();
-    let outcome = match timeout(PATIENCE, request(reader)).await {
-        Ok(Ok(request)) => work(request, handler, &mut writer).await,
-        Ok(Err(failure)) => Some(Err(failure)),
-        Err(_elapsed) => Some(Err(bad_request(format!(
-            "no request within {} s",
-            PATIENCE.as_secs()
-        )))),
+    let request = timeout(PATIENCE, request(reader))
+        .await
+        .unwrap_or_else(|_| {
+            let text = format!("no request within {} s", PATIENCE.as_secs());
+            Err(bad_request(text))
+        });
+    match request {
+        Ok(request) => Some((request, writer)),
+        Err(failure) => {
+            let _ = write(&mut writer, &line(&Answer::Error(failure))).await;
+            None
+        }
+    }
+}
+
+/// One request, one answer, when its turn has come. Gone clients, and those that do not take their answer, end it.
+async fn serve(
+    mut request: Request,
+    mut writer: OwnedWriteHalf,
+    handler: impl Handler,
+    room: Room,
+) {
+    let came = Instant::now();
+    let place = room.place(request.time());
+    let outcome = match alive(&mut writer, place).await {
+        None => return,
+        Some(Err(failure)) => Some(Err(failure)),
+        Some(Ok(_place)) => {
+            request.take_time(came.elapsed());
+            work(request, handler, &mut writer).await
+        }
     };
     let last = match outcome {
         None => return,
@@ -151,6 +269,18 @@ async fn connection(stream: UnixStream, handler: impl Handler) {
         Some(Err(failure)) => Answer::Error(failure),
     };
     let _ = write(&mut writer, &line(&last)).await;
+}
+
+/// Waits, with signs of life; none if the client is gone.
+async fn alive<T>(writer: &mut OwnedWriteHalf, what: impl Future<Output = T>) -> Option<T> {
+    let mut what = std::pin::pin!(what);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut what => return Some(done),
+            () = sleep(SIGN_OF_LIFE) => write(writer, b"\n").await.ok()?,
+        }
+    }
 }
 
 /// Reads one line of at most [`MAX_REQUEST`] bytes.

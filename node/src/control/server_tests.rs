@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::control::client::Daemon;
 
-/// Answers `status` at once, `get` after one step, `ping` never.
+/// Answers `status` at once, `get` after one step, everything else never.
 #[derive(Clone)]
 struct Fake;
 
@@ -130,29 +130,119 @@ async fn an_endless_request_is_cut_off() {
     assert!(status(&path).await.is_ok());
 }
 
-#[tokio::test]
-async fn one_connection_too_many_is_told_so_and_gone_clients_make_room() {
-    let directory = Directory::new("full");
-    let path = directory.socket();
-    let _server = served(&path).await;
+/// So many connections with requests that are never answered.
+async fn held(path: &Path, count: usize) -> Vec<UnixStream> {
     let mut held = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
-        let mut stream = UnixStream::connect(&path).await.expect("connects");
-        stream
-            .write_all(b"{\"do\":\"ping\"}\n")
-            .await
-            .expect("sent");
+    for _ in 0..count {
+        let mut stream = UnixStream::connect(path).await.expect("connects");
+        let put = b"{\"do\":\"put\",\"value_hex\":\"\",\"timeout_ms\":600000}\n";
+        stream.write_all(put).await.expect("sent");
         held.push(stream);
     }
     for stream in &mut held {
-        // A sign of life: it is being served.
+        // A sign of life: it is served, or waits.
         stream.read_u8().await.expect("a byte");
     }
-    let refused = status(&path).await.expect_err("full");
+    held
+}
+
+async fn get(path: &Path, timeout_ms: u64) -> Result<serde_json::Value, Failure> {
+    let target = "x".into();
+    let get = Request::Get { target, timeout_ms };
+    Daemon::connect(path).await?.ask(&get, |_| {}).await
+}
+
+#[tokio::test]
+async fn who_finds_no_place_waits_for_it_within_its_time() {
+    let directory = Directory::new("full");
+    let path = directory.socket();
+    let _server = served(&path).await;
+    let mut held = held(&path, AT_WORK).await;
+    let late = get(&path, 300).await.expect_err("nobody ended");
+    assert_eq!(late.kind, Exit::Busy, "{late:?}");
+    assert!(
+        late.message.ends_with("none of them ended within 0.3 s"),
+        "{late:?}"
+    );
+    assert!(
+        status(&path).await.is_ok(),
+        "what takes a moment does not wait"
+    );
+    let waiting = tokio::spawn({
+        let path = path.clone();
+        async move { get(&path, 100_000).await }
+    });
+    sleep(SIGN_OF_LIFE).await;
+    assert!(!waiting.is_finished());
+    // A client that has gone is noticed at the next sign of life.
+    drop(held.pop());
+    let got = waiting.await.expect("it ends");
+    assert_eq!(got, Err(Failure::new(Exit::NotFound, "x")));
+}
+
+#[tokio::test]
+async fn more_than_may_wait_are_told_so_at_once_and_gone_clients_make_room() {
+    let directory = Directory::new("queue");
+    let path = directory.socket();
+    let _server = served(&path).await;
+    let held = held(&path, AT_WORK + SHORT + WAITING).await;
+    let refused = get(&path, 100_000).await.expect_err("full");
     assert_eq!(refused.kind, Exit::Busy);
+    assert!(refused.message.ends_with("and 256 wait"), "{refused:?}");
     drop(held);
     sleep(SIGN_OF_LIFE * 3).await;
-    assert!(status(&path).await.is_ok());
+    assert_eq!(
+        get(&path, 100_000).await.expect_err("served").kind,
+        Exit::NotFound
+    );
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_nobody_out() {
+    let directory = Directory::new("silent");
+    let path = directory.socket();
+    let _server = served(&path).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 * SILENT {
+        let mut stream = UnixStream::connect(&path).await.expect("connects");
+        // Half of them begin to say something.
+        if silent.len() % 2 == 0 {
+            stream.write_all(b"{\"do\":").await.expect("sent");
+        }
+        silent.push(stream);
+    }
+    assert_eq!(status(&path).await, Ok(json!({ "here": true })));
+    assert_eq!(
+        get(&path, 1_000).await.expect_err("served").kind,
+        Exit::NotFound
+    );
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_used_is_found_before_it_is_opened() {
+    let directory = Directory::new("paths");
+    let long = directory
+        .0
+        .join("x".repeat(108 - directory.0.as_os_str().len()));
+    for (path, says) in [
+        (long, "cannot be made"),
+        (directory.0.join("missing/control.sock"), "cannot be used"),
+    ] {
+        let failure = Server::prepare(&path).await.expect_err("refused");
+        assert_eq!(failure.kind, Exit::DataDir);
+        assert!(failure.message.contains(says), "{failure:?}");
+    }
+    let path = directory.socket();
+    let server = Server::prepare(&path).await.expect("prepared");
+    assert!(!path.exists(), "nobody finds it yet");
+    server.open().expect("opened");
+    // Whoever took the place meanwhile keeps it.
+    fs::remove_file(&path).expect("removed");
+    fs::write(&path, "precious").expect("writes");
+    drop(server);
+    assert_eq!(fs::read_to_string(&path).expect("there"), "precious");
+    assert_eq!(fs::read_dir(&directory.0).expect("reads").count(), 1);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod logs;
 mod namespace;
 mod one_node;
 mod outputs;
+mod owners;
 mod ports;
 mod processes;
 mod rubbish;
