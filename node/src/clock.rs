@@ -1,27 +1,25 @@
 //! The only reader of clocks. One reading serves a whole batch.
 #![allow(clippy::disallowed_methods, reason = "this is the one place that may")]
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deut_transport::api::{Mono, Now, Unix};
 
 /// Counts from the start of one node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    origin: Instant,
+    origin: Duration,
 }
 
 impl Clock {
     /// Starts counting.
     pub(crate) fn start() -> Self {
-        Self {
-            origin: Instant::now(),
-        }
+        Self { origin: uptime() }
     }
 
     /// Reads both clocks.
     pub(crate) fn now(&self) -> Now {
-        let mono = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mono = u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX);
         // A machine whose clock stands before 1970 sees every descriptor as not yet valid; it still runs.
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -34,13 +32,26 @@ impl Clock {
 
     /// The instant of a monotonic time, for a timer. Never later than a day ahead, so that it cannot overflow.
     pub(crate) fn instant(&self, at: Mono) -> tokio::time::Instant {
-        let day = self
-            .origin
-            .elapsed()
-            .saturating_add(Duration::from_secs(86_400));
-        let offset = Duration::from_micros(at.0).min(day);
-        tokio::time::Instant::from_std(self.origin + offset)
+        let ahead = Duration::from_micros(at.0).saturating_sub(self.elapsed());
+        tokio::time::Instant::now() + ahead.min(Duration::from_secs(86_400))
     }
+
+    fn elapsed(&self) -> Duration {
+        uptime().saturating_sub(self.origin)
+    }
+}
+
+/// Goes on while the machine sleeps: others do not wait for it, so deadlines must not either.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn uptime() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(now).unwrap_or_default()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn uptime() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ impl Core {
         }
     }
 
+    /// Sees whether the node stood still or its clock was set, before anybody is told how it is. Every other call does so too.
+    pub fn look(&mut self, now: Now) {
+        self.transport.look(now);
+    }
+
     /// A datagram arrived on one of our ports.
     pub fn handle_datagram(
         &mut self,
@@ -116,6 +121,7 @@ impl Core {
                 self.transport
                     .handle_input(now, Input::PortOpened { token, result });
             }
+            CoreInput::Local(network) => self.transport.handle_input(now, Input::Local(network)),
             CoreInput::Timeout => self.timeout(now),
         }
     }

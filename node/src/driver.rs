@@ -94,7 +94,12 @@ impl Driver {
     /// Pending: there is nothing to do, and everything that could bring work wakes this task.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let now = self.clock.now();
+        self.core.look(now);
         let mut worked = false;
+        if let Some(network) = self.sockets.look(now.mono) {
+            worked = true;
+            self.feed(now, CoreInput::Local(network));
+        }
         for _ in 0..REQUESTS_PER_TURN {
             match self.requests.poll_recv(cx) {
                 Poll::Ready(Some(Request::Shutdown) | None) => return Poll::Ready(Turn::Stop),
@@ -220,6 +225,9 @@ impl Driver {
     fn set_timer(&mut self, now: Now, until: Option<Mono>) {
         // A core that asked for a time that is over would keep this task busy for nothing.
         let until = until.map(|until| until.max(now.mono.plus_us(SHORTEST_WAIT_US)));
+        // Who sends nothing must notice too that the machine cannot send.
+        let look = self.sockets.look_at();
+        let until = Some(until.map_or(look, |until| until.min(look)));
         let earlier = match (self.until, until) {
             (Some(set), Some(until)) => set.0.abs_diff(until.0) >= SHORTEST_WAIT_US,
             (None, None) => false,

@@ -4,6 +4,7 @@
 //! driver, which reads a bounded batch from each listed socket in turn. Sending never waits: what the system's buffer does
 //! not take is lost and counted, as on any wire.
 
+mod health;
 mod ready;
 mod socket;
 
@@ -16,12 +17,13 @@ use std::{
 };
 
 use deut_transport::{
-    api::{Port, PortError, PortToken},
+    api::{LocalNetwork, Mono, Port, PortError, PortToken},
     packet::Packet,
 };
 use tokio::net::UdpSocket;
 
-use self::ready::ReadyList;
+pub(crate) use self::health::is_here;
+use self::{health::Health, ready::ReadyList};
 use crate::{families::Families, handle::UdpStatus};
 
 /// Datagrams taken from the relay port before the next socket has its turn.
@@ -58,6 +60,7 @@ pub(crate) struct Sockets {
     local: SocketAddr,
     families: Families,
     counters: UdpStatus,
+    health: Health,
 }
 
 struct Slot {
@@ -85,6 +88,7 @@ impl Sockets {
             local,
             families,
             counters: UdpStatus::default(),
+            health: Health::default(),
         };
         sockets.insert(Port::Relay, socket);
         Ok(sockets)
@@ -138,6 +142,7 @@ impl Sockets {
                     Err(error) if socket::is_full(&error) => self.counters.send_buffer_full += 1,
                     Err(error) => {
                         self.counters.send_refused += 1;
+                        self.health.refused(&error);
                         tracing::trace!(%error, "a datagram is refused");
                     }
                 }
@@ -145,6 +150,19 @@ impl Sockets {
             _ => self.counters.port_closed += 1,
         }
         self.recycle(packet);
+    }
+
+    /// Whether this machine sends at all, if that is news.
+    pub(crate) fn look(&mut self, now: Mono) -> Option<LocalNetwork> {
+        let counts = (self.counters.sent, self.counters.send_refused);
+        let ip = self.local.ip();
+        self.health
+            .look(now, counts, || ip.is_unspecified() || is_here(ip))
+    }
+
+    /// When to [look](Self::look) again.
+    pub(crate) const fn look_at(&self) -> Mono {
+        self.health.due()
     }
 
     /// Takes a buffer back.

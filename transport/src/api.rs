@@ -138,8 +138,38 @@ pub enum Input {
     },
     /// Something the application wants.
     Command(Command),
+    /// Whether this machine sends at all changed.
+    Local(LocalNetwork),
     /// The instant that `Wait` named has come (early or late does no harm).
     Timeout,
+}
+
+/// What this machine does with what it is given to send. The driver sees it; the core cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LocalNetwork {
+    /// It sends.
+    #[default]
+    Works,
+    /// The system refuses to send most of it.
+    Refuses {
+        /// Datagrams refused since that began.
+        times: u64,
+        /// Why, as far as the system says.
+        why: SendRefusal,
+    },
+    /// The address that the node listens on is not of this machine any more.
+    AddressGone,
+}
+
+/// Why the system refuses to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SendRefusal {
+    /// A firewall, or another rule of the machine.
+    Forbidden,
+    /// There is no route: the network is away.
+    NoRoute,
+    /// Something else.
+    Other,
 }
 
 /// Whom to send a request to.
@@ -406,6 +436,9 @@ pub enum BootstrapTrouble {
     /// Its descriptor is refused.
     #[error("its descriptor is refused")]
     BadDescriptor,
+    /// Its descriptor holds by its clock and not by ours.
+    #[error("its clock and the clock of this machine are far apart")]
+    OtherClock,
     /// It is this node itself.
     #[error("it is this node itself")]
     Ourselves,

@@ -21,6 +21,8 @@ labels! {
     DESCRIPTOR = b"deut descriptor v1";
     /// Signature of a WhoAreYou answer.
     WHO_ARE_YOU = b"deut who are you v1";
+    /// Signature of the wall clock in a WhoAreYou answer.
+    CLOCK = b"deut clock v1";
     /// Noise prologue.
     LINK = b"deut link v1";
     /// MAC1 key.

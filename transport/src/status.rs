@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr};
 
 use crate::{
-    api::{PathKind, PoolId, TunnelHandle},
+    api::{PathKind, PoolId, SendRefusal, TunnelHandle},
     ids::RelayId,
 };
 
@@ -45,13 +45,107 @@ pub enum Reason {
     FewTunnels,
     /// The node has been told to stop.
     ShuttingDown,
+    /// This machine's wall clock differs from the relays'.
+    ClockOff {
+        /// Seconds ahead of theirs; negative: behind.
+        ahead_s: i64,
+    },
+    /// The process or its machine did nothing for a while, or could not send: which tunnels still stand is being found out.
+    StoodStill {
+        /// For how long; 0 if it only could not send.
+        seconds: u64,
+    },
+    /// The system refuses to send.
+    SendingRefused {
+        /// Datagrams refused since that began.
+        times: u64,
+        /// Why.
+        why: SendRefusal,
+    },
+    /// The address that the node listens on is not of this machine any more.
+    AddressGone,
+}
+
+impl Reason {
+    /// A name for scripts; it never changes.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoBootstrapPeer => "no-bootstrap-peer",
+            Self::NobodyAnswers => "nobody-answers",
+            Self::NoPeersListed => "no-peers-listed",
+            Self::FirstOfItsNetwork => "first-of-its-network",
+            Self::FewRelays => "few-relays",
+            Self::Building => "building",
+            Self::BuildsFail => "builds-fail",
+            Self::FewTunnels => "few-tunnels",
+            Self::ShuttingDown => "shutting-down",
+            Self::ClockOff { .. } => "clock-off",
+            Self::StoodStill { .. } => "stood-still",
+            Self::SendingRefused { .. } => "sending-refused",
+            Self::AddressGone => "address-gone",
+        }
+    }
+
+    /// What the operator can do, where it is this machine that is wrong.
+    #[must_use]
+    pub const fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::ClockOff { .. } => Some(
+                "set the clock of this machine, for example by NTP: relays refuse whoever is two minutes off; it is noticed at once",
+            ),
+            Self::SendingRefused { .. } => Some(
+                "let this machine send UDP (firewall, routes); the node goes on by itself when it can",
+            ),
+            Self::AddressGone => Some(
+                "give the address back to this machine, or start the node with another --listen",
+            ),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let fixed = match *self {
+            Self::ClockOff { ahead_s } => {
+                let (by, way) = (
+                    About(ahead_s.unsigned_abs()),
+                    if ahead_s < 0 { "behind" } else { "ahead" },
+                );
+                return write!(f, "this machine's clock seems off by about {by} ({way})");
+            }
+            Self::StoodStill { seconds: 0 } => {
+                "sending works again: which tunnels still stand is being found out"
+            }
+            Self::StoodStill { seconds } => {
+                let by = About(seconds);
+                return write!(
+                    f,
+                    "this node stood still for {by}: which tunnels still stand is being found out"
+                );
+            }
+            Self::SendingRefused { times, why } => {
+                let why = match why {
+                    SendRefusal::Forbidden => {
+                        "a firewall or another rule of this machine forbids it"
+                    }
+                    SendRefusal::NoRoute => "there is no route",
+                    SendRefusal::Other => "the system gives no clear reason",
+                };
+                return write!(
+                    f,
+                    "sending is refused ({times} times in a row of seconds): {why}"
+                );
+            }
+            Self::AddressGone => {
+                "the address it listens on is not of this machine any more; it goes on when it is back"
+            }
+
             Self::NoBootstrapPeer => "no bootstrap peer has answered yet",
-            Self::NobodyAnswers => "none of the known relays answers; they are asked again and again",
+            Self::NobodyAnswers => {
+                "none of the known relays answers; they are asked again and again"
+            }
             Self::NoPeersListed => {
                 "no peers are listed to join through, and a client cannot be the first of its network"
             }
@@ -63,7 +157,27 @@ impl fmt::Display for Reason {
             Self::BuildsFail => "tunnel builds fail; trying again",
             Self::FewTunnels => "fewer than three tunnels: lookups share their reply tunnels",
             Self::ShuttingDown => "shutting down",
-        })
+        };
+        f.write_str(fixed)
+    }
+}
+
+/// A duration in one unit, as exact as anybody needs it.
+struct About(u64);
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
+        let seconds = self.0;
+        let rounded = |unit: u64| seconds.saturating_add(unit / 2) / unit;
+        match seconds {
+            0..600 => write!(f, "{seconds} s"),
+            600..5_400 => write!(f, "{} min", rounded(MINUTE)),
+            5_400..129_600 => write!(f, "{} h", rounded(HOUR)),
+            _ => write!(f, "{} days", rounded(DAY)),
+        }
     }
 }
 

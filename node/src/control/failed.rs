@@ -131,6 +131,12 @@ pub(crate) fn not_ready(
         return Failure::new(Exit::Internal, "the node has stopped");
     };
     let seconds = within.as_secs();
+    // What is wrong with this machine explains all the rest, and is the only thing that its user can mend.
+    let here = readiness.reasons.iter();
+    if let Some((reason, remedy)) = here.filter_map(|here| Some((here, here.remedy()?))).next() {
+        let text = format!("not ready within {seconds} s: {reason}");
+        return Failure::new(Exit::NotJoined, text).hint(remedy);
+    }
     let readiness = ReadinessStatus::from(readiness);
     if readiness.relays == 0 && !troubles.is_empty() {
         let list: Vec<String> = troubles
@@ -224,6 +230,48 @@ mod tests {
                 .contains("0 of 4 tunnels stand, 3 relays known; tunnels are being built"),
             "{failure:?}"
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_this_machine_comes_first() {
+        use deut_transport::api::{
+            BootstrapTrouble::{OtherClock, Silent},
+            SendRefusal,
+        };
+        let troubles = [trouble("a:1", OtherClock), trouble("b:2", Silent)];
+        for (reason, said, remedy) in [
+            (
+                Reason::ClockOff { ahead_s: -3_600 },
+                "this machine's clock seems off by about 60 min (behind)",
+                "set the clock",
+            ),
+            (
+                Reason::SendingRefused {
+                    times: 12,
+                    why: SendRefusal::Forbidden,
+                },
+                "sending is refused (12 times",
+                "let this machine send",
+            ),
+            (
+                Reason::AddressGone,
+                "not of this machine any more",
+                "give the address back",
+            ),
+        ] {
+            let mut why = timed_out(0);
+            let NotReady::TimedOut(readiness) = &mut why else {
+                unreachable!()
+            };
+            readiness.reasons.push(reason);
+            let failure = not_ready(&why, &troubles, Duration::from_secs(30));
+            assert_eq!(failure.kind, Exit::NotJoined);
+            assert!(failure.message.contains(said), "{failure:?}");
+            assert!(
+                failure.hint.is_some_and(|hint| hint.contains(remedy)),
+                "{reason:?}"
+            );
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use deut_kademlia::{Progress, Query, QueryOutcome, QueryTicket};
 use deut_transport::{
     api::{
-        BootstrapPeer, BootstrapTrouble, CallError, Destination, JobTicket, Mono, Persist, PoolId,
-        Port, PortError, PortToken, Priority, ReplyToken, Service, TunnelChange, TunnelHandle,
+        BootstrapPeer, BootstrapTrouble, CallError, Destination, JobTicket, LocalNetwork, Mono,
+        Persist, PoolId, Port, PortError, PortToken, Priority, ReplyToken, Service, TunnelChange,
+        TunnelHandle,
     },
     packet::Packet,
     rsa::{Job, JobResult},
@@ -43,6 +44,8 @@ pub enum CoreInput {
         /// Whether the named port is open now.
         result: Result<(), PortError>,
     },
+    /// Whether this machine sends at all changed.
+    Local(LocalNetwork),
     /// The instant that `Wait` named has come (early or late does no harm).
     Timeout,
 }

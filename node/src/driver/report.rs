@@ -86,6 +86,11 @@ impl From<&Readiness> for ReadinessStatus {
             ready_at: readiness.ready_at,
             relays: readiness.relays,
             reasons: readiness.reasons.iter().map(ToString::to_string).collect(),
+            codes: readiness
+                .reasons
+                .iter()
+                .map(|reason| reason.code().to_owned())
+                .collect(),
         }
     }
 }

@@ -61,6 +61,9 @@ pub struct ReadinessStatus {
     pub relays: usize,
     /// Why not, or what is degraded, as sentences; most important first.
     pub reasons: Vec<String>,
+    /// The same as names that never change (see [`deut_transport::status::Reason::code`]).
+    #[serde(default)]
+    pub codes: Vec<String>,
 }
 
 /// See [`deut_kademlia::PersonaReach`].

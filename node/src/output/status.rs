@@ -131,9 +131,13 @@ fn work(status: &NodeStatus, rows: &mut Rows) {
         format_args!("{cells} cells; as endpoint {sent} messages sent, {delivered} delivered"),
     );
     let udp = &status.udp;
+    let refused = match udp.send_refused {
+        0 => String::new(),
+        times => format!(", {times} refused by the system"),
+    };
     rows.add(
         "datagrams",
-        format_args!("{} received, {} sent", udp.received, udp.sent),
+        format_args!("{} received, {} sent{refused}", udp.received, udp.sent),
     );
     rows.add(
         "open ports",

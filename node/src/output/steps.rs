@@ -256,6 +256,7 @@ mod tests {
             ready_at: 4,
             relays: 3,
             reasons: vec!["a".into(), "b".into()],
+            codes: Vec::new(),
             ready: false,
         };
         assert_eq!(

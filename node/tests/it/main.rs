@@ -9,6 +9,7 @@
 mod cli_daemon;
 mod cli_errors;
 mod cli_testnet;
+mod clocks;
 mod common;
 mod fleet;
 mod joining;

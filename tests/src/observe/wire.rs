@@ -388,12 +388,13 @@ impl<'a> Fields<'a> {
                 listed.identity == descriptor.identity && listed.address == seen.from
             }) && descriptor.check(&self.policy, now, None).is_ok()
                 && answer.verify(&descriptor)
+                && answer.time(&descriptor) == Some(now)
         });
         self.complaints.unless(genuine, || {
             format!("descriptor in a WhoAreYou answer of {}", seen.from)
         });
-        self.histogram("description", &datagram[300..]);
-        self.unique(&datagram[300..]);
+        self.histogram("description", &datagram[372..]);
+        self.unique(&datagram[372..]);
         "description"
     }
 

@@ -282,6 +282,8 @@ fn fields(observed: &mut Observed) {
         (6, 30),
         (6, 100),
         (6, 250),
+        (6, 307),
+        (6, 340),
     ] {
         let mut broken = honest.clone();
         let which = some(&broken, |seen| is_kind(seen, kind));

@@ -2,6 +2,7 @@
 //! apart from `cores`.
 
 mod announced;
+mod clocks;
 mod hostile_relayers_sim;
 mod offline;
 mod resilience;

@@ -190,6 +190,11 @@ impl Directory {
         for relay in self.memory.iter() {
             self.shunned.forgive(sh, relay.address);
         }
+        self.start_over(sh);
+    }
+
+    /// Whoever is to be asked is asked at once, and then with pauses that grow from the beginning.
+    pub(crate) fn start_over(&mut self, sh: &mut Shared) {
         self.bootstrap.pause_ms = sh.config.times.bootstrap_ms.0;
         self.bootstrap.next_at = sh.mono();
         sh.timers.set_earlier(Timer::Bootstrap, sh.mono());

@@ -1,6 +1,7 @@
 //! Which relays exist: only those that echoed from their address under their key (protocol §3.1, §4.1).
 
 mod bootstrap;
+mod clocks;
 mod crowd;
 mod gossip;
 mod memory;
@@ -13,6 +14,8 @@ use std::{
 };
 
 pub(crate) use bootstrap::Bootstrap;
+pub(crate) use clocks::ClockOff;
+use clocks::Clocks;
 pub(crate) use crowd::host_of;
 use crowd::{Crowds, Shunned, prefix_of};
 pub(crate) use gossip::GossipState;
@@ -93,6 +96,7 @@ pub(crate) struct Directory {
     /// No verified relay is due again before.
     again_at: Mono,
     shunned: Shunned,
+    clocks: Clocks,
     hosts: Crowds,
     prefixes: Crowds,
     pub(crate) bootstrap: Bootstrap,
@@ -116,6 +120,7 @@ impl Directory {
             asked: BTreeMap::new(),
             again_at: Mono(0),
             shunned: Shunned::default(),
+            clocks: Clocks::default(),
             hosts: Crowds::default(),
             prefixes: Crowds::default(),
             bootstrap: Bootstrap::default(),
@@ -132,13 +137,14 @@ impl Directory {
     }
 
     /// What it holds against the caps.
-    pub(crate) fn sizes(&self, limits: &Limits) -> [(&'static str, usize, usize); 5] {
+    pub(crate) fn sizes(&self, limits: &Limits) -> [(&'static str, usize, usize); 6] {
         let remembered = (self.memory.len(), limits.relays_remembered);
         [
             ("gossip states", self.gossip.len(), limits.links),
             ("relays", self.len(), limits.relays),
             ("questions", self.questions.len(), limits.unverified),
             ("shunned hosts", self.shunned.len(), 4_096),
+            ("told clocks", self.clocks.len(), clocks::KEPT),
             ("remembered relays", remembered.0, remembered.1),
         ]
     }
@@ -155,6 +161,22 @@ impl Directory {
             (true, false) if sh.config.role == Role::Client => Some(Reason::NoPeersListed),
             (true, false) => Some(Reason::FirstOfItsNetwork),
         }
+    }
+
+    /// How far this machine's clock is off, as far as others tell.
+    pub(crate) const fn clock_off(&self) -> Option<ClockOff> {
+        self.clocks.off()
+    }
+
+    /// Our wall clock jumped. What others told of it is over, so some are asked anew; and whoever was silent may only have
+    /// been refused by the old clock.
+    pub(crate) fn clock_jumped(&mut self, sh: &mut Shared) {
+        self.clocks.forget();
+        self.shunned = Shunned::default();
+        for relay in self.sample(sh, AGAIN_AT_ONCE) {
+            self.ask(sh, relay.address, Some(relay.id()));
+        }
+        self.start_over(sh);
     }
 
     /// How often a descriptor was refused, by reason.

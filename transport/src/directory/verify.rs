@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{AGAIN_AT_ONCE, AGAIN_PAUSE_MS, Directory, DirectoryEvent, Question, VERIFY_AGAIN_MS};
 use crate::{
-    api::{BootstrapTrouble, Mono, Port},
+    api::{BootstrapTrouble, Mono, Port, Unix},
     drop_reason::DropReason,
     ids::RelayId,
     packet::Packet,
@@ -144,13 +144,7 @@ impl Directory {
         }
         let descriptor = match self.accept(sh, from, &answer) {
             Ok(descriptor) => descriptor,
-            Err(reason) => {
-                return if self.bootstrap.knows(from) {
-                    Ok(self.trouble(from, BootstrapTrouble::BadDescriptor))
-                } else {
-                    Err(reason)
-                };
-            }
+            Err(reason) => return self.refused(sh, from, &answer, reason),
         };
         let id = descriptor.id();
         if self.own == Some(id) {
@@ -164,6 +158,9 @@ impl Directory {
             return Ok(self.trouble(from, BootstrapTrouble::OtherKey));
         }
         self.end_question(&answer.nonce);
+        if let Some(time) = answer.time(&descriptor) {
+            self.clocks.hear(sh, from, time);
+        }
         self.bootstrap.answered(from, id);
         self.shunned.forgive(sh, from);
         let mut events = Vec::new();
@@ -196,6 +193,52 @@ impl Directory {
             return Err(self.refuse(DescriptorError::Signature).into());
         }
         Ok(descriptor)
+    }
+
+    /// The descriptor of an answer does not hold. If that is so by our clock only, then the clocks differ: the relay is not
+    /// silent, and whoever looks into why nothing works must hear of it.
+    fn refused(
+        &mut self,
+        sh: &Shared,
+        from: SocketAddr,
+        answer: &Answer,
+        reason: DropReason,
+    ) -> Result<Vec<DirectoryEvent>, DropReason> {
+        if let Some((relay, time)) = self.by_its_own_clock(sh, from, answer) {
+            self.end_question(&answer.nonce);
+            self.clocks.hear(sh, from, time);
+            if let Some(entry) = self.verified.get_mut(&relay) {
+                entry.verified = sh.mono();
+            }
+            return Ok(self.trouble(from, BootstrapTrouble::OtherClock));
+        }
+        if self.bootstrap.knows(from) {
+            Ok(self.trouble(from, BootstrapTrouble::BadDescriptor))
+        } else {
+            Err(reason)
+        }
+    }
+
+    /// Who answered and what its clock shows, if the answer is refused for its times but would hold by that clock.
+    fn by_its_own_clock(
+        &self,
+        sh: &Shared,
+        from: SocketAddr,
+        answer: &Answer,
+    ) -> Option<(RelayId, Unix)> {
+        let policy = &sh.config.policy;
+        let descriptor = Descriptor::decode(&answer.descriptor).ok()?;
+        let by_ours = descriptor.check(policy, sh.now.unix, None);
+        let by_times = matches!(
+            by_ours,
+            Err(DescriptorError::Expired | DescriptorError::EpochAhead)
+        );
+        let theirs = answer.time(&descriptor).filter(|_| by_times)?;
+        let holds = descriptor.check(policy, theirs, None).is_ok()
+            && descriptor.address == from
+            && answer.verify(&descriptor)
+            && !self.bootstrap.wants_other_key(from, &descriptor.identity);
+        (holds && self.own != Some(descriptor.id())).then(|| (descriptor.id(), theirs))
     }
 
     fn end_question(&mut self, nonce: &[u8; 16]) -> Option<Question> {

@@ -60,6 +60,29 @@ impl Links {
         None
     }
 
+    /// A neighbour may have forgotten this link: a session is made anew, and the old one serves meanwhile.
+    pub(crate) fn renew(
+        &mut self,
+        sh: &mut Shared,
+        own: Option<&Descriptor>,
+        handle: LinkHandle,
+        identity: Option<[u8; 32]>,
+    ) {
+        if let Some(link) = self
+            .links
+            .get_mut(&handle)
+            .filter(|link| link.is_up() && link.dial.is_none())
+        {
+            link.remote_identity = link.remote_identity.or(identity);
+            self.start_dial(sh, own, handle, 1);
+        }
+    }
+
+    /// The wall clock was set: initiations carry the new time, also where it is earlier than that of the last one.
+    pub(crate) const fn clock_jumped(&mut self) {
+        self.last_time = 0;
+    }
+
     /// Sends an initiation with a key pair and an index of its own, in place of an earlier one.
     pub(super) fn start_dial(
         &mut self,

@@ -116,7 +116,9 @@ impl OwnTunnels {
         if tunnel.active.is_none() {
             if now >= tunnel.planned_end {
                 self.request(sh, links, handle, Purpose::Close);
-            } else if now >= tunnel.last_heard.plus_ms(sh.config.times.echo_after_ms) {
+            } else if tunnel.doubt.is_some_and(|at| now >= at)
+                || now >= tunnel.last_heard.plus_ms(sh.config.times.echo_after_ms)
+            {
                 self.request(sh, links, handle, Purpose::Echo(false));
             }
         }

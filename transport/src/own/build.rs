@@ -468,6 +468,7 @@ fn new_tunnel(
         planned_end: now.plus_ms(life),
         retiring: false,
         suspect: false,
+        doubt: None,
         was_up: false,
         last_heard: now,
         unanswered: 0,

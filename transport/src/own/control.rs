@@ -109,11 +109,16 @@ impl OwnTunnels {
         };
         active.sends += 1;
         active.next_at = now.plus_ms(pause);
+        let again = active.sends > 1;
         let (number, purpose) = (active.number, active.request.purpose);
         if let Some(cell) = self.cell_for(handle, number, purpose)
             && let Err(reason) = self.send(sh, links, handle, &cell)
         {
             sh.drops.count(reason);
+        }
+        if let Some(tunnel) = self.get(handle).filter(|t| again && t.doubt.is_some()) {
+            // What does not answer at once is replaced at once.
+            sh.timers.set_earlier(Timer::Pool(tunnel.pool), now);
         }
         self.plan(sh, handle);
     }
@@ -180,6 +185,7 @@ impl OwnTunnels {
             });
         };
         tunnel.suspect = false;
+        tunnel.doubt = None;
         let events = self.finish(sh, links, routes, handle, &active, cell);
         self.next_request(sh, links, handle);
         self.plan(sh, handle);
@@ -313,6 +319,7 @@ impl OwnTunnels {
         let pool = tunnel.pool;
         if tunnel.was_up {
             tunnel.suspect = true;
+            tunnel.doubt = None;
             sh.timers.set_earlier(Timer::Pool(pool), sh.mono());
             if self.up(pool) <= 2 {
                 return Vec::new();
@@ -546,7 +553,7 @@ impl OwnTunnels {
                     // What is due after its life is asked for once, and its answer awaited like any other.
                     Some(life).filter(|_| !tunnel.retiring)
                 } else {
-                    Some(life.min(echo))
+                    Some(life.min(echo).min(tunnel.doubt.unwrap_or(echo)))
                 }
             }
         };

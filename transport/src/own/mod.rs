@@ -8,11 +8,15 @@ mod outgrown;
 mod pool;
 mod tunnel;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(crate) use build::BuildContext;
 use build::{Build, Checking, Exchanging};
 use keys::KeyStore;
+pub(crate) use pool::Around;
 use pool::Pool;
 pub(crate) use tunnel::{OwnTunnel, Stage};
 
@@ -21,7 +25,7 @@ use crate::{
     drop_reason::DropReason,
     ids::{PersonaKey, RelayId},
     keys::PersonaSecret,
-    links::{ControlToken, Links},
+    links::{ControlToken, LinkHandle, Links},
     packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
     routes::Routes,
     rsa::RsaSuite,
@@ -114,18 +118,52 @@ impl OwnTunnels {
         self.persona_secret.as_ref().map(PersonaSecret::public)
     }
 
-    /// Tunnels of a pool that messages may use now.
+    /// Tunnels of a pool that messages may use now: the proven ones, or what else there is.
     pub(crate) fn usable(&self, pool: PoolId) -> Vec<TunnelHandle> {
-        let up = |suspect: bool| {
+        let up = |good: fn(&OwnTunnel) -> bool| {
             self.iter()
-                .filter(move |(_, tunnel)| {
-                    tunnel.pool == pool && tunnel.is_up() && tunnel.suspect == suspect
-                })
+                .filter(move |(_, tunnel)| tunnel.pool == pool && tunnel.is_up() && good(tunnel))
                 .map(|(handle, _)| handle)
                 .collect::<Vec<_>>()
         };
-        let good = up(false);
-        if good.is_empty() { up(true) } else { good }
+        let kinds: [fn(&OwnTunnel) -> bool; 3] =
+            [OwnTunnel::is_proven, |tunnel| !tunnel.suspect, |_| true];
+        let kinds = kinds.into_iter().map(up);
+        kinds
+            .into_iter()
+            .find(|kind| !kind.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// Tunnels of a pool that are known to work.
+    pub(crate) fn proven(&self, pool: PoolId) -> usize {
+        self.tunnels
+            .values()
+            .filter(|tunnel| tunnel.pool == pool && tunnel.is_proven())
+            .count()
+    }
+
+    /// We could not act for a while, so any tunnel may be gone. Each has to answer before it counts again; a number that is
+    /// fresh, as what waits in the socket is from before. Gives the links to their first hops.
+    pub(crate) fn doubt_all(&mut self, sh: &mut Shared) -> BTreeSet<(LinkHandle, RelayId)> {
+        let mut links = BTreeSet::new();
+        for (&handle, tunnel) in self.tunnels.iter_mut().filter(|(_, t)| t.is_up()) {
+            links.insert((tunnel.link, tunnel.first_hop));
+            if let Some(active) = tunnel.active.take() {
+                tunnel.queue.push_front(active.request);
+            }
+            // Not all at once: whoever ends two of them must not see them move together.
+            let at = sh
+                .now
+                .mono
+                .plus_ms(sh.below(sh.config.times.reaction_ms + 1));
+            tunnel.doubt = Some(at);
+            sh.timers.set(Timer::Own(handle), at);
+        }
+        for pool in [PoolId::Lookup, PoolId::Persona] {
+            sh.timers.set_earlier(Timer::Pool(pool), sh.mono());
+        }
+        links
     }
 
     pub(crate) fn up(&self, pool: PoolId) -> usize {

@@ -2,7 +2,8 @@
 
 use super::{OwnEvent, OwnTunnels};
 use crate::{
-    api::{DownReason, Mono, PoolId, TunnelHandle},
+    api::{DownReason, LocalNetwork, Mono, PoolId, TunnelHandle},
+    directory::ClockOff,
     links::Links,
     routes::Routes,
     shared::Shared,
@@ -44,6 +45,36 @@ impl Pool {
     }
 }
 
+/// What readiness depends on besides the tunnels.
+pub(crate) struct Around {
+    /// Verified relays.
+    pub(crate) relays: usize,
+    /// Why nobody is known, or too few.
+    pub(crate) lonely: Option<Reason>,
+    /// What others say of our clock.
+    pub(crate) clock: Option<ClockOff>,
+    /// Whether this machine sends.
+    pub(crate) local: LocalNetwork,
+    /// For how long the node stood still.
+    pub(crate) stood_still_s: u64,
+}
+
+impl Around {
+    /// What is wrong with this machine.
+    fn reasons(&self, ready: bool) -> impl Iterator<Item = Reason> {
+        let local = match self.local {
+            LocalNetwork::Works => None,
+            LocalNetwork::Refuses { times, why } => Some(Reason::SendingRefused { times, why }),
+            LocalNetwork::AddressGone => Some(Reason::AddressGone),
+        };
+        let clock = self.clock.filter(|off| !off.few || !ready);
+        let clock = clock.map(|off| Reason::ClockOff {
+            ahead_s: off.ahead_s,
+        });
+        local.into_iter().chain(clock)
+    }
+}
+
 impl OwnTunnels {
     pub(super) fn pool_mut(&mut self, pool: PoolId) -> &mut Pool {
         match pool {
@@ -71,8 +102,17 @@ impl OwnTunnels {
             .values()
             .filter(|t| t.pool == pool && t.counts() && t.was_up)
             .count();
-        self.wanted(sh, pool, relays)
+        let wanted = self.wanted(sh, pool, relays);
+        // What is doubted mostly stands; but lookups do not wait until that is known.
+        let proven = self.proven(pool) + self.building(pool);
+        let at_once = sh.config.ready_at.min(wanted).saturating_sub(proven);
+        wanted
             .saturating_sub(standing + self.building(pool))
+            .max(if standing > self.proven(pool) {
+                at_once
+            } else {
+                0
+            })
     }
 
     /// Starts builds as far as keys, caps and pauses allow; lets surplus suspects go, and plans early replacements.
@@ -168,25 +208,28 @@ impl OwnTunnels {
     }
 
     /// Whether lookups can start, and what is missing.
-    pub(crate) fn readiness(
-        &self,
-        sh: &Shared,
-        relays: usize,
-        lonely: Option<Reason>,
-    ) -> Readiness {
-        let up = self.up(PoolId::Lookup);
+    pub(crate) fn readiness(&self, sh: &Shared, around: &Around) -> Readiness {
+        let relays = around.relays;
+        let up = self.proven(PoolId::Lookup);
         let wanted = self.wanted(sh, PoolId::Lookup, relays);
         let ready_at = sh.config.ready_at.min(sh.config.lookup_tunnels);
-        let ready = up >= ready_at && !self.shutting_down;
+        let sends = around.local == LocalNetwork::Works;
+        let ready = up >= ready_at && sends && !self.shutting_down;
         let mut reasons = Vec::new();
         if self.shutting_down {
             reasons.push(Reason::ShuttingDown);
         }
-        reasons.extend(lonely.filter(|_| relays == 0 || !ready));
+        reasons.extend(around.reasons(ready));
+        if self.doubts() {
+            reasons.push(Reason::StoodStill {
+                seconds: around.stood_still_s,
+            });
+        }
+        reasons.extend(around.lonely.filter(|_| relays == 0 || !ready));
         if relays > 0 && wanted < ready_at {
             reasons.push(Reason::FewRelays);
         }
-        if !ready && relays > 0 {
+        if up < ready_at && relays > 0 {
             reasons.push(if self.lookup.failures >= 3 {
                 Reason::BuildsFail
             } else {
@@ -204,6 +247,11 @@ impl OwnTunnels {
             ready,
             reasons,
         }
+    }
+
+    /// Some tunnel has not answered since the node stood still.
+    fn doubts(&self) -> bool {
+        self.tunnels.values().any(|tunnel| tunnel.doubt.is_some())
     }
 
     /// The pool of a tunnel in building or standing.

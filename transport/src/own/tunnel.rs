@@ -79,6 +79,8 @@ pub(crate) struct OwnTunnel {
     pub(crate) retiring: bool,
     /// Control requests stayed unanswered, but it is one of the last two.
     pub(crate) suspect: bool,
+    /// The node stood still since it was last heard: from then on it is asked, and counts for nothing until it answers.
+    pub(super) doubt: Option<Mono>,
     pub(crate) was_up: bool,
     pub(super) last_heard: Mono,
     /// Calls over it that brought nothing, in a row.
@@ -91,6 +93,16 @@ impl OwnTunnel {
     /// Messages may use it.
     pub(crate) const fn is_up(&self) -> bool {
         matches!(self.stage, Stage::Up)
+    }
+
+    /// It is known to work.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.is_up() && !self.suspect && self.doubt.is_none()
+    }
+
+    /// It was asked whether it is still there, and did not answer at once.
+    pub(super) fn is_late(&self) -> bool {
+        self.doubt.is_some() && self.active.as_ref().is_some_and(|active| active.sends > 1)
     }
 
     /// A lookup may have its answers sent here: its gate is open and enough life is left.
@@ -112,7 +124,7 @@ impl OwnTunnel {
             endpoint: self.endpoint,
             address: self.answer.address,
             confirmed: self.confirmed,
-            up: self.is_up(),
+            up: self.is_proven(),
             age_s: now.since(self.since) / 1_000_000,
             left_s: self.planned_end.since(now) / 1_000_000,
             sent: self.sent,
@@ -122,7 +134,7 @@ impl OwnTunnel {
     }
 
     /// Counts for the pool's size.
-    pub(crate) const fn counts(&self) -> bool {
-        !self.retiring && !self.suspect
+    pub(crate) fn counts(&self) -> bool {
+        !self.retiring && !self.suspect && !self.is_late()
     }
 }

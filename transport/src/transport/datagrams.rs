@@ -76,7 +76,7 @@ impl Transport {
         Ok(None)
     }
 
-    /// Stateless: the answer is as long as the question and costs one signature.
+    /// Stateless: the answer is as long as the question and costs two signatures.
     fn on_question(&mut self, from: SocketAddr, question: &Datagram) -> Result<(), DropReason> {
         let own = self.descriptor.as_ref().ok_or(DropReason::NotARelay)?;
         let source = match self.sh.config.policy.profile {
@@ -88,8 +88,9 @@ impl Transport {
             return Err(DropReason::RateLimited);
         }
         let asked = datagram::parse_who_are_you(question);
-        let answer =
+        let mut answer =
             datagram::who_are_you_answer(&self.keys, own, &asked.nonce, from, &mut self.sh.secrets);
+        datagram::put_time(&mut answer, &self.keys, self.sh.now.unix);
         self.sh
             .transmit(Port::Relay, from, Packet::copy_of(&answer));
         Ok(())

@@ -5,6 +5,7 @@ mod commands;
 mod datagrams;
 mod dispatch;
 mod frames;
+mod standing;
 mod walking;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -19,7 +20,7 @@ use crate::{
     keys::RelayKeys,
     limiter::{Bucket, Buckets},
     links::Links,
-    own::OwnTunnels,
+    own::{Around, OwnTunnels},
     packet::Packet,
     relay::RelayTable,
     routes::Routes,
@@ -77,6 +78,7 @@ pub struct Transport {
     questions: Bucket,
     questions_per_source: Buckets<SocketAddr>,
     told: Readiness,
+    standing: standing::Standing,
 }
 
 impl Transport {
@@ -106,6 +108,7 @@ impl Transport {
             questions: Bucket::new(limits.who_are_you, now.mono),
             questions_per_source: Buckets::new(limits.who_are_you_per_source, 4_096),
             told: Readiness::default(),
+            standing: standing::Standing::default(),
             descriptor: None,
             keys,
             sh,
@@ -155,7 +158,7 @@ impl Transport {
         from: SocketAddr,
         mut packet: Packet,
     ) -> Handled {
-        self.sh.now = now;
+        self.look(now);
         match self.on_datagram(at, from, &mut packet) {
             Ok(forward) => {
                 self.sh.counters.accepted += 1;
@@ -182,18 +185,19 @@ impl Transport {
 
     /// Anything else happened.
     pub fn handle_input(&mut self, now: Now, input: Input) {
-        self.sh.now = now;
+        self.look(now);
         match input {
             Input::PortOpened { token, result } => self.on_port_opened(token, result),
             Input::JobDone { ticket, result } => self.on_job(ticket, &result),
             Input::Command(command) => self.on_command(command),
+            Input::Local(network) => self.local_network(network),
             Input::Timeout => self.on_timeout(),
         }
     }
 
     /// What to do next; until `Wait`.
     pub fn poll_output(&mut self, now: Now) -> Output {
-        self.sh.now = now;
+        self.look(now);
         if self.sh.out.is_empty() {
             self.tell_readiness();
         }
@@ -223,8 +227,14 @@ impl Transport {
     /// Whether lookups can start, and what is missing.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        let lonely = self.directory.lonely(&self.sh);
-        self.own.readiness(&self.sh, self.directory.len(), lonely)
+        let around = Around {
+            relays: self.directory.len(),
+            lonely: self.directory.lonely(&self.sh),
+            clock: self.directory.clock_off(),
+            local: self.standing.local,
+            stood_still_s: self.standing.still_s,
+        };
+        self.own.readiness(&self.sh, &around)
     }
 
     /// Own tunnels, oldest first.

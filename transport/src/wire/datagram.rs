@@ -9,6 +9,7 @@ use super::{
     descriptor::{Descriptor, put_address, take_address},
 };
 use crate::{
+    api::Unix,
     ids::NetworkId,
     keys::{self, RelayKeys},
     labels,
@@ -129,6 +130,14 @@ pub fn who_are_you_answer(
     datagram
 }
 
+/// Adds the answerer's wall clock to its answer (§4.1). Whole seconds: more would only tell its machine from others.
+pub fn put_time(datagram: &mut Datagram, keys: &RelayKeys, time: Unix) {
+    *part_mut::<300, 8, _>(datagram) = time.0.to_be_bytes();
+    let (nonce, time) = (part::<6, 16, _>(datagram), part::<300, 8, _>(datagram));
+    let signature = keys.sign(&[labels::CLOCK, nonce, time]);
+    *part_mut::<308, 64, _>(datagram) = signature;
+}
+
 /// An answer to `WhoAreYou`, not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -144,6 +153,8 @@ pub struct Answer {
     pub descriptor: [u8; Descriptor::LEN],
     signed: Box<[u8; 230]>,
     signature: [u8; 64],
+    time: [u8; 8],
+    time_signature: [u8; 64],
 }
 
 /// Reads an answer; every byte string of this length is one.
@@ -158,6 +169,8 @@ pub fn parse_who_are_you_answer(datagram: &Datagram) -> Answer {
         descriptor: *part::<40, { Descriptor::LEN }, _>(datagram),
         signed: Box::new(*part::<6, 230, _>(datagram)),
         signature: *part::<236, 64, _>(datagram),
+        time: *part::<300, 8, _>(datagram),
+        time_signature: *part::<308, 64, _>(datagram),
     }
 }
 
@@ -170,6 +183,14 @@ impl Answer {
             &[labels::WHO_ARE_YOU, self.signed.as_slice()],
             &self.signature,
         )
+    }
+
+    /// The answerer's wall clock, if the identity of `descriptor` signed it. Relays that do not tell it have random bytes there.
+    #[must_use]
+    pub fn time(&self, descriptor: &Descriptor) -> Option<Unix> {
+        let signed: [&[u8]; 3] = [labels::CLOCK, &self.nonce, &self.time];
+        keys::verify(&descriptor.identity, &signed, &self.time_signature)
+            .then(|| Unix(u64::from_be_bytes(self.time)))
     }
 }
 

@@ -3,12 +3,13 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{descriptor, hex, keys, production, rule};
 use crate::{
+    api::Unix,
     ids::NetworkId,
     keys::RelayKeys,
     wire::{
         datagram::{
             Datagram, Kind, Question, SessionHeader, parse_who_are_you, parse_who_are_you_answer,
-            who_are_you, who_are_you_answer,
+            put_time, who_are_you, who_are_you_answer,
         },
         descriptor::{Descriptor, put_address},
     },
@@ -123,6 +124,28 @@ fn an_answer_is_verified_by_the_identity_that_signed_it() {
         altered[at] ^= 1;
         assert!(parse_who_are_you_answer(&altered).verify(&own), "byte {at}");
     }
+}
+
+#[test]
+fn the_time_in_an_answer_is_its_signers_or_none() {
+    let own = descriptor(production().network);
+    let mut datagram = who_are_you_answer(&keys(), &own, &[7; 16], own.address, &mut rng());
+    let read = |datagram: &Datagram| {
+        let answer = parse_who_are_you_answer(datagram);
+        (answer.verify(&own), answer.time(&own))
+    };
+    // Of a relay that tells no time.
+    assert_eq!(read(&datagram), (true, None));
+    put_time(&mut datagram, &keys(), Unix(1_800_000_123));
+    assert_eq!(read(&datagram), (true, Some(Unix(1_800_000_123))));
+    for at in 300..372 {
+        let mut altered = datagram;
+        altered[at] ^= 1;
+        assert_eq!(read(&altered), (true, None), "byte {at}");
+    }
+    // It belongs to this question.
+    datagram[6] ^= 1;
+    assert_eq!(read(&datagram), (false, None));
 }
 
 #[test]
