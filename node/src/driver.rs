@@ -7,6 +7,7 @@
 mod open;
 mod queries;
 mod report;
+mod room;
 mod saver;
 mod start;
 

@@ -130,10 +130,12 @@ impl Server {
         let room = Room::new();
         let (mut reading, mut oldest) = (JoinSet::new(), VecDeque::new());
         let mut working = JoinSet::new();
+        let mut refused = Refused::default();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
+                        refused.over();
                         oldest.retain(|silent: &AbortHandle| !silent.is_finished());
                         if oldest.len() >= SILENT
                             && let Some(silent) = oldest.pop_front()
@@ -143,7 +145,7 @@ impl Server {
                         oldest.push_back(reading.spawn(read(stream)));
                     }
                     Err(why) => {
-                        tracing::warn!(%why, "control socket: accept failed");
+                        refused.again(&why);
                         // Out of descriptors, most likely: it must not spin.
                         sleep(Duration::from_millis(100)).await;
                     }
@@ -159,6 +161,28 @@ impl Server {
                 }
                 Some(_) = working.join_next() => {}
             }
+        }
+    }
+}
+
+/// Accepting fails for as long as its cause lasts: that is said once, and at the end how often.
+#[derive(Debug, Default)]
+struct Refused {
+    times: u64,
+}
+
+impl Refused {
+    fn again(&mut self, why: &Error) {
+        self.times += 1;
+        if self.times == 1 {
+            tracing::warn!(%why, "control socket: accept failed; trying again, and commands wait meanwhile (open files: see ulimit -n)");
+        }
+    }
+
+    fn over(&mut self) {
+        let times = std::mem::take(&mut self.times);
+        if times > 1 {
+            tracing::info!(times, "control socket: commands are accepted again");
         }
     }
 }

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
-use super::{Driver, open::Open, report, saver::Saver};
+use super::{Driver, open::Open, report, room, saver::Saver};
 use crate::{
     bootstrap::{BootstrapFile, resolve::Resolver, troubles::Troubles},
     clock::Clock,
@@ -29,7 +29,8 @@ const PEER_LISTS: usize = 4;
 /// See [`Node::start`].
 pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let config = config.canonical();
-    let plan = config.plan()?;
+    let mut plan = config.plan()?;
+    room::fit_ports(&mut plan);
     let seeds = Seeds::new(config.seed)?;
     let dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
     let (restored, relay) = restore(&plan, dir.as_ref(), &seeds.key)?;
@@ -170,7 +171,7 @@ fn restore(
 }
 
 fn bind(config: &NodeConfig) -> Result<Sockets, StartError> {
-    let address = config.listen;
+    let address = room::address(config);
     Sockets::bind(address, config.families()).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse { address },
         _ => StartError::CannotListen {

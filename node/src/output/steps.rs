@@ -273,6 +273,7 @@ mod tests {
             ready_at: 4,
             relays: 30,
             reasons: vec![],
+            codes: vec![],
             ready: true,
         };
         assert_eq!(

@@ -16,6 +16,7 @@ mod joining;
 mod kept;
 mod limits;
 mod logs;
+mod machine;
 mod namespace;
 mod one_node;
 mod outputs;
