@@ -12,6 +12,7 @@
 mod lookup;
 mod parse;
 pub(crate) mod resolve;
+pub(crate) mod route;
 pub(crate) mod troubles;
 
 use std::{
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub use deut_transport::policy::Profile;
+pub use route::NoRoute;
 
 /// More peers than this are refused: the transport keeps no more.
 pub const MAX_PEERS: usize = 64;

@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::{
-    net::{AddrParseError, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use listen::Listen;
+use listen::socket_address;
+
+mod listen;
 
 /// A Kademlia DHT node whose every RPC travels through dynamic encrypted UDP tunnels.
 ///
@@ -39,7 +40,7 @@ pub(crate) enum Command {
     /// Send an echo through each own tunnel of the daemon to its endpoint and back.
     Ping(Reach),
     /// Show how the daemon is doing.
-    Status(Reach),
+    Status(Status),
     /// Show the daemon's own tunnels.
     Tunnels(Reach),
     /// Show the relays that the daemon has verified.
@@ -66,17 +67,30 @@ pub(crate) struct Reach {
     pub(crate) control: Option<PathBuf>,
 }
 
+/// `deut status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Only say whether lookups can start: exit code 0 if so, 7 if not. For health checks and scripts.
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// With --ready: wait for it so many seconds at most.
+    #[arg(long, value_name = "SECONDS", requires = "ready", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=600))]
+    pub(crate) wait: u16,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
 /// `deut run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The network to join. [default: ./bootstrap.toml, else ~/.config/deut/bootstrap.toml]
     #[arg(long, visible_alias = "config", value_name = "FILE")]
     pub(crate) bootstrap: Option<PathBuf>,
-    /// Where to bind the relay port.
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:14400", value_parser = address)]
-    pub(crate) listen: SocketAddr,
+    /// Where to bind the relay port; auto:PORT finds the address of this machine that leads to the peers.
+    #[arg(long, value_name = "IP:PORT|auto:PORT", default_value = "0.0.0.0:14400", value_parser = listen::listen)]
+    pub(crate) listen: Listen,
     /// The public address of the relay port, where it is not the one of --listen.
-    #[arg(long, value_name = "IP:PORT", value_parser = address)]
+    #[arg(long, value_name = "IP:PORT", value_parser = socket_address)]
     pub(crate) external: Option<SocketAddr>,
     /// Others reach this node at its address: it becomes a relay (the test profile assumes it).
     #[arg(long)]
@@ -208,7 +222,7 @@ pub(crate) struct Announce {
     /// The magnet link to announce on.
     pub(crate) magnet: String,
     /// Announce this address instead of the daemon's persona. It becomes public: whoever knows the magnet link can read it.
-    #[arg(long, value_name = "IP:PORT", value_parser = address)]
+    #[arg(long, value_name = "IP:PORT", value_parser = socket_address)]
     pub(crate) address: Option<SocketAddr>,
     /// With --address: join this network as a short-lived client, even where a daemon runs.
     #[arg(long, value_name = "FILE", requires = "address")]
@@ -232,11 +246,6 @@ pub(crate) struct Testnet {
     /// Derive every key and random choice from this number.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-}
-
-/// `IP:PORT`; an IPv4 address that is written as IPv6 is IPv4.
-fn address(text: &str) -> Result<SocketAddr, AddrParseError> {
-    text.parse().map(deut::canonical)
 }
 
 fn port_range(text: &str) -> Result<(u16, u16), String> {
@@ -275,8 +284,11 @@ mod tests {
         assert!(cli.json && run.reachable && run.no_persona);
         assert_eq!(run.bootstrap, Some(PathBuf::from("b.toml")));
         assert_eq!(
-            (run.listen.port(), run.endpoint_ports),
-            (15_000, Some((20_000, 20_511)))
+            (run.listen, run.endpoint_ports),
+            (
+                Listen::At(([127, 0, 0, 1], 15_000).into()),
+                Some((20_000, 20_511))
+            )
         );
     }
 
@@ -288,7 +300,7 @@ mod tests {
         let Command::Run(run) = cli.command else {
             panic!("not run")
         };
-        assert_eq!(run.listen.to_string(), "127.0.0.1:15000");
+        assert_eq!(run.listen, Listen::At(([127, 0, 0, 1], 15_000).into()));
         let external = run.external.map(|address| address.to_string());
         assert_eq!(external.as_deref(), Some("8.8.8.8:4000"));
         let cli = parse("deut announce m --address [::ffff:8.8.8.8]:4000").expect("valid");
@@ -327,7 +339,9 @@ mod tests {
             "deut get m --timeout 0",
             "deut announce m --address here",
             "deut run --listen 15000",
+            "deut run --listen auto:x",
             "deut run --endpoint-ports 7",
+            "deut status --wait 5",
             "deut testnet --nodes 1",
             "deut run --tunnels 513",
         ] {

@@ -169,7 +169,7 @@ impl NodeConfig {
         }
         if address.ip().is_unspecified() {
             return contradiction(format!(
-                "{} does not say where others reach this relay; name its address with --external, or listen on one address",
+                "{} does not say where others reach this relay; name its address with --external, or listen on one address (--listen auto finds the one that leads to the peers)",
                 self.listen
             ));
         }

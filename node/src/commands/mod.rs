@@ -1,5 +1,6 @@
 //! The commands. Each takes its arguments, does its work and prints through [`Out`].
 
+mod listen;
 mod lookup;
 mod mutable;
 mod paths;
@@ -57,7 +58,7 @@ fn dispatch(command: Command, out: &Out) -> Result<(), Failure> {
         Command::Put(put) => block_on(Main, lookup::put(&put, out)),
         Command::Announce(announce) => block_on(Main, lookup::announce(&announce, out)),
         Command::Ping(reach) => block_on(Main, show::ping(&reach, out)),
-        Command::Status(reach) => block_on(Main, show::status(&reach, out)),
+        Command::Status(arguments) => block_on(Main, show::status(&arguments, out)),
         Command::Tunnels(reach) => block_on(Main, show::tunnels(&reach, out)),
         Command::Peers(reach) => block_on(Main, show::peers(&reach, out)),
         Command::BootstrapLine(reach) => block_on(Main, show::bootstrap_line(&reach, out)),

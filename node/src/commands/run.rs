@@ -12,7 +12,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, interval, timeout};
 
-use super::{Signals, paths, raise_open_file_limit, readiness::Damper};
+use super::{Signals, listen, paths, raise_open_file_limit, readiness::Damper};
 use crate::{
     cli,
     control::{daemon::Daemon, server::Server},
@@ -54,7 +54,10 @@ pub(crate) enum News {
 pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     raise_open_file_limit();
-    let config = config(arguments)?;
+    let config = tokio::select! {
+        config = config(arguments) => config?,
+        _ = signals.next() => return Ok(()),
+    };
     refuse_a_client_that_knows_nobody(&config)?;
     let control = arguments.reach.control()?;
     let (network, profile) = (
@@ -96,8 +99,8 @@ pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> 
     end
 }
 
-fn config(arguments: &cli::Run) -> Result<NodeConfig, Failure> {
-    let file = paths::read_bootstrap(arguments.bootstrap.as_deref())?;
+async fn config(arguments: &cli::Run) -> Result<NodeConfig, Failure> {
+    let mut file = paths::read_bootstrap(arguments.bootstrap.as_deref())?;
     let seed = match (arguments.seed, file.profile) {
         (Some(_), Profile::Production) => {
             return Err(Failure::new(
@@ -107,7 +110,9 @@ fn config(arguments: &cli::Run) -> Result<NodeConfig, Failure> {
         }
         (seed, _) => seed.map(|number| seed_of("run", number)),
     };
-    let mut config = NodeConfig::new(file, arguments.listen);
+    let listen = listen::address(arguments.listen, &file).await?;
+    listen::without_ourselves(&mut file, arguments.external.unwrap_or(listen));
+    let mut config = NodeConfig::new(file, listen);
     config.external = arguments.external;
     config.reachable = arguments.reachable;
     config.endpoint_ports = arguments

@@ -1,18 +1,22 @@
 //! `status`, `ping`, `tunnels`, `peers`, `bootstrap-line`: what the daemon tells.
 
-use deut::NodeStatus;
+use deut::{NodeStatus, handle::ReadinessStatus};
 use serde::de::DeserializeOwned;
+use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
-    cli::Reach,
+    cli::{self, Reach},
     control::{
         client::Daemon,
         protocol::Request,
         report::{BootstrapLine, Echoes},
     },
     exit::{Exit, Failure},
-    output::{Out, status, text},
+    output::{Out, status, steps::readiness, text},
 };
+
+/// How often a daemon that does not answer yet is tried again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 async fn ask<T: DeserializeOwned>(reach: &Reach, request: &Request) -> Result<T, Failure> {
     Daemon::connect(&reach.control()?)
@@ -22,9 +26,34 @@ async fn ask<T: DeserializeOwned>(reach: &Reach, request: &Request) -> Result<T,
 }
 
 /// `deut status`.
-pub(crate) async fn status(reach: &Reach, out: &Out) -> Result<(), Failure> {
-    let status: NodeStatus = ask(reach, &Request::Status).await?;
+pub(crate) async fn status(arguments: &cli::Status, out: &Out) -> Result<(), Failure> {
+    if arguments.ready {
+        return ready(arguments, out).await;
+    }
+    let status: NodeStatus = ask(&arguments.reach, &Request::Status).await?;
     out.result(&status, || status::status(&status))
+}
+
+/// `deut status --ready`.
+async fn ready(arguments: &cli::Status, out: &Out) -> Result<(), Failure> {
+    let end = Instant::now() + Duration::from_secs(arguments.wait.into());
+    let path = arguments.reach.control()?;
+    let daemon = loop {
+        match Daemon::connect(&path).await {
+            // It may be starting.
+            Err(_none) if Instant::now() < end => sleep(LOOK_AGAIN).await,
+            end => break end?,
+        }
+    };
+    let left = end.saturating_duration_since(Instant::now());
+    let wait_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    let request = Request::Ready { wait_ms };
+    let now: ReadinessStatus = daemon.ask(&request, |_step| {}).await?;
+    if now.ready {
+        return out.result(&now, || format!("ready: {}", readiness(&now)));
+    }
+    let text = format!("not ready: {}", readiness(&now));
+    Err(Failure::new(Exit::NotJoined, text).hint("--wait SECONDS waits for it"))
 }
 
 /// `deut tunnels`.

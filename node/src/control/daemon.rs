@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deut::{MutableRecord, Node};
+use deut::{MutableRecord, Node, NotReady, Stopped, handle::ReadinessStatus};
 use deut_kademlia::store::MAX_VALUE;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -140,6 +140,14 @@ impl Handler for Daemon {
                     return Err(Failure::value_too_large(value.len()));
                 }
                 json(&self.work(timeout_ms, steps).put(value).await?)
+            }
+            Request::Ready { wait_ms } => {
+                let within = Duration::from_millis(wait_ms.min(MAX_TIMEOUT_MS));
+                let now = match self.node.ready(within).await {
+                    Ok(now) | Err(NotReady::TimedOut(now)) => now,
+                    Err(NotReady::Stopped) => return Err(Stopped.into()),
+                };
+                json(&ReadinessStatus::from(&now))
             }
             Request::Status => json(&self.node.status().await?),
         }

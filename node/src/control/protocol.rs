@@ -83,6 +83,12 @@ pub(crate) enum Request {
         /// How long to try.
         timeout_ms: u64,
     },
+    /// Whether lookups can start.
+    Ready {
+        /// How long to wait for it.
+        #[serde(default)]
+        wait_ms: u64,
+    },
     /// Everything about the daemon, tunnels and relays included.
     Status,
 }
@@ -106,7 +112,7 @@ impl Request {
             | Self::PutMutable { timeout_ms, .. } => {
                 Some(Duration::from_millis((*timeout_ms).min(MAX_TIMEOUT_MS)))
             }
-            Self::BootstrapLine | Self::Ping | Self::Status => None,
+            Self::BootstrapLine | Self::Ping | Self::Ready { .. } | Self::Status => None,
         }
     }
 
@@ -121,7 +127,7 @@ impl Request {
                 let over = u64::try_from(over.as_millis()).unwrap_or(u64::MAX);
                 *timeout_ms = (*timeout_ms).min(MAX_TIMEOUT_MS).saturating_sub(over);
             }
-            Self::BootstrapLine | Self::Ping | Self::Status => {}
+            Self::BootstrapLine | Self::Ping | Self::Ready { .. } | Self::Status => {}
         }
     }
 }
@@ -258,6 +264,10 @@ mod tests {
         for (request, json) in [
             (Request::Status, r#"{"do":"status"}"#),
             (Request::BootstrapLine, r#"{"do":"bootstrap-line"}"#),
+            (
+                Request::Ready { wait_ms: 5 },
+                r#"{"do":"ready","wait_ms":5}"#,
+            ),
             (
                 Request::Get {
                     target: "x".into(),

@@ -1,8 +1,10 @@
 //! From the requests of handles to the core, and from its events back.
 
+use std::net::SocketAddr;
+
 use deut_kademlia::QueryTicket;
 use deut_transport::{
-    api::{Now, ReplyToken, Service, TunnelChange},
+    api::{BootstrapTrouble, Now, ReplyToken, Service, TunnelChange},
     status::Readiness,
 };
 
@@ -10,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{Driver, open::OpenQuery};
 use crate::{
+    bootstrap::route::why_silent,
     core::{CoreCommand, CoreEvent, CoreInput},
     handle::{IncomingRequest, TunnelEcho, request::Request},
 };
@@ -88,7 +91,7 @@ impl Driver {
         match event {
             CoreEvent::Bootstrap { address, trouble } => {
                 tracing::debug!(%address, %trouble, "a bootstrap peer cannot be used");
-                self.troubles.refused(address, &trouble.to_string());
+                self.troubles.refused(address, &self.told(address, trouble));
             }
             CoreEvent::CallFailed { ticket, why } => {
                 if let Some(answer) = self.open.calls.remove(&ticket) {
@@ -145,6 +148,18 @@ impl Driver {
                     tracing::debug!(tunnel = handle.0, ?pool, ?why, "a tunnel is gone");
                 }
             },
+        }
+    }
+
+    /// A trouble in words; where nothing came back, with what this machine knows of the way.
+    fn told(&self, address: SocketAddr, trouble: BootstrapTrouble) -> String {
+        let why = match trouble {
+            BootstrapTrouble::Silent => why_silent(self.sockets.local().ip(), address),
+            _ => None,
+        };
+        match why {
+            Some(why) => format!("{trouble}: {why}"),
+            None => trouble.to_string(),
         }
     }
 

@@ -15,6 +15,7 @@ mod fleet;
 mod joining;
 mod kept;
 mod limits;
+mod listening;
 mod logs;
 mod machine;
 mod namespace;

@@ -90,6 +90,8 @@ fn put_and_get(fleet: &Fleet, publisher: usize, reader: usize) {
 fn announce_resolve_kill_resolve(seed: u64) {
     let mut fleet = Fleet::start(&format!("deaths{seed}"), NODES, seed);
     fleet.settle();
+    let ready = fleet.json(2, &["status", "--ready", "--wait", "60"]);
+    assert_eq!(ready.expect("it is ready")["ready"], true);
     let mut order: Vec<usize> = (2..NODES).collect();
     order.shuffle(&mut StdRng::seed_from_u64(seed));
     every_tunnel_echoes(&fleet);

@@ -1,0 +1,87 @@
+//! Where `deut run` listens.
+
+use std::{net::SocketAddr, time::Duration};
+
+use deut::BootstrapFile;
+use tokio::time::sleep;
+
+use crate::{
+    cli::Listen,
+    exit::{Exit, Failure},
+};
+
+/// A network that comes up with this machine, or a name server, gets so many pauses of a second.
+const PATIENCE: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The address to bind. Waits for a way to a peer where that decides.
+///
+/// # Errors
+/// No peer is listed, or there is no way to one for half a minute.
+pub(crate) async fn address(listen: Listen, file: &BootstrapFile) -> Result<SocketAddr, Failure> {
+    let port = match listen {
+        Listen::At(address) => return Ok(address),
+        Listen::TowardsPeers(port) => port,
+    };
+    if file.peers.is_empty() {
+        let text = "--listen auto needs peers to find its address, and bootstrap.toml lists none";
+        return Err(Failure::new(Exit::BadConfig, text)
+            .hint("the first node of a network names its address: --listen IP:PORT"));
+    }
+    for _ in 0..PATIENCE {
+        match file.address_towards_peers().await {
+            Ok(address) => return Ok((address, port).into()),
+            Err(why) => tracing::debug!(%why, "--listen auto"),
+        }
+        sleep(PAUSE).await;
+    }
+    let address = file.address_towards_peers().await.map_err(|why| {
+        Failure::new(Exit::CannotListen, why.to_string())
+            .hint("connect this machine to their network, or name an address with --listen IP:PORT")
+    })?;
+    Ok((address, port).into())
+}
+
+/// Nodes may share one file that lists some of them: a node does not ask itself.
+pub(crate) fn without_ourselves(file: &mut BootstrapFile, ours: SocketAddr) {
+    file.peers
+        .retain(|peer| peer.address.parse::<SocketAddr>() != Ok(ours));
+}
+
+#[cfg(test)]
+mod tests {
+    use deut::Profile;
+
+    use super::*;
+
+    fn file(peers: &[&str]) -> BootstrapFile {
+        peers
+            .iter()
+            .fold(BootstrapFile::new("n", Profile::Test), |file, peer| {
+                file.with_peer(*peer, None)
+            })
+    }
+
+    #[tokio::test]
+    async fn auto_is_the_address_towards_the_peers() {
+        let towards = Listen::TowardsPeers(15_000);
+        let here = address(towards, &file(&["127.0.0.1:4000"])).await;
+        assert_eq!(here, Ok(([127, 0, 0, 1], 15_000).into()));
+        let alone = address(towards, &file(&[])).await.expect_err("no peers");
+        assert_eq!(alone.kind, Exit::BadConfig);
+        let given = ([192, 0, 2, 1], 7_000).into();
+        assert_eq!(address(Listen::At(given), &file(&[])).await, Ok(given));
+    }
+
+    #[test]
+    fn a_shared_file_may_list_this_node() {
+        let mut file = file(&["127.0.0.1:15000", "127.0.0.1:15129", "localhost:15000"]);
+        without_ourselves(&mut file, ([127, 0, 0, 1], 15_000).into());
+        let left: Vec<&str> = file
+            .peers
+            .iter()
+            .map(|peer| peer.address.as_str())
+            .collect();
+        assert_eq!(left, ["127.0.0.1:15129", "localhost:15000"]);
+    }
+}
