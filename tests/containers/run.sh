@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # The test network of compose.yaml, put to the test: 12 nodes in containers; one announces a magnet link, another and a
-# short-lived client resolve it; two nodes, the announcer among them, are killed; it is resolved again.
+# short-lived client resolve it; containers in a dual-stack network, in two networks, in the host's network and under
+# another user; one crashes; two nodes, the announcer among them, are killed; it is looked for again.
 #
 #   tests/containers/run.sh           the image is made from a binary that the host builds (or DEUT_BINARY)
 #   FULL=1 tests/containers/run.sh    the image is built by the multi-stage Dockerfile
+#   MANY=1 tests/containers/run.sh    then also 40 nodes, of which 37 go at once (some minutes)
 #
 # Base images: the local debian:bookworm-slim (FULL=1: rust:1-bookworm too); else, as root where debootstrap is
 # installed, made from Debian's packages; else pulled.
@@ -30,19 +32,25 @@ project=deut-test-$$
 work=$(mktemp -d)
 cache=${DEUT_IMAGE_CACHE:-${CARGO_TARGET_DIR:-target}/containers}
 images=()
+# Beside those of compose.
+containers=()
+networks=()
 started=no
 passed=0
 failures=0
 compose() { "${compose_command[@]}" -p "$project" -f compose.yaml "$@"; }
 
 clean_up() {
-  local code=$?
+  local code=$? one
   trap - EXIT
   if [ "$started" = yes ]; then
     if [ "$code" != 0 ] || [ "$failures" != 0 ]; then
       echo "--- the last lines of each node"
       compose logs --tail=8 --no-color 2>&1 | tail -120
+      for one in "${containers[@]}"; do echo "--- $one"; docker logs --tail=8 "$one" 2>&1; done
     fi
+    [ ${#containers[@]} = 0 ] || docker rm -f -v "${containers[@]}" >/dev/null 2>&1
+    for one in "${networks[@]}"; do docker network rm "$one" >/dev/null 2>&1; done
     compose --profile tools down -v -t 1 >/dev/null 2>&1 || compose down -v -t 1 >/dev/null 2>&1
   fi
   # The last one first: an image with children is only untagged.
@@ -167,11 +175,17 @@ mapfile -t all < <(compose ps -q)
 say "started ${#all[@]} containers on $DEUT_SUBNET.0/24"
 [ "${#all[@]} ${#nodes[@]}" = "12 10" ] || die "12 containers were wanted"
 
-healthy() { docker inspect -f '{{.State.Health.Status}}' "${all[@]}" | grep -cx healthy; }
-until [ "$(healthy)" = 12 ]; do
-  [ $SECONDS -lt "${deadline:=$((SECONDS + 90))}" ] || die "only $(healthy) of 12 nodes became ready"
-  sleep 0.5
-done
+# are_ready NAME...: each says so itself; docker's health check looks every 30 s only.
+are_ready() {
+  local name code=0 waiting=()
+  for name; do
+    timeout 120 docker exec "$name" deut status --ready --wait 90 >/dev/null 2>&1 &
+    waiting+=($!)
+  done
+  for name in "${waiting[@]}"; do wait "$name" || code=1; done
+  return $code
+}
+are_ready "${all[@]}" || die "not all of 12 nodes became ready"
 say "12 nodes are ready"
 
 # --- the story
@@ -211,15 +225,53 @@ knows_others() {
 }
 runs_unprivileged() { [ "$(docker exec "${nodes[0]}" id -u)" = 10001 ]; }
 has_no_way_out() { [ "$(docker network inspect -f '{{.Internal}}' "${project}_deut")" = true ]; }
+knows_its_peers() { ! compose logs --no-color 2>&1 | grep -m1 -F 'have no key' >"$work/answer"; }
 announces() { answer in_node 0 announce "$magnet" --json && persona=$(field announced) && persona=${persona#persona } && [ ${#persona} = 64 ]; }
-resolves() { answer "$@" get "$magnet" --json && grep -q "\"kind\":\"persona\",\"key\":\"$persona\"" "$work/answer"; }
+# The announcer with at least one address that nothing speaks against.
+resolves() {
+  answer "$@" get "$magnet" --json && tell_persona | grep -q '"addresses":\["' && ! tell_persona | grep -q '"reachable":false'
+}
+# What the answer says about the announcer.
+tell_persona() { grep -o "{\"kind\":\"persona\",\"key\":\"$persona\"[^}]*}" "$work/answer"; }
+# The announcement outlives its announcer; none of the addresses is told as one that answers (16: none that can be reached).
+is_gone() {
+  for _ in $(seq 30); do
+    answer "$@" get "$magnet" --json
+    if [ -n "$(tell_persona)" ] && ! tell_persona | grep -q '"reachable":true'; then return 0; fi
+    sleep 1
+  done
+  return 1
+}
 finds_nothing() { answer in_node 1 get "$unknown" --json; [ $? = 8 ]; }
 puts() { answer in_node 2 put "$value" --json && key=$(field key) && [ ${#key} = 40 ]; }
 gets() { answer in_node 5 get "$key" --json && [ "$(field value_text)" = "$value" ]; }
+# Everything in the container dies; it has to come back as the same node.
+comes_back() {
+  local container before
+  container=$(compose ps -q bootstrap-b)
+  before=$(docker exec "$container" deut bootstrap-line)
+  docker exec -u 0 "$container" sh -c 'kill -9 -1' >/dev/null 2>&1
+  for _ in $(seq 60); do
+    [ "$(docker inspect -f '{{.RestartCount}} {{.State.Running}}' "$container")" = "1 true" ] && break
+    sleep 0.5
+  done
+  for _ in $(seq 20); do are_ready "$container" && break; sleep 0.5; done
+  answer docker exec "$container" deut bootstrap-line && [ -n "$before" ] && [ "$before" = "$(cat "$work/answer")" ]
+}
 kills() { docker kill "${nodes[0]}" "${nodes[3]}" >/dev/null; }
+# The engine's own view, which comes late; those that were killed do not count.
+is_told_healthy() {
+  local end=$((SECONDS + 60)) left
+  mapfile -t left < <(compose ps -q bootstrap-a; printf '%s\n' "${nodes[@]:4}")
+  while [ "$(docker inspect -f '{{.State.Health.Status}}' "${left[@]}" | grep -cx healthy)" != ${#left[@]} ]; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 1
+  done
+}
 
 check "the nodes run without privileges" runs_unprivileged
 check "the network has no way out" has_no_way_out
+check "every node knows its peers by their keys" knows_its_peers
 check "the announcer knows half of the others" knows_others
 check "announce in one container" announces
 say "    stored at $(sed -n 's/.*"stored_at":\([0-9]*\).*/\1/p' "$work/answer") nodes"
@@ -228,10 +280,19 @@ check "resolve in a short-lived client" resolves client
 check "an unannounced magnet link is not found" finds_nothing
 check "put a value in one container" puts
 check "get it in another, byte for byte" gets
+# shellcheck source=tests/containers/networks.sh
+. tests/containers/networks.sh
+check "a node that crashed comes back with its identity" comes_back
 check "kill the announcer and one more" kills
-check "resolve again" resolves in_node 1
-check "resolve again in another" resolves in_node 7
-check "resolve again in a short-lived client" resolves client
+check "the announcement is still there, and no address of the dead is told as one that answers" is_gone in_node 1
+check "the same in another" is_gone in_node 7
+check "the same in a short-lived client" is_gone client
+check "the value is still there" gets
+check "the engine calls the living nodes healthy" is_told_healthy
+if [ "${MANY:-0}" = 1 ]; then
+  # shellcheck source=tests/containers/many.sh
+  . tests/containers/many.sh
+fi
 
 echo "$passed passed, $failures failed"
 [ "$failures" = 0 ]

@@ -1,0 +1,16 @@
+# shellcheck shell=bash disable=SC2154
+# Part of run.sh with MANY=1: 40 nodes, of which 37 go at once. What was announced by one that stays is found all the time,
+# and an unknown key ends as not found. Seconds are printed, not judged.
+
+scale() { compose up -d --no-build --no-recreate --scale "node=$1" >"$work/up.log" 2>&1 && mapfile -t nodes < <(compose ps -q node); }
+becomes_40() { scale 40 && [ ${#nodes[@]} = 40 ] && are_ready "${nodes[@]}"; }
+becomes_3() { scale 3 && [ ${#nodes[@]} = 3 ]; }
+check "40 nodes become ready" becomes_40
+magnet="magnet:?xt=urn:btih:$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')"
+check "announce in the first" announces
+check "37 of them go at once" becomes_3
+for round in 1 2 3; do
+  check "resolve among those that stay, $round" resolves in_node 1
+  check "an unannounced link is not found, $round" finds_nothing
+  sleep 20
+done
