@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
-    api::{Mono, Now, Unix},
+    api::{BootstrapPeer, Mono, Now, Unix},
     config::{Config, Role},
     drop_reason::DropReason,
     keys::RelayKeys,
@@ -320,4 +320,55 @@ fn who_stays_away_is_asked_a_few_at_a_time_and_not_at_all_while_others_are_known
         all.extend(asked);
     }
     assert_eq!(all.len(), 80, "all of them in three rounds");
+}
+
+impl Fixture {
+    fn list(&mut self, peers: &[(u8, Option<u8>)]) {
+        let peers = peers.iter().map(|&(number, key)| BootstrapPeer {
+            address: address(number),
+            key: key.map(|key| keys(key).identity()),
+        });
+        self.directory.set_bootstrap(&mut self.sh, peers.collect());
+    }
+
+    fn answering(&self) -> Vec<SocketAddr> {
+        self.directory.answering_peers().collect()
+    }
+}
+
+#[test]
+fn a_key_holds_for_a_question_whose_peer_left_the_list_meanwhile() {
+    for (key, verified) in [(Some(99), false), (Some(50), true), (None, true)] {
+        let mut it = Fixture::full();
+        it.sh.config.limits.relays = 100;
+        it.list(&[(50, key)]);
+        assert_eq!(it.answering(), []);
+        // A name has other addresses by now.
+        it.list(&[(60, None)]);
+        it.answer_all(0);
+        let known = it.directory.get(keys(50).id()).is_some();
+        assert_eq!(known, verified, "{key:?}");
+        assert_eq!(it.answering(), [address(60)]);
+        // It is on the list again: who answered is not asked once more.
+        it.list(&[(50, key)]);
+        let asked = it.answer_all(0);
+        assert_eq!(
+            (asked, it.answering().len()),
+            if verified { (0, 1) } else { (1, 0) }
+        );
+    }
+}
+
+#[test]
+fn a_peer_that_fell_silent_does_not_answer_until_it_is_verified_again() {
+    let mut it = Fixture::full();
+    it.list(&[(3, Some(3)), (4, Some(99)), (5, None)]);
+    assert_eq!(it.answering(), [address(3), address(5)], "known before");
+    it.directory.silent(&mut it.sh, keys(3).id());
+    assert_eq!(it.answering(), [address(5)]);
+    it.at(60);
+    it.sh.out.clear();
+    it.directory.on_bootstrap_timer(&mut it.sh);
+    assert!(it.answer_all(0) >= 1);
+    assert_eq!(it.answering(), [address(3), address(5)]);
 }
