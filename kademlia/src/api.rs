@@ -426,6 +426,28 @@ pub enum Refusal {
     ValueTooLarge(usize),
 }
 
+/// How many nodes a network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkRange {
+    /// The estimate.
+    pub about: u64,
+    /// It is improbable that there are fewer.
+    pub least: u64,
+    /// It is improbable that there are more.
+    pub most: u64,
+}
+
+impl NetworkRange {
+    /// All were seen.
+    pub(crate) const fn exactly(nodes: u64) -> Self {
+        Self {
+            about: nodes,
+            least: nodes,
+            most: nodes,
+        }
+    }
+}
+
 /// What a query took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueryStats {
@@ -439,8 +461,14 @@ pub struct QueryStats {
     pub failed: u32,
     /// Nodes among the eight closest to the target that answered.
     pub closest_answered: u32,
-    /// Estimated number of nodes in the network, from the density of the closest ids; none if nobody answered.
+    /// Estimated number of nodes in the network, from how dense it is around the points that lookups went to lately;
+    /// none if nobody answered.
     pub network_estimate: Option<u64>,
+    /// The same with its range.
+    pub network_range: Option<NetworkRange>,
+    /// If nodes gave only a part of the announcements that they keep: so many there are at least, very probably, by how
+    /// often each was given (the lower end of the 95 % interval of Chao's estimate).
+    pub peers_at_least: Option<u64>,
     /// Duration in microseconds.
     pub micros: u64,
 }

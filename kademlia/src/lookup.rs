@@ -6,8 +6,8 @@
 //! three quarters of the closest answered, nobody is waited for much longer than the slowest of those took.
 //!
 //! Candidates that failed lately are doubted: those among the closest are asked beside the others, but do not count as
-//! long as they do not answer, and have only as long as the others took. Where nobody else answers they are asked as
-//! all others are.
+//! long as they do not answer, and have only as long as the others took; where all of the closest are wanted, so long once
+//! they are slow. Where nobody else answers they are asked as all others are.
 //!
 //! Where the size of the network is known, all candidates of the region that should hold `width` nodes count, up to
 //! `max_region`: whoever puts a few nodes beside a key does not push out those that belong there. Candidates that all
@@ -18,6 +18,7 @@ use crate::{
     contact::Contact,
     id::{Distance, NodeId},
     rpc::Token,
+    user::Density,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -93,6 +94,8 @@ pub(crate) struct Lookup {
     max_region: usize,
     /// Something was found: who is missing can hardly better it.
     has_enough: bool,
+    /// All of the closest are wanted, for what they are or to store at them.
+    thorough: bool,
     /// The longest round trip of those that answered without having been slow.
     slowest: Option<u64>,
     /// The part of the space around the target that counts; 0.0: no more than `width` candidates count.
@@ -118,6 +121,7 @@ impl Lookup {
             max_per_endpoint: config.max_per_endpoint,
             max_region: config.max_region,
             has_enough: false,
+            thorough: false,
             slowest: None,
             region: 0.0,
             avoided: BTreeSet::new(),
@@ -141,6 +145,12 @@ impl Lookup {
         path.deadline = deadline;
         path.slowest = self.slowest;
         path
+    }
+
+    /// All of the closest are wanted.
+    pub(crate) fn thorough(mut self) -> Self {
+        self.thorough = true;
+        self
     }
 
     /// Something was found already, so it need not wait long for the last ones.
@@ -274,6 +284,14 @@ impl Lookup {
                 pass.doubting && candidate.trust == Trust::Doubted,
                 pass.hurried,
             ) {
+                // It may be all right after all: where all are wanted the second copy of its request has its time too.
+                (true, false) if self.thorough => match candidate.state {
+                    State::Slow(since) => {
+                        let least = self.slow_grace / 2;
+                        usual.min(since.plus(least.max(slowest.saturating_mul(3) / 2)))
+                    }
+                    _ => usual,
+                },
                 (true, _) => usual.min(after(slowest.saturating_mul(3) / 2)),
                 // By then the second copy of a slow request has had as long as the slowest answer took, where that is long.
                 (false, true) => usual.min(after(slowest.saturating_mul(4).max(self.least_grace))),
@@ -477,6 +495,17 @@ impl Lookup {
     /// How many of the `width` closest answered.
     pub(crate) fn closest_answered(&self) -> usize {
         self.answers().count().min(self.width)
+    }
+
+    /// How dense the network is around the target; none if nobody answered.
+    pub(crate) fn density(&self) -> Option<Density> {
+        let closest = self.answers().take(self.width);
+        let (nodes, farthest) = (1u32..).zip(closest).last()?;
+        Some(Density {
+            target: self.target,
+            nodes,
+            within: self.target.distance(&farthest.0.id()).fraction(),
+        })
     }
 
     /// How many nodes the network has, from how dense it is around the target: for ids spread evenly

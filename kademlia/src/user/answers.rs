@@ -300,8 +300,10 @@ impl UserPlane {
         if !matches!(query.task, Task::Peers(_)) {
             return Err(DropReason::UnexpectedAnswer);
         }
+        let entries = entries.into_vec();
+        let is_sample = entries.len() == MAX_ENTRIES;
         let mut forged = true;
-        for entry in entries.into_vec() {
+        for entry in entries {
             let Some(new) = query.entry(&entry, node, &self.config) else {
                 self.counters.drops.count(DropReason::ForgedEntry);
                 continue;
@@ -319,6 +321,7 @@ impl UserPlane {
         if forged {
             return Err(DropReason::ForgedEntry);
         }
+        query.samples += usize::from(is_sample);
         query.lookup.has_enough();
         Ok(())
     }

@@ -111,6 +111,16 @@ impl UserCache {
             .filter(move |contact| !contact.is_expired(now))
     }
 
+    /// How many answered, failed not since and are not expired.
+    pub(crate) fn answered_lately(&self, now: Unix) -> usize {
+        let fine = |proven: &&Proven| proven.failures == 0 && !proven.contact.is_expired(now);
+        self.proven
+            .iter()
+            .map(|(_, proven)| proven)
+            .filter(fine)
+            .count()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.proven.len() + self.heard.len()
     }

@@ -30,7 +30,8 @@ use doubts::{Doubts, Evidence};
 use published::{Publication, Published};
 use query::{Task, UserQuery};
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
-use size::NetworkSize;
+pub(crate) use size::Density;
+use size::{Densities, NetworkSize};
 use std::collections::{BTreeMap, VecDeque};
 
 /// An RPC under way.
@@ -64,6 +65,7 @@ pub(crate) struct UserPlane {
     superseded: u64,
     seeding: Seeding,
     size: NetworkSize,
+    densities: Densities,
     next_purge: Mono,
     counters: PlaneAudit,
     secrets: StdRng,
@@ -89,6 +91,7 @@ impl UserPlane {
             superseded: 0,
             seeding: Seeding::default(),
             size: NetworkSize::default(),
+            densities: Densities::default(),
             next_purge: Mono(PURGE_INTERVAL),
             counters: PlaneAudit::default(),
             secrets,

@@ -85,6 +85,8 @@ pub(super) struct UserQuery {
     /// How many of those were started.
     pub(super) resolved: usize,
     found: BTreeMap<Announced, Found>,
+    /// Nodes that gave as many entries as fit: they may keep more.
+    pub(super) samples: usize,
     pub(super) storing: Option<Storing>,
     pub(super) value: Option<Vec<u8>>,
     pub(super) counts: QueryStats,
@@ -106,7 +108,13 @@ impl UserQuery {
         region: f64,
         now: Mono,
     ) -> Self {
-        let lookup = Lookup::new(task.target(), config, now).with_region(region);
+        let mut lookup = Lookup::new(task.target(), config, now).with_region(region);
+        if matches!(
+            task,
+            Task::Node(_) | Task::Publish { .. } | Task::PutMutable { .. }
+        ) {
+            lookup = lookup.thorough();
+        }
         Self {
             ticket,
             group,
@@ -115,6 +123,7 @@ impl UserQuery {
             resolves: BTreeMap::new(),
             resolved: 0,
             found: BTreeMap::new(),
+            samples: 0,
             storing: None,
             value: None,
             counts: QueryStats::default(),
@@ -214,12 +223,35 @@ impl UserQuery {
         peers
     }
 
+    /// Where nodes gave samples: how many announcements there are at least, from how many were given once and twice. It is
+    /// the lower end of the 95 % interval of Chao's estimate. Who knows the infohash can make it as large as entries can be
+    /// invented.
+    fn peers_at_least(&self) -> Option<u64> {
+        if self.samples == 0 {
+            return None;
+        }
+        let given = |times: usize| {
+            let peers = self.found.values();
+            peers.filter(|found| found.given_by.len() == times).count() as f64
+        };
+        let (once, twice) = (given(1), given(2).max(1.0));
+        let unseen = once * once / (2.0 * twice);
+        let ratio = once / twice;
+        let variance = twice * (ratio.powi(2) / 2.0 + ratio.powi(3) + ratio.powi(4) / 4.0);
+        if unseen <= 0.0 {
+            return Some(self.found.len() as u64);
+        }
+        let spread = (1.96 * (1.0 + variance / unseen.powi(2)).ln().sqrt()).exp();
+        Some(self.found.len() as u64 + (unseen / spread) as u64)
+    }
+
     pub(super) fn stats(&self, now: Mono) -> QueryStats {
         let closest = self.best_closest.max(self.lookup.closest_answered());
         QueryStats {
             rounds: self.lookup.rounds(),
             closest_answered: u32::try_from(closest).unwrap_or(u32::MAX),
             network_estimate: self.lookup.network_estimate(),
+            peers_at_least: self.peers_at_least(),
             micros: now.since(self.started),
             ..self.counts
         }

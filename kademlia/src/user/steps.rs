@@ -272,8 +272,17 @@ impl UserPlane {
         if let Some(estimate) = query.lookup.network_estimate() {
             self.size.seen(estimate);
         }
+        if let Some(density) = query.lookup.density() {
+            self.densities.seen(density);
+        }
         if let Some(ticket) = query.ticket {
-            let stats = query.stats(now.mono);
+            let mut stats = query.stats(now.mono);
+            if stats.network_estimate.is_some() {
+                let width = self.config.width;
+                let answered = self.cache.answered_lately(now.unix) as u64;
+                stats.network_range = self.densities.estimate(width, answered);
+                stats.network_estimate = stats.network_range.map(|range| range.about);
+            }
             self.out
                 .push_back(DhtOutput::Done(ticket, QueryOutcome { result, stats }));
         }

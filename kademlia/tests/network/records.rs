@@ -268,3 +268,39 @@ fn running_queries_are_capped_and_tickets_are_theirs() {
         Some(QueryResult::Nodes(_))
     ));
 }
+
+/// Announces so many addresses on an infohash; what three nodes then find, and how many there are at least by their answers.
+fn swarm_of(count: u8, seed: u8) -> Vec<(usize, Option<u64>)> {
+    let mut model = Model::settled(30, Config::test(), seed);
+    let infohash = [5; 20];
+    for host in 0..count {
+        let what = Announced::Address(([203, 0, 113, host], 6_881).into());
+        model.query(usize::from(host % 20), Query::Announce { infohash, what });
+    }
+    let get = |node| {
+        let outcome = model.query(node, Query::GetPeers { infohash });
+        match outcome.result {
+            QueryResult::Peers(peers) => (peers.len(), outcome.stats.peers_at_least),
+            other => panic!("{other:?}"),
+        }
+    };
+    (20..30).map(get).collect()
+}
+
+#[test]
+fn a_sample_of_a_large_swarm_is_called_one_and_says_how_many_there_are_at_least() {
+    let told = swarm_of(90, 70);
+    println!("90 announced; found, and at least: {told:?}");
+    let mut at_least: Vec<u64> = told
+        .iter()
+        .map(|(found, all)| {
+            let all = all.expect("a sample");
+            assert!(*found < 90 && all >= *found as u64, "{told:?}");
+            all
+        })
+        .collect();
+    at_least.sort_unstable();
+    assert!(at_least[5] >= 50 && at_least[9] <= 95, "{told:?}");
+    // What fits into an answer is no sample.
+    assert_eq!(swarm_of(4, 71), vec![(4, None); 10], "control");
+}

@@ -242,6 +242,12 @@ pub(crate) struct Effort {
     pub(crate) closest_answered: u32,
     /// About how many nodes the network has.
     pub(crate) network_estimate: Option<u64>,
+    /// It is improbable that it has fewer, or more than the second number.
+    #[serde(default)]
+    pub(crate) network_range: Option<(u64, u64)>,
+    /// Nodes gave only samples of what was announced: there are very probably so many peers at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) peers_at_least: Option<u64>,
 }
 
 impl Effort {
@@ -256,6 +262,8 @@ impl Effort {
             rounds: self.rounds.max(other.rounds),
             closest_answered: self.closest_answered.min(other.closest_answered),
             network_estimate: self.network_estimate.max(other.network_estimate),
+            network_range: self.network_range.max(other.network_range),
+            peers_at_least: self.peers_at_least.max(other.peers_at_least),
         }
     }
 
@@ -270,6 +278,8 @@ impl Effort {
             rounds: stats.rounds,
             closest_answered: stats.closest_answered,
             network_estimate: stats.network_estimate,
+            network_range: stats.network_range.map(|range| (range.least, range.most)),
+            peers_at_least: stats.peers_at_least,
         }
     }
 }

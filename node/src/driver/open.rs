@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deut_kademlia::{Progress, QueryOutcome};
+use deut_kademlia::{NetworkRange, Progress, QueryOutcome};
 use deut_transport::api::{CallError, Service};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,7 +16,7 @@ pub(super) struct Open {
     pub(super) echoes: BTreeMap<u64, oneshot::Sender<Vec<TunnelEcho>>>,
     pub(super) queries: BTreeMap<u64, OpenQuery>,
     pub(super) services: BTreeMap<Service, mpsc::Sender<IncomingRequest>>,
-    pub(super) network_estimate: Option<u64>,
+    pub(super) network_range: Option<NetworkRange>,
 }
 
 pub(super) struct OpenQuery {

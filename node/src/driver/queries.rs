@@ -99,8 +99,8 @@ impl Driver {
                 }
             }
             CoreEvent::Done(ticket, outcome) => {
-                if let Some(estimate) = outcome.stats.network_estimate {
-                    self.open.network_estimate = Some(estimate);
+                if let Some(range) = outcome.stats.network_range {
+                    self.open.network_range = Some(range);
                 }
                 if let Some(query) = self.open.queries.remove(&ticket.0) {
                     let _ = query.answer.send(outcome);

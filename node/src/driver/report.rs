@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use deut_kademlia::{LiveContacts, PersonaReach, PlaneAudit};
+use deut_kademlia::{LiveContacts, NetworkRange, PersonaReach, PlaneAudit};
 use deut_transport::{
     api::{Now, PathKind, PoolId},
     policy::Profile,
@@ -71,7 +71,7 @@ impl Driver {
             dht: dht(
                 &audit.kademlia,
                 self.core.live_contacts(now),
-                self.open.network_estimate,
+                self.open.network_range,
             ),
         }
     }
@@ -195,7 +195,7 @@ fn counters(counters: &Counters) -> BTreeMap<String, u64> {
 fn dht(
     audit: &deut_kademlia::Audit,
     live: LiveContacts,
-    network_estimate: Option<u64>,
+    network: Option<NetworkRange>,
 ) -> DhtStatus {
     let planes: [(&str, &PlaneAudit); 2] = [("user", &audit.user), ("persona", &audit.persona)];
     let drops = planes.into_iter().flat_map(|(plane, audit)| {
@@ -215,6 +215,7 @@ fn dht(
         rpcs_sent: audit.user.sent + audit.persona.sent,
         rpcs_answered: audit.user.answered + audit.persona.answered,
         drops: drops.collect(),
-        network_estimate,
+        network_estimate: network.map(|range| range.about),
+        network_range: network.map(|range| (range.least, range.most)),
     }
 }

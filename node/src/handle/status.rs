@@ -168,6 +168,9 @@ pub struct DhtStatus {
     pub rpcs_answered: u64,
     /// Discards by plane and reason.
     pub drops: BTreeMap<String, u64>,
-    /// Estimated number of nodes in the network, from the last user lookup.
+    /// Estimated number of nodes in the network, from the last user lookups.
     pub network_estimate: Option<u64>,
+    /// It is improbable that it has fewer, or more than the second number.
+    #[serde(default)]
+    pub network_range: Option<(u64, u64)>,
 }

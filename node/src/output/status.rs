@@ -6,7 +6,7 @@ use deut::{NodeStatus, handle::DhtStatus};
 
 use super::{
     steps::{reach, readiness},
-    text::joined,
+    text::{joined, size},
 };
 
 /// Lines of a name and a value.
@@ -112,7 +112,10 @@ fn dht(dht: &DhtStatus, rows: &mut Rows) {
         ),
     );
     if let Some(nodes) = dht.network_estimate {
-        rows.add("network size", format_args!("about {nodes} nodes"));
+        rows.add(
+            "network size",
+            format_args!("{}", size(nodes, dht.network_range)),
+        );
     }
 }
 

@@ -55,9 +55,8 @@ pub(crate) fn effort(got: &Got) -> String {
             ..
         } => (
             format!(
-                "{} peer{}, named by sequence number {} of the record",
-                peers.len(),
-                plural(peers.len() as u64),
+                "{}, named by sequence number {} of the record",
+                how_many(peers.len(), effort),
                 named.seq
             ),
             effort,
@@ -82,12 +81,7 @@ pub(crate) fn effort(got: &Got) -> String {
             swarms,
             ..
         } => (
-            format!(
-                "{} peer{}{}",
-                peers.len(),
-                plural(peers.len() as u64),
-                in_which(swarms)
-            ),
+            format!("{}{}", how_many(peers.len(), effort), in_which(swarms)),
             effort,
         ),
         Got::Value {
@@ -95,6 +89,28 @@ pub(crate) fn effort(got: &Got) -> String {
         } => (format!("{} bytes", value_hex.len() / 2), effort),
     };
     format!("{what}; {}", effort_line(effort))
+}
+
+/// `about 12 nodes (8 to 18)`.
+pub(crate) fn size(nodes: u64, range: Option<(u64, u64)>) -> String {
+    match range {
+        Some((least, most)) if least < most => {
+            format!("about {nodes} nodes ({least} to {most})")
+        }
+        _ => format!("about {nodes} node{}", plural(nodes)),
+    }
+}
+
+/// `47 peers of at least 70`, where nodes gave samples.
+fn how_many(peers: usize, effort: &Effort) -> String {
+    let found = format!("{peers} peer{}", plural(peers as u64));
+    match effort.peers_at_least {
+        Some(all) if all > peers as u64 => {
+            format!("{found} of at least {all} (nodes give samples: ask again for others)")
+        }
+        Some(_) => format!("{found}, perhaps not all (nodes give samples)"),
+        None => found,
+    }
 }
 
 /// Of a hybrid torrent: how many are in which swarm.
@@ -121,7 +137,7 @@ fn effort_line(effort: &Effort) -> String {
     if let Some(nodes) = effort.network_estimate
         && effort.closest_answered >= ENOUGH_FOR_AN_ESTIMATE
     {
-        let _ = write!(text, ", network of about {nodes} nodes");
+        let _ = write!(text, ", network of {}", size(nodes, effort.network_range));
     }
     text
 }

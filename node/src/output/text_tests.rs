@@ -12,6 +12,8 @@ fn effort() -> Effort {
         rounds: 2,
         closest_answered: 8,
         network_estimate: Some(16),
+        network_range: Some((11, 22)),
+        peers_at_least: None,
     }
 }
 
@@ -58,8 +60,33 @@ fn peers_are_one_per_line_and_plain_addresses_are_called_unverified() {
     assert_eq!(peers(&got), expected);
     assert_eq!(
         super::effort(&got),
-        "3 peers; 11 RPCs in 2 rounds, 12.3 ms, network of about 16 nodes"
+        "3 peers; 11 RPCs in 2 rounds, 12.3 ms, network of about 16 nodes (11 to 22)"
     );
+}
+
+#[test]
+fn a_sample_of_peers_says_that_there_are_more() {
+    let address = "203.0.113.7:6881".parse().expect("an address");
+    let peer = Peer::Unverified {
+        address,
+        given_by: 1,
+    };
+    let told = |peers_at_least| {
+        let got = Got::Peers {
+            infohash: "cc".into(),
+            peers: vec![peer.clone(); 7],
+            through: None,
+            swarms: Vec::new(),
+            effort: Effort {
+                peers_at_least,
+                ..effort()
+            },
+        };
+        super::effort(&got)
+    };
+    assert!(told(None).starts_with("7 peers; "), "{}", told(None));
+    assert!(told(Some(30)).starts_with("7 peers of at least 30 (nodes give samples"));
+    assert!(told(Some(7)).starts_with("7 peers, perhaps not all"));
 }
 
 #[test]
