@@ -341,6 +341,8 @@ pub struct FoundPeer {
     pub given_by: usize,
     /// The current contact of an announced persona, where it was found.
     pub contact: Option<Contact>,
+    /// Whether the persona answers at the addresses in its contact; none if that is not known. Always none for an address.
+    pub reachable: Option<bool>,
 }
 
 /// How a query ended.

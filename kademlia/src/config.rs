@@ -83,6 +83,10 @@ pub struct Config {
     pub max_queries: usize,
     /// Announced personas that one query resolves to contacts; further ones are reported without.
     pub max_resolved: usize,
+    /// Announced personas that one query asks whether they are there; of further ones it is not known.
+    pub max_probes: usize,
+    /// How long a query that found one that answers waits for others.
+    pub probe_grace: u64,
     /// Different announcements that one query collects; beyond it further ones are ignored.
     pub max_found: usize,
 
@@ -177,6 +181,8 @@ impl Config {
             max_candidates: 128,
             max_queries: 64,
             max_resolved: 8,
+            max_probes: 8,
+            probe_grace: SECOND / 4,
             max_found: 256,
             max_user_contacts: 512,
             low_user_contacts: 8,

@@ -158,6 +158,11 @@ impl Lookup {
         self.has_enough = true;
     }
 
+    /// Whether it is a path that avoids the nodes of another one.
+    pub(crate) fn is_second_path(&self) -> bool {
+        !self.avoided.is_empty()
+    }
+
     /// Whether it knows anybody.
     pub(crate) fn is_empty(&self) -> bool {
         self.candidates.is_empty()

@@ -64,6 +64,15 @@ fn forged_entries_are_refused_and_good_ones_beside_them_used() {
     });
     let search = rig.sent[search.expect("searched")].ticket;
     rig.respond(search, &nodes(&[contact(5, 10)]));
+    // And asked whether it is there.
+    let contact_of_five = contact(5, 10).to_raw();
+    let ping = rig.last(5).ticket;
+    rig.respond(
+        ping,
+        &Answer::Pong {
+            contact: contact_of_five,
+        },
+    );
     let found = match rig.results.pop() {
         Some(QueryResult::Peers(found)) => found,
         other => panic!("{other:?}"),
@@ -71,6 +80,7 @@ fn forged_entries_are_refused_and_good_ones_beside_them_used() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].what, Announced::Persona(secret(5).public()));
     assert_eq!(found[0].contact, Some(contact(5, 10)));
+    assert_eq!(found[0].reachable, Some(true));
 }
 
 #[test]

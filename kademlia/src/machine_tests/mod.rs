@@ -19,6 +19,7 @@ mod answers;
 mod any_body;
 mod debug;
 mod mutable;
+mod probes;
 mod requests;
 mod search;
 mod upkeep;

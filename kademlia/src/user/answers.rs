@@ -31,6 +31,7 @@ impl UserPlane {
                 query.counts.answered += 1;
                 self.cache.answered(&call.to);
                 self.doubts.answered(&call.to.id());
+                query.probed(&call.to.id(), true);
                 self.progress(
                     &query,
                     Progress::Answered {
@@ -80,6 +81,7 @@ impl UserPlane {
         if let Some(query) = self.queries.get_mut(&number) {
             match call.kind {
                 CallKind::Lookup => query.lookup.slow(&node, now.mono),
+                CallKind::Probe => {}
                 CallKind::Resolve(target) => {
                     if let Some(lookup) = query.resolves.get_mut(&target) {
                         lookup.slow(&node, now.mono);
@@ -104,6 +106,7 @@ impl UserPlane {
         query.counts.failed += 1;
         match call.kind {
             CallKind::Lookup => query.lookup.failed(&node),
+            CallKind::Probe => query.probed(&node, false),
             CallKind::Resolve(target) => {
                 if let Some(lookup) = query.resolves.get_mut(&target) {
                     lookup.failed(&node);
@@ -134,6 +137,10 @@ impl UserPlane {
         match (call.kind, answer) {
             (CallKind::Lookup | CallKind::Resolve(_), Answer::Nodes { token, contacts }) => {
                 Ok(self.accept_nodes(query, call, token, contacts, now))
+            }
+            (CallKind::Probe, Answer::Pong { contact }) => {
+                self.accept_pong(query, &call.to, contact, now)?;
+                Ok(1)
             }
             (CallKind::Lookup, Answer::Value { token, value }) => {
                 let Task::Value(key) = &query.task else {
@@ -256,7 +263,9 @@ impl UserPlane {
                     lookup.answered(&node, token, now.mono);
                 }
             }
-            CallKind::Lookup | CallKind::Store => query.lookup.answered(&node, token, now.mono),
+            CallKind::Lookup | CallKind::Probe | CallKind::Store => {
+                query.lookup.answered(&node, token, now.mono);
+            }
         }
         let mut good = 0;
         for raw in contacts.into_vec() {
@@ -280,13 +289,20 @@ impl UserPlane {
         {
             self.progress(query, progress);
         }
-        let lookup = match call.kind {
-            CallKind::Resolve(target) => query.resolves.get_mut(&target),
-            CallKind::Lookup | CallKind::Store => Some(&mut query.lookup),
-        };
-        if let Some(lookup) = lookup {
-            let trust = self.doubts.trust(&contact, now.mono);
-            lookup.add_as(trust, contact, Some(&call.to.id()));
+        let (via, trust) = (call.to.id(), self.doubts.trust(&contact, now.mono));
+        match call.kind {
+            CallKind::Resolve(target) => {
+                if let Some(lookup) = query.resolves.get_mut(&target) {
+                    lookup.add_as(trust, contact, Some(&via));
+                }
+            }
+            CallKind::Lookup | CallKind::Probe | CallKind::Store => {
+                // Whoever is near the key may also be near somebody who is looked for.
+                for lookup in query.resolves.values_mut() {
+                    lookup.add_as(trust, contact.clone(), Some(&via));
+                }
+                query.lookup.add_as(trust, contact, Some(&via));
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 mod answers;
 mod cache;
 mod doubts;
+mod probing;
 mod published;
 mod query;
 mod size;
@@ -46,6 +47,8 @@ struct Call {
 enum CallKind {
     /// Of the query's own lookup.
     Lookup,
+    /// Whether an announced persona is there.
+    Probe,
     /// Of the lookup for this persona's contact.
     Resolve(NodeId),
     Store,
@@ -244,9 +247,13 @@ impl UserPlane {
                 Ok(contact) => {
                     self.cache.heard(&contact);
                     let trust = self.doubts.trust(&contact, now.mono);
-                    self.queries
-                        .values_mut()
-                        .for_each(|query| query.lookup.add_as(trust, contact.clone(), None));
+                    self.queries.values_mut().for_each(|query| {
+                        query.lookup.add_as(trust, contact.clone(), None);
+                        for lookup in query.resolves.values_mut() {
+                            lookup.add_as(trust, contact.clone(), None);
+                        }
+                        query.resolve(&contact);
+                    });
                 }
                 Err(error) => self.counters.drops.count(DropReason::Contact(error)),
             }

@@ -8,9 +8,12 @@ use crate::{
     lookup::Lookup,
     mutable::{MutableKey, MutableRecord, Version},
     rpc::{Record, RecordKind, Request, Token},
-    user::published::PublishedId,
+    user::{probing::Probe, published::PublishedId},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// What the query is for.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ struct Found {
     /// The nodes that gave it, by id.
     given_by: BTreeSet<NodeId>,
     contact: Option<Contact>,
+    probe: Probe,
 }
 
 /// What a version that a node keeps does to the STOREs of another one.
@@ -187,6 +191,7 @@ impl UserQuery {
             what,
             given_by: 1,
             contact: None,
+            reachable: None,
         }))
     }
 
@@ -207,19 +212,31 @@ impl UserQuery {
             what,
             given_by: found.given_by.len(),
             contact: found.contact.clone(),
+            reachable: found.probe.reachable(),
         };
         Some(Progress::Found(peer))
     }
 
-    /// All that was found, most often given first.
+    /// All that was found: who answers first, of those the newest; who does not answer last.
     pub(super) fn peers(&self) -> Vec<FoundPeer> {
         let peer = |(what, found): (&Announced, &Found)| FoundPeer {
             what: *what,
             given_by: found.given_by.len(),
             contact: found.contact.clone(),
+            reachable: found.probe.reachable(),
         };
         let mut peers: Vec<_> = self.found.iter().map(peer).collect();
-        peers.sort_by_key(|peer| (peer.contact.is_none(), usize::MAX - peer.given_by));
+        let expiry = |peer: &FoundPeer| peer.contact.as_ref().map(|contact| contact.expiry().0);
+        peers.sort_by_key(|peer| {
+            let is_persona = matches!(peer.what, Announced::Persona(_));
+            let rank = match (peer.reachable, &peer.contact) {
+                (Some(true), _) => 0,
+                (None, None) if is_persona => 2,
+                (None, _) => 1,
+                (Some(false), _) => 3,
+            };
+            (rank, Reverse(expiry(peer)), Reverse(peer.given_by))
+        });
         peers
     }
 
@@ -243,6 +260,25 @@ impl UserQuery {
         }
         let spread = (1.96 * (1.0 + variance / unseen.powi(2)).ln().sqrt()).exp();
         Some(self.found.len() as u64 + (unseen / spread) as u64)
+    }
+
+    /// All that was announced.
+    pub(super) fn announced(&self) -> impl Iterator<Item = &Announced> {
+        self.found.keys()
+    }
+
+    /// What is known of those whose contacts were found.
+    pub(super) fn probes(&self) -> impl Iterator<Item = Probe> {
+        let found = self.found.values();
+        found
+            .filter(|found| found.contact.is_some())
+            .map(|found| found.probe)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn contacts_mut(&mut self) -> impl Iterator<Item = (&Contact, &mut Probe)> {
+        let found = self.found.values_mut();
+        found.filter_map(|found| Some((found.contact.as_ref()?, &mut found.probe)))
     }
 
     pub(super) fn stats(&self, now: Mono) -> QueryStats {

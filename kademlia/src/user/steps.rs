@@ -37,6 +37,7 @@ impl UserPlane {
         query.wake = Mono(u64::MAX);
         let mut looking = self.step_lookup(number, query, now);
         looking |= self.step_resolves(number, query, now);
+        looking |= self.step_probes(number, query, now);
         if looking || self.retry(number, query, now) {
             return None;
         }
@@ -157,7 +158,9 @@ impl UserPlane {
                     }
                     Step::Finished => {
                         self.give_up_on_silent(query, Some(lookup), now);
-                        return false;
+                        if !self.resolve_elsewhere(lookup, now) {
+                            return false;
+                        }
                     }
                 }
             }
@@ -208,7 +211,7 @@ impl UserPlane {
         over.is_none().then_some(result)
     }
 
-    fn send(
+    pub(super) fn send(
         &mut self,
         number: u64,
         query: &mut UserQuery,
@@ -222,6 +225,7 @@ impl UserPlane {
         let target = match kind {
             CallKind::Lookup | CallKind::Store => *query.lookup.target(),
             CallKind::Resolve(target) => target,
+            CallKind::Probe => to.id(),
         };
         let shared_bits = target.distance(&to.id()).shared_bits();
         self.progress(

@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn somebody_who_cannot_be_reached_is_an_outcome_of_its_own_and_worth_another_look() {
-        let persona = |addresses: &[&str]| Got::Peers {
+        let persona = |addresses: &[&str], reachable| Got::Peers {
             infohash: "ab".into(),
             peers: vec![Peer::Persona {
                 key: "cd".into(),
@@ -305,14 +305,18 @@ mod tests {
                     .iter()
                     .map(|at| at.parse().expect("an address"))
                     .collect(),
+                reachable,
                 given_by: 3,
             }],
             through: None,
             swarms: Vec::new(),
             effort: Effort::default(),
         };
-        assert!(persona(&["203.0.113.7:5001"]).leads_somewhere());
-        let got = persona(&[]);
+        let address = ["203.0.113.7:5001"];
+        assert!(persona(&address, Some(true)).leads_somewhere());
+        assert!(!persona(&address, Some(false)).leads_somewhere());
+        assert!(!persona(&address, None).leads_somewhere());
+        let got = persona(&[], None);
         assert!(!got.leads_somewhere());
         let mut misses = Misses::default();
         misses.unreachable(got);
@@ -330,6 +334,10 @@ mod tests {
             "found 1 announcement, but none that can be reached now (20 lookups in 30 s)"
         );
         let object = crate::output::text::failure_object(&failure);
+        let text = serde_json::to_string(&object).expect("serialises");
+        let peer = r#""peers":[{"kind":"persona","key":"cd","addresses":[],"reachable":null,"given_by":3}]"#;
+        assert!(text.contains(peer), "in their usual order: {text}");
+        let object = serde_json::to_value(object).expect("serialises");
         assert_eq!(
             (&object["error"]["code"], &object["peers"][0]["key"]),
             (&16.into(), &"cd".into()),

@@ -93,7 +93,7 @@ impl Got {
         }
     }
 
-    /// Whether it is of use: of those who announced, one has an address that nothing speaks against.
+    /// Whether it is of use: of those who announced one answers, or gave an address, which nobody can ask.
     pub(crate) fn leads_somewhere(&self) -> bool {
         !matches!(self, Self::Peers { .. }) || self.peers().iter().any(Peer::leads_somewhere)
     }
@@ -102,7 +102,7 @@ impl Got {
 impl Peer {
     fn leads_somewhere(&self) -> bool {
         match self {
-            Self::Persona { addresses, .. } => !addresses.is_empty(),
+            Self::Persona { reachable, .. } => *reachable == Some(true),
             Self::Unverified { .. } => true,
         }
     }
@@ -161,6 +161,9 @@ pub(crate) enum Peer {
         key: String,
         /// Its endpoint addresses, those of other people's machines; empty if its current contact was not found.
         addresses: Vec<SocketAddr>,
+        /// Whether it answers there; none if that is not known.
+        #[serde(default)]
+        reachable: Option<bool>,
         /// How many nodes gave this entry.
         given_by: usize,
     },
@@ -216,6 +219,7 @@ impl From<&FoundPeer> for Peer {
                 Self::Persona {
                     key: hex(&key),
                     addresses,
+                    reachable: peer.reachable,
                     given_by,
                 }
             }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use deut::handle::{RelayStatus, TunnelStatus};
+use serde::Serialize;
 
 use super::steps::{reach, readiness};
 use crate::{
@@ -17,17 +18,21 @@ pub(crate) fn failure(failure: &Failure) -> String {
     format!("error: {}{}", failure.message, hint.collect::<String>())
 }
 
+/// A failure as `--json` prints it: with what was found nevertheless, its fields in their usual order.
+#[derive(Serialize)]
+pub(crate) struct FailureObject {
+    error: serde_json::Value,
+    #[serde(flatten)]
+    found: Option<Got>,
+}
+
 /// The same as an object.
-pub(crate) fn failure_object(failure: &Failure) -> serde_json::Value {
-    let mut object = serde_json::json!({
-        "error": { "code": failure.kind.code(), "kind": failure.kind, "message": failure.message, "hint": failure.hint }
-    });
-    if let (Some(serde_json::Value::Object(found)), Some(object)) =
-        (&failure.found, object.as_object_mut())
-    {
-        object.extend(found.clone());
+pub(crate) fn failure_object(failure: &Failure) -> FailureObject {
+    let found = failure.found.clone();
+    FailureObject {
+        error: serde_json::json!({ "code": failure.kind.code(), "kind": failure.kind, "message": failure.message, "hint": failure.hint }),
+        found: found.and_then(|found| serde_json::from_value(found).ok()),
     }
-    object
 }
 
 /// The peers that were found, one per line: `persona KEY ADDRESS ...` or `unverified ADDRESS`.
@@ -39,7 +44,19 @@ pub(crate) fn peers(got: &Got) -> String {
         Peer::Persona { key, addresses, .. } if addresses.is_empty() => {
             format!("persona {key} (no current address found)")
         }
-        Peer::Persona { key, addresses, .. } => format!("persona {key} {}", joined(addresses, " ")),
+        Peer::Persona {
+            key,
+            addresses,
+            reachable,
+            ..
+        } => {
+            let mark = match reachable {
+                Some(true) => "",
+                Some(false) => " (does not answer)",
+                None => " (not verified)",
+            };
+            format!("persona {key} {}{mark}", joined(addresses, " "))
+        }
         Peer::Unverified { address, .. } => format!("unverified {address}"),
     };
     joined(peers.iter().map(line), "\n")

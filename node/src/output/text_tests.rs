@@ -25,7 +25,7 @@ fn a_failure_is_one_line_and_a_hint() {
         failure(&plain.clone().hint("wait")),
         "error: nobody knows it\nhint: wait"
     );
-    let object = failure_object(&plain.hint("wait"));
+    let object = serde_json::to_value(failure_object(&plain.hint("wait"))).expect("serialises");
     assert_eq!(object["error"]["code"], 8);
     assert_eq!(object["error"]["kind"], "not-found");
 }
@@ -37,11 +37,13 @@ fn peers_are_one_per_line_and_plain_addresses_are_called_unverified() {
         Peer::Persona {
             key: "aa".into(),
             addresses: vec![address("127.0.0.1:15001"), address("127.0.0.1:15130")],
+            reachable: Some(true),
             given_by: 7,
         },
         Peer::Persona {
             key: "bb".into(),
             addresses: vec![],
+            reachable: None,
             given_by: 1,
         },
         Peer::Unverified {

@@ -95,7 +95,9 @@ fn announce_resolve_kill_resolve(seed: u64) {
     let mut order: Vec<usize> = (2..NODES).collect();
     order.shuffle(&mut StdRng::seed_from_u64(seed));
     every_tunnel_echoes(&fleet);
-    let (announcer, resolver, publisher, reader) = (order[0], order[1], order[2], order[3]);
+    let [announcer, resolver, publisher, reader, other, ..] = order[..] else {
+        panic!("too few nodes")
+    };
 
     // Whoever keeps more afterwards keeps what was announced: nothing else is stored in between.
     let before = records(&fleet);
@@ -104,16 +106,19 @@ fn announce_resolve_kill_resolve(seed: u64) {
         .expect("announced");
     assert!(announced["stored_at"].as_u64() > Some(0), "{announced}");
     let key = persona(&announced);
+    // This one stays.
+    let stays = fleet.json(other, &["announce", MAGNET]).expect("announced");
+    let stays = persona(&stays);
     let after = records(&fleet);
-    let keeper = after
-        .into_iter()
-        .find(|(node, records)| *records > before[node] && ![announcer, resolver].contains(node));
+    let keeper = after.into_iter().find(|(node, records)| {
+        *records > before[node] && ![announcer, resolver, other].contains(node)
+    });
     let (keeper, _) = keeper.expect("somebody stores the record");
     let found = fleet.json(resolver, &["get", MAGNET]).expect("resolved");
     assert!(personas(&found).contains(&key), "{key}: {found}");
     put_and_get(&fleet, publisher, reader);
 
-    let first_hop = first_hop(&fleet, resolver, &[announcer, keeper]).expect("a first hop");
+    let first_hop = first_hop(&fleet, resolver, &[announcer, keeper, other]).expect("a first hop");
     let victims = [announcer, keeper, first_hop];
     for victim in victims {
         fleet.kill(victim);
@@ -123,7 +128,13 @@ fn announce_resolve_kill_resolve(seed: u64) {
     let took = began.elapsed();
     let found: Value =
         serde_json::from_slice(&again.stdout).unwrap_or_else(|_| panic!("seed {seed}: {again:?}"));
-    assert!(personas(&found).contains(&key), "seed {seed}: {found}");
+    let reachable = |key: &String| {
+        let peers = found["peers"].as_array().into_iter().flatten();
+        let peer = peers.into_iter().find(|peer| peer["key"] == **key);
+        peer.map(|peer| peer["reachable"].clone())
+    };
+    assert_eq!(reachable(&stays), Some(true.into()), "seed {seed}: {found}");
+    assert_ne!(reachable(&key), Some(true.into()), "seed {seed}: {found}");
     println!(
         "seed {seed}: killed {victims:?}, resolved again in {} ms",
         took.as_millis()
@@ -170,6 +181,7 @@ fn announcing_right_after_the_start_is_over_when_the_persona_is_found() {
     let found = fleet.soon(reader, &["get", MAGNET, "--timeout", "120"]);
     assert_eq!(personas(&found), [persona(&announced)], "{found}");
     assert!(count(&found["peers"][0]["addresses"]) > 0, "{found}");
+    assert_eq!(found["peers"][0]["reachable"], true, "{found}");
 }
 
 /// The public key that `put --mutable` printed, and the sequence number.

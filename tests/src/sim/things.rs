@@ -173,6 +173,7 @@ mod tests {
                 what: *what,
                 given_by: 1,
                 contact: None,
+                reachable: None,
             }]),
             Thing::Record { version, .. } => QueryResult::Mutable {
                 record: version.clone(),

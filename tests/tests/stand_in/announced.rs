@@ -60,7 +60,7 @@ enum Got {
 fn get(net: &mut Net, node: usize) -> Got {
     let infohash = INFOHASH;
     match net.ask(node, Query::GetPeers { infohash }).result {
-        QueryResult::Peers(peers) if peers.iter().any(|peer| peer.contact.is_some()) => {
+        QueryResult::Peers(peers) if peers.iter().any(|peer| peer.reachable == Some(true)) => {
             Got::Addresses
         }
         QueryResult::Peers(_) => Got::NoAddress,
@@ -140,6 +140,64 @@ fn whoever_announced_is_found_with_addresses() {
 #[ignore = "minutes"]
 fn whoever_announced_is_found_with_addresses_in_a_thousand_networks() {
     all_are_found(|_| 1_000);
+}
+
+/// Until the entries expire the dead announcer is found beside the living one.
+#[test]
+fn who_announced_before_a_restart_is_told_from_who_is_there() {
+    curves::install();
+    let infohash = INFOHASH;
+    for seed in 0..5 {
+        let mut net = Net::of_relays(seed, Arc::new(StandIn), 6, tune);
+        let announcer = 3;
+        (0..6).for_each(|node| run_ready(&mut net, node));
+        let client = net.add_client(tune);
+        run_ready(&mut net, client);
+        let mut keys = Vec::new();
+        for _ in 0..3 {
+            announce(&mut net, announcer);
+            assert!(
+                net.run_until(TIMEOUT, |net| is_found(net, announcer)),
+                "seed {seed}"
+            );
+            keys.insert(
+                0,
+                net.nodes[announcer].core.persona_key().expect("a persona"),
+            );
+            let until = net.now_us() + TIMEOUT;
+            while get(&mut net, client) != Got::Addresses {
+                assert!(net.now_us() < until, "seed {seed}: {} lives", keys.len());
+                net.run(SECOND);
+            }
+            let QueryResult::Peers(peers) = net.ask(client, Query::GetPeers { infohash }).result
+            else {
+                panic!("seed {seed}: nobody")
+            };
+            let living = Announced::Persona(keys[0]);
+            assert_eq!(
+                (peers[0].what, peers[0].reachable),
+                (living, Some(true)),
+                "seed {seed}: {peers:?}"
+            );
+            assert_eq!(
+                peers.len(),
+                keys.len(),
+                "control: the dead ones are found too"
+            );
+            assert!(
+                peers[1..].iter().all(|dead| dead.reachable != Some(true)),
+                "seed {seed}: {peers:?}"
+            );
+            net.kill(announcer);
+            assert_ne!(
+                get(&mut net, client),
+                Got::Addresses,
+                "seed {seed}: nobody is there"
+            );
+            net.restart(announcer);
+            run_ready(&mut net, announcer);
+        }
+    }
 }
 
 /// The broken twin: announcing is over as soon as the record is stored, and one lookup is enough for whoever asks.
