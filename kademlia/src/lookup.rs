@@ -424,10 +424,10 @@ impl Lookup {
 
     /// A node failed elsewhere.
     pub(crate) fn doubt(&mut self, node: &NodeId) {
-        if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node)) {
-            if candidate.state != State::Answered {
-                candidate.trust = Trust::Doubted;
-            }
+        if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node))
+            && candidate.state != State::Answered
+        {
+            candidate.trust = Trust::Doubted;
         }
     }
 
