@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 use deut_transport::{
-    config::{Config, Limits, Role, Times},
+    config::{BadSetting, Config, Limits, Role, Times},
     policy::{Policy, Profile},
 };
 
@@ -68,6 +68,9 @@ pub enum ConfigError {
     /// The name of the network has not 1 to 64 bytes.
     #[error("the network name {0:?} has not 1 to 64 bytes; set `network` in bootstrap.toml")]
     NetworkName(String),
+    /// A setting of the transport that cannot be used; the text says what can.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
     /// Something else; the text says what and what to do.
     #[error("{0}")]
     Contradiction(String),
@@ -145,12 +148,13 @@ impl NodeConfig {
         let transport = Config {
             lookup_tunnels: self.lookup_tunnels,
             persona_tunnels: self.persona_tunnels,
-            ready_at: self.checked_ready_at()?,
+            ready_at: self.ready_at,
             peers_listed: !self.bootstrap.peers.is_empty(),
             limits: self.limits.clone(),
             times: self.times.clone(),
             ..Config::new(policy, role)
         };
+        transport.check()?;
         let kademlia = match profile {
             Profile::Production => deut_kademlia::Config::production(),
             Profile::Test => deut_kademlia::Config::test(),
@@ -237,22 +241,6 @@ impl NodeConfig {
             );
         }
         Ok(Role::Client)
-    }
-
-    fn checked_ready_at(&self) -> Result<usize, ConfigError> {
-        let most = self.limits.own_tunnels;
-        if self.lookup_tunnels.saturating_add(self.persona_tunnels) > most {
-            return contradiction(format!(
-                "more than {most} own tunnels are wanted; ask for fewer"
-            ));
-        }
-        if self.ready_at == 0 || self.ready_at > self.lookup_tunnels {
-            return contradiction(format!(
-                "lookups cannot start at {} of {} tunnels; choose at least 1 and at most as many as are wanted",
-                self.ready_at, self.lookup_tunnels
-            ));
-        }
-        Ok(self.ready_at)
     }
 }
 
@@ -406,9 +394,21 @@ mod tests {
                 },
                 "without the relay port",
             ),
-            (Profile::Test, |c| c.ready_at = 0, "at least 1"),
-            (Profile::Test, |c| c.ready_at = 29, "at most as many"),
-            (Profile::Test, |c| c.lookup_tunnels = 600, "ask for fewer"),
+            (
+                Profile::Test,
+                |c| c.ready_at = 0,
+                "ready_at is 0; choose 1 to 28",
+            ),
+            (
+                Profile::Test,
+                |c| c.ready_at = 29,
+                "ready_at is 29; choose 1 to 28",
+            ),
+            (
+                Profile::Test,
+                |c| c.lookup_tunnels = 600,
+                "lookup_tunnels + persona_tunnels is 604; choose 1 to 600",
+            ),
         ]
     }
 

@@ -12,11 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use self::owned::Closed;
 pub use self::owned::check_socket_directory;
-pub(crate) use relays::{decode, encode, save_relays};
+pub(crate) use relays::save_relays;
+#[cfg(any(test, feature = "probe"))]
+pub(crate) use relays::{decode, encode};
 
 /// The 32-byte seed of a relay's keys: the only secret on disk.
 pub const RELAY_KEY: &str = "relay.key";
@@ -48,6 +51,8 @@ pub struct DataDirError {
     pub what: String,
     /// What to do.
     pub remedy: String,
+    /// Somebody has it now: another process, or a node of this one that is still stopping.
+    pub in_use: bool,
 }
 
 impl DataDir {
@@ -61,11 +66,14 @@ impl DataDir {
                 path: path.to_owned(),
                 _lock: lock,
             }),
-            Err(TryLockError::WouldBlock) => Err(wrong(
-                path,
-                "another deut uses this data directory",
-                "stop it, or choose another with --data-dir",
-            )),
+            Err(TryLockError::WouldBlock) => Err(DataDirError {
+                in_use: true,
+                ..wrong(
+                    path,
+                    "another deut uses this data directory",
+                    "stop it, or choose another with --data-dir",
+                )
+            }),
             Err(TryLockError::Error(error)) => Err(wrong(
                 &lock_path,
                 format!("cannot be locked ({error})"),
@@ -126,6 +134,13 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
     owned::directory(path)
 }
 
+/// Whether the process or the system has no file descriptor left.
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let full = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    full.contains(&error.raw_os_error())
+}
+
 /// Writes a file that others cannot read, so that at every moment the old or the new version stands there whole.
 fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
@@ -157,6 +172,7 @@ fn wrong(path: &Path, what: impl Into<String>, remedy: &str) -> DataDirError {
         path: path.to_owned(),
         what: what.into(),
         remedy: remedy.to_owned(),
+        in_use: false,
     }
 }
 

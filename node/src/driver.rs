@@ -52,6 +52,8 @@ struct Driver {
     sockets: Sockets,
     jobs: Jobs,
     requests: mpsc::Receiver<Request>,
+    /// Somebody does not wait for an answer any more.
+    abandoned: mpsc::Receiver<()>,
     /// For requests that come to the persona: their answers come back this way.
     to_self: mpsc::WeakSender<Request>,
     peers: mpsc::Receiver<Vec<BootstrapPeer>>,
@@ -85,6 +87,8 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         let now = self.clock.now();
+        // Whoever still waits hears that the node has stopped, not why the core gave up.
+        self.open = Open::default();
         self.feed(now, CoreInput::Command(CoreCommand::Shutdown));
         if let Some(saver) = self.saver.take() {
             saver.finish().await;
@@ -106,10 +110,18 @@ impl Driver {
                 Poll::Ready(Some(Request::Shutdown) | None) => return Poll::Ready(Turn::Stop),
                 Poll::Ready(Some(request)) => {
                     worked = true;
+                    // What was given up before this was asked makes room for it.
+                    if self.abandoned.try_recv().is_ok() {
+                        self.cancel_abandoned(now);
+                    }
                     self.request(now, request);
                 }
                 Poll::Pending => break,
             }
+        }
+        while let Poll::Ready(Some(())) = self.abandoned.poll_recv(cx) {
+            worked = true;
+            self.cancel_abandoned(now);
         }
         while let Poll::Ready((ticket, result)) = self.jobs.poll_done(cx) {
             worked = true;
@@ -158,7 +170,6 @@ impl Driver {
             return false;
         }
         self.until = None;
-        self.cancel_abandoned(now);
         self.feed(now, CoreInput::Timeout);
         true
     }

@@ -42,7 +42,7 @@ pub(crate) enum Exit {
     Unreachable = 16,
     /// The result cannot be written.
     CannotWrite = 17,
-    /// The system gives too few threads.
+    /// The system gives too few threads or open files.
     Limits = 18,
     /// Ended by the user.
     Interrupted = 130,
@@ -102,6 +102,14 @@ impl Failure {
         )
     }
 
+    /// The system lets no more files be opened.
+    pub(crate) fn no_files(why: impl fmt::Display) -> Self {
+        let text = format!("the system allows too few open files ({why})");
+        Self::new(Exit::Limits, text).hint(
+            "raise the limit of open files (ulimit -n, LimitNOFILE): a relay needs one for each endpoint port and some 40 more",
+        )
+    }
+
     /// Another version of a mutable record stands, with this sequence number.
     pub(crate) fn conflict(standing: i64, why: impl Into<String>) -> Self {
         Self::new(Exit::Conflict, why).hint(if standing == i64::MAX {
@@ -140,6 +148,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let kind = match &error {
             StartError::PortInUse { .. } | StartError::CannotListen { .. } => Exit::CannotListen,
+            StartError::NoDescriptors { .. } => Exit::Limits,
             StartError::Config(_) => Exit::BadConfig,
             StartError::BadDataDir { .. } => Exit::DataDir,
             _ => Exit::Internal,

@@ -10,14 +10,14 @@ use deut_kademlia::{PersonaReach, Progress, Query, QueryOutcome};
 use deut_transport::status::{Readiness, TunnelView};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::request::Request;
+use self::request::{Request, Waiting};
 use crate::{
     bootstrap::{peer_block, troubles::Troubles},
     config::{ConfigError, NodeConfig},
     data_dir::DataDirError,
     driver,
 };
-pub use application::{CallFailure, IncomingRequest};
+pub use application::{CallFailure, IncomingRequest, MAX_ROOM, ReplyError, ServeError};
 pub use status::{
     DhtStatus, NodeStatus, ReachStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus,
 };
@@ -26,6 +26,8 @@ pub use status::{
 #[derive(Clone)]
 pub struct Node {
     pub(crate) requests: mpsc::Sender<Request>,
+    /// Tells the driver that somebody does not wait for an answer any more.
+    pub(crate) abandoned: mpsc::Sender<()>,
     pub(crate) readiness: watch::Receiver<Readiness>,
     pub(crate) about: Arc<About>,
 }
@@ -59,6 +61,21 @@ pub enum StartError {
     /// The settings contradict each other.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The process, or the system, has no file descriptor left.
+    #[error(
+        "no file descriptor is left for {what} ({why}); raise the limit of open files (ulimit -n) or close others"
+    )]
+    NoDescriptors {
+        /// What it was for.
+        what: &'static str,
+        /// What the system says.
+        why: String,
+    },
+    /// It was not started within a tokio runtime, or in one that lacks a part.
+    #[error(
+        "a node runs on a tokio runtime with {0}; start it within one that has I/O and time enabled (Builder::enable_all)"
+    )]
+    NoRuntime(&'static str),
     /// The data directory cannot be used.
     #[error("{}: {what}; {remedy}", path.display())]
     BadDataDir {
@@ -77,7 +94,13 @@ pub enum StartError {
 }
 
 impl From<DataDirError> for StartError {
-    fn from(DataDirError { path, what, remedy }: DataDirError) -> Self {
+    fn from(error: DataDirError) -> Self {
+        let DataDirError {
+            path,
+            what,
+            remedy,
+            in_use: _,
+        } = error;
         Self::BadDataDir { path, what, remedy }
     }
 }
@@ -242,11 +265,29 @@ impl Node {
         self.ask(Request::Descriptor).await
     }
 
-    /// Closes all tunnels politely, saves what is kept and stops. Other handles then answer [`Stopped`].
+    /// Closes all tunnels politely, saves what is kept and stops. Other handles then answer [`Stopped`]. When it returns,
+    /// ports and data directory are free.
     pub async fn shutdown(self) {
+        let ended = self.ended();
         // If it cannot be told, it has stopped already.
         let _ = self.requests.send(Request::Shutdown).await;
-        self.requests.closed().await;
+        ended.await;
+    }
+
+    /// Waits until the node has stopped, whoever stopped it; then its ports and its data directory are free. It does not
+    /// keep the node running: whoever drops the last handle waits with this for what is still being closed.
+    ///
+    /// ```
+    /// # async fn restart(node: deut::Node, config: deut::NodeConfig) -> Result<deut::Node, deut::StartError> {
+    /// let ended = node.ended();
+    /// drop(node);
+    /// ended.await;
+    /// deut::Node::start(config).await
+    /// # }
+    /// ```
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut readiness = self.readiness.clone();
+        async move { while readiness.changed().await.is_ok() {} }
     }
 
     /// One request and its answer.
@@ -254,11 +295,11 @@ impl Node {
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, Stopped> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, waiting) = Waiting::new(self.abandoned.clone());
         self.requests
             .send(request(answer))
             .await
             .map_err(|_| Stopped)?;
-        answered.await.map_err(|_| Stopped)
+        waiting.answer().await
     }
 }

@@ -38,7 +38,10 @@ pub struct KeyFileError {
 }
 
 impl From<DataDirError> for KeyFileError {
-    fn from(DataDirError { path, what, remedy }: DataDirError) -> Self {
+    fn from(error: DataDirError) -> Self {
+        let DataDirError {
+            path, what, remedy, ..
+        } = error;
         Self { path, what, remedy }
     }
 }

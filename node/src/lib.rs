@@ -41,8 +41,8 @@ mod udp;
 pub use bootstrap::{BootstrapError, BootstrapFile, PeerEntry, Profile};
 pub use config::{ConfigError, NodeConfig, PortRange, canonical};
 pub use handle::{
-    BootstrapTrouble, CallFailure, IncomingRequest, Node, NodeStatus, NotReady, StartError,
-    Stopped, TunnelEcho,
+    BootstrapTrouble, CallFailure, IncomingRequest, MAX_ROOM, Node, NodeStatus, NotReady,
+    ReplyError, ServeError, StartError, Stopped, TunnelEcho,
 };
 
 pub use deut_kademlia::{

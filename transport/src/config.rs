@@ -1,6 +1,10 @@
 //! Every cap and every delay of the transport, with its default and what happens at the cap.
 
+mod check;
+
 use std::net::SocketAddr;
+
+pub use check::BadSetting;
 
 use crate::{
     policy::{Policy, Profile},
@@ -74,7 +78,7 @@ pub struct Limits {
     pub handshakes: usize,
     /// Transit tunnels, relayed (4,096): a walk is answered as if no next hop were found.
     pub transit_tunnels: usize,
-    /// Endpoint tunnels (512): the coin's "endpoint" becomes "relayer".
+    /// Endpoint tunnels, each with one registered contact at most (512): the coin's "endpoint" becomes "relayer".
     pub endpoint_tunnels: usize,
     /// Live transit tunnels of one neighbour (128): its requests are dropped.
     pub tunnels_per_neighbour: usize,
@@ -93,8 +97,6 @@ pub struct Limits {
     pub calls: usize,
     /// Requests remembered by the persona for copies and answers (4,096): the oldest leaves.
     pub requests_remembered: usize,
-    /// Persona contacts registered at this endpoint (512, one per tunnel).
-    pub contacts_hosted: usize,
     /// RSA jobs given out and not back (64): exchanges of others are refused, own ones wait.
     pub jobs: usize,
     /// RSA private operations for others per second (200) and burst: more exchanges are ignored.
@@ -155,7 +157,6 @@ impl Default for Limits {
             control_in_flight: 256,
             calls: 1_024,
             requests_remembered: 4_096,
-            contacts_hosted: 512,
             jobs: 64,
             exchanges: (200, 200),
             keys_in_store: 4,

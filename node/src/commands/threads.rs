@@ -1,7 +1,9 @@
-//! The runtime, and threads for it. The system may refuse threads (`ulimit -u`, a container's limit of processes); tokio then
-//! panics, or waits for ever for one that never came. So all that a node needs are asked for before it starts, and kept.
+//! The runtime, and threads for it. The system may refuse threads (`ulimit -u`, a container's limit of processes) and open
+//! files (`ulimit -n`); tokio then panics, or waits for ever for a thread that never came. So all threads that a node needs are
+//! asked for before it starts, and kept, and there must be room for the files that the runtime itself opens.
 
 use std::{
+    fs::File,
     io,
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -12,6 +14,8 @@ use tokio::{
     runtime::{Builder, Runtime},
     task::spawn_blocking,
 };
+
+use deut::data_dir::is_out_of_descriptors;
 
 use crate::exit::{Exit, Failure};
 
@@ -28,6 +32,9 @@ const KEPT: Duration = Duration::from_secs(1 << 32);
 /// A thread that has ended may still be counted for a moment.
 const SETTLED: Duration = Duration::from_millis(10);
 
+/// The runtime's own, those of signals, a control connection.
+const FILES: usize = 16;
+
 /// What a command runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Threads {
@@ -42,8 +49,9 @@ pub(crate) enum Threads {
 /// A runtime.
 ///
 /// # Errors
-/// The system gives too few threads.
+/// The system gives too few threads or open files.
 pub(super) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
+    ask_for_files()?;
     let workers = match threads {
         Threads::Main => 0,
         Threads::Node => WORKERS,
@@ -77,6 +85,22 @@ pub(super) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
 pub(super) fn make_for_a_node() -> Result<(), Failure> {
     ask_for(BLOCKING)?;
     make();
+    Ok(())
+}
+
+/// Whether the system lets us open some files more.
+fn ask_for_files() -> Result<(), Failure> {
+    let mut open = Vec::with_capacity(FILES);
+    for number in 0..FILES {
+        match File::open("/dev/null") {
+            Ok(file) => open.push(file),
+            Err(why) if is_out_of_descriptors(&why) => {
+                return Err(Failure::no_files(format!("{number} of {FILES}: {why}")));
+            }
+            // Where there is no such device it tells nothing about the limit.
+            Err(_) => return Ok(()),
+        }
+    }
     Ok(())
 }
 

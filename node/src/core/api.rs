@@ -68,6 +68,8 @@ pub enum CoreCommand {
     },
     /// Ends a query; its outcome is still told.
     Cancel(QueryTicket),
+    /// Ends an application's call; `CallFailed` is still told.
+    CancelCall(u64),
     /// Echo through every own tunnel; ends in one `Echoes`.
     EchoAll(u64),
     /// Starts a query; ends in exactly one `Done`.

@@ -36,6 +36,9 @@ impl Core {
                 body,
             } => self.call(now, ticket, service, to, body),
             CoreCommand::Cancel(ticket) => self.dht_input(now, DhtInput::Cancel(ticket)),
+            CoreCommand::CancelCall(ticket) => {
+                self.tell(now, Command::EndGroup(application_group(ticket)));
+            }
             CoreCommand::EchoAll(ticket) => self.echo_all(now, ticket),
             CoreCommand::Query(ticket, query) => {
                 self.dht_input(now, DhtInput::Start(ticket, query))

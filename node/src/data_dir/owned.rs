@@ -9,7 +9,7 @@ use std::{
 
 use rustix::{fs::OFlags, io::Errno, process::geteuid};
 
-use super::{DataDirError, wrong};
+use super::{DataDirError, is_out_of_descriptors, wrong};
 
 /// Write permission of group and others.
 const WRITABLE: u32 = 0o022;
@@ -207,6 +207,10 @@ fn unopened(path: &Path, error: &io::Error, done: &str) -> DataDirError {
     if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
         let remedy = "move the file itself to this place";
         return wrong(path, "is a symbolic link, which is not followed", remedy);
+    }
+    if is_out_of_descriptors(error) {
+        let remedy = "raise the limit of open files (ulimit -n) or close others";
+        return wrong(path, format!("cannot be {done} ({error})"), remedy);
     }
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.uid() != euid() => not_ours(path, &metadata, "chown"),

@@ -17,7 +17,7 @@ use crate::{
     handle::{IncomingRequest, TunnelEcho, request::Request},
 };
 
-/// Services that one node serves at most; beyond it a new one gets no requests.
+/// Services that one node serves at most; beyond it a new one is refused.
 const MAX_SERVICES: usize = 64;
 
 impl Driver {
@@ -33,6 +33,9 @@ impl Driver {
                 body,
                 answer,
             } => {
+                if answer.is_closed() {
+                    return;
+                }
                 let ticket = self.open.ticket();
                 self.open.calls.insert(ticket, answer);
                 self.command(
@@ -61,6 +64,9 @@ impl Driver {
                 progress,
                 answer,
             } => {
+                if answer.is_closed() {
+                    return;
+                }
                 let ticket = self.open.ticket();
                 self.open
                     .queries
@@ -68,7 +74,13 @@ impl Driver {
                 self.command(now, CoreCommand::Query(QueryTicket(ticket), query));
             }
             Request::Reply { to, body } => self.command(now, CoreCommand::Reply { to, body }),
-            Request::Serve { service, requests } => self.serve(service, requests),
+            Request::Serve {
+                service,
+                requests,
+                answer,
+            } => {
+                let _ = answer.send(self.serve(service, requests));
+            }
             Request::Shutdown => {}
             Request::Status(answer) => {
                 let _ = answer.send(self.status(now));
@@ -79,12 +91,15 @@ impl Driver {
         }
     }
 
-    fn serve(&mut self, service: Service, requests: mpsc::Sender<IncomingRequest>) {
+    /// Whether there is room for one more service.
+    fn serve(&mut self, service: Service, requests: mpsc::Sender<IncomingRequest>) -> bool {
         let services = &mut self.open.services;
         services.retain(|_, requests| !requests.is_closed());
-        if services.len() < MAX_SERVICES {
+        let room = services.len() < MAX_SERVICES || services.contains_key(&service);
+        if room {
             services.insert(service, requests);
         }
+        room
     }
 
     pub(super) fn event(&mut self, event: CoreEvent) {
@@ -163,8 +178,15 @@ impl Driver {
         }
     }
 
-    /// Queries whose handles are gone end; looked at whenever the timer fires.
+    /// Queries and calls that nobody waits for any more end: they hold places that others need.
     pub(super) fn cancel_abandoned(&mut self, now: Now) {
+        let calls = self.open.calls.iter();
+        let abandoned = calls.filter(|(_, answer)| answer.is_closed());
+        let abandoned: Vec<u64> = abandoned.map(|(&ticket, _)| ticket).collect();
+        for ticket in abandoned {
+            self.open.calls.remove(&ticket);
+            self.command(now, CoreCommand::CancelCall(ticket));
+        }
         let abandoned = self
             .open
             .queries

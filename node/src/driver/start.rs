@@ -1,12 +1,17 @@
 //! From checked settings to a running driver.
 
-use std::{io, sync::Arc};
+use std::{io, panic::catch_unwind, path::Path, sync::Arc, time::Duration};
 
 use deut_transport::{
     Restored, api::BootstrapPeer, config::Role, keys::RelayKeys, policy::Profile,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    net::UnixStream,
+    runtime::Handle,
+    sync::{mpsc, watch},
+    time::sleep,
+};
 use zeroize::Zeroizing;
 
 use super::{Driver, open::Open, report, room, saver::Saver};
@@ -15,7 +20,7 @@ use crate::{
     clock::Clock,
     config::{NodeConfig, Plan},
     core::{Core, CoreConfig},
-    data_dir::DataDir,
+    data_dir::{DataDir, DataDirError, is_out_of_descriptors},
     entropy,
     handle::{About, Node, StartError, request},
     jobs::Jobs,
@@ -26,13 +31,22 @@ use crate::{
 /// Lists of peers on their way from the resolver; it waits while there is no room.
 const PEER_LISTS: usize = 4;
 
+/// A data directory that somebody has is tried again so often, and so long apart: a second in all.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// See [`Node::start`].
 pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
+    // Before the first file is made.
+    check_runtime()?;
     let config = config.canonical();
     let mut plan = config.plan()?;
     room::fit_ports(&mut plan);
     let seeds = Seeds::new(config.seed)?;
-    let dir = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+    let dir = match &config.data_dir {
+        Some(path) => Some(open_data_dir(path).await?),
+        None => None,
+    };
     let (restored, relay) = restore(&plan, dir.as_ref(), &seeds.key)?;
     let sockets = bind(&config)?;
     announce(&config, relay.is_some());
@@ -75,6 +89,17 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     Ok(node)
 }
 
+/// A node that was just dropped needs a moment to let go of its directory, and so does a process that was just ended.
+async fn open_data_dir(path: &Path) -> Result<DataDir, DataDirError> {
+    for _ in 0..LOCK_TRIES {
+        match DataDir::open(path) {
+            Err(error) if error.in_use => sleep(LOCK_PAUSE).await,
+            end => return end,
+        }
+    }
+    DataDir::open(path)
+}
+
 /// A driver and the first handle to it.
 fn assemble(
     bootstrap: BootstrapFile,
@@ -86,6 +111,8 @@ fn assemble(
     about: About,
 ) -> (Driver, Node) {
     let (requests, from_handles) = mpsc::channel(request::WAITING);
+    // One word is enough: the driver then looks at everything.
+    let (abandoned, from_waiting) = mpsc::channel(1);
     let (ready, readiness) = watch::channel(core.readiness());
     let driver = Driver {
         core,
@@ -93,6 +120,7 @@ fn assemble(
         sockets,
         jobs,
         requests: from_handles,
+        abandoned: from_waiting,
         to_self: requests.downgrade(),
         peers,
         peers_done: false,
@@ -101,7 +129,7 @@ fn assemble(
         ready_after_ms: None,
         open: Open::default(),
         saver,
-        timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+        timer: Box::pin(sleep(Duration::ZERO)),
         until: None,
         about: report::About {
             network: bootstrap.network,
@@ -114,6 +142,7 @@ fn assemble(
         driver,
         Node {
             requests,
+            abandoned,
             readiness,
             about,
         },
@@ -174,11 +203,29 @@ fn bind(config: &NodeConfig) -> Result<Sockets, StartError> {
     let address = room::address(config);
     Sockets::bind(address, config.families()).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse { address },
+        _ if is_out_of_descriptors(&error) => StartError::NoDescriptors {
+            what: "the relay port",
+            why: error.to_string(),
+        },
         _ => StartError::CannotListen {
             address,
             why: error.to_string(),
         },
     })
+}
+
+/// A runtime says neither whether it has I/O nor whether it has time: asking for what it lacks panics.
+fn check_runtime() -> Result<(), StartError> {
+    Handle::try_current().map_err(|_| StartError::NoRuntime("I/O and time"))?;
+    catch_unwind(|| drop(sleep(Duration::ZERO))).map_err(|_| StartError::NoRuntime("time"))?;
+    match catch_unwind(UnixStream::pair) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(StartError::NoDescriptors {
+            what: "the sockets",
+            why: error.to_string(),
+        }),
+        Err(_) => Err(StartError::NoRuntime("I/O")),
+    }
 }
 
 /// What an operator should know at the start. Without addresses.

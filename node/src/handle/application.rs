@@ -1,19 +1,66 @@
 //! An application's own RPC over DEUT: calls from the lookup pool, requests that come to the persona.
 
-use deut_transport::api::{CallError, Destination, ReplyToken, Service};
+use deut_transport::{
+    api::{CallError, Destination, ReplyToken, Service},
+    wire::message::{MAX_ANSWER_BODY, MAX_REQUEST_BODY},
+};
 use tokio::sync::mpsc;
 
 use super::{Node, Stopped, request::Request};
 
+/// Most requests of one service that may wait to be taken.
+pub const MAX_ROOM: usize = 4_096;
+
 /// Why a call brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallFailure {
     /// The transport says why.
     #[error(transparent)]
     Failed(#[from] CallError),
+    /// Services below 256 are the protocol's own.
+    #[error("service {} is reserved for the protocol; applications have those from 256 on", .0.0)]
+    Reserved(Service),
     /// The node has stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// The request does not fit into one message.
+    #[error("the request has {0} bytes, more than the {MAX_REQUEST_BODY} that fit")]
+    TooLong(usize),
+}
+
+/// Why an answer is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The node has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The answer does not fit into one message.
+    #[error("the answer has {0} bytes, more than the {MAX_ANSWER_BODY} that fit")]
+    TooLong(usize),
+}
+
+/// Why a service gets no requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Services below 256 are the protocol's own.
+    #[error("service {} is reserved for the protocol; applications have those from 256 on", .0.0)]
+    Reserved(Service),
+    /// The node has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The node serves as many services as it can.
+    #[error("the node serves 64 services already; drop the receiver of another one")]
+    TooManyServices,
+    /// So many requests cannot wait, or none could.
+    #[error("room for {0} waiting requests was asked for; choose 1 to {MAX_ROOM}")]
+    Room(usize),
+}
+
+fn of_application(service: Service) -> bool {
+    service >= Service::FIRST_APPLICATION
 }
 
 /// A request that came to this node's persona. Who sent it is not known.
@@ -34,20 +81,23 @@ impl IncomingRequest {
     /// Answers with at most 1,046 bytes, once. After 10 s the answer is not sent any more.
     ///
     /// # Errors
-    /// The node has stopped.
-    pub async fn reply(self, body: Vec<u8>) -> Result<(), Stopped> {
+    /// It is too long, or the node has stopped.
+    pub async fn reply(self, body: Vec<u8>) -> Result<(), ReplyError> {
+        if body.len() > MAX_ANSWER_BODY {
+            return Err(ReplyError::TooLong(body.len()));
+        }
         let node = self.node.upgrade().ok_or(Stopped)?;
         let reply = Request::Reply {
             to: self.token,
             body,
         };
-        node.send(reply).await.map_err(|_| Stopped)
+        Ok(node.send(reply).await.map_err(|_| Stopped)?)
     }
 }
 
 impl Node {
     /// Asks a persona with an application's RPC: from the lookup pool, sealed, answered through tunnels.
-    /// `service` is 256 or more, `body` has at most 1,016 bytes.
+    /// `service` is 256 or more, `body` has at most 1,016 bytes. Dropping the future ends the call.
     ///
     /// # Errors
     /// There was no answer, or the call could not be sent.
@@ -57,6 +107,12 @@ impl Node {
         to: Destination,
         body: Vec<u8>,
     ) -> Result<Vec<u8>, CallFailure> {
+        if !of_application(service) {
+            return Err(CallFailure::Reserved(service));
+        }
+        if body.len() > MAX_REQUEST_BODY {
+            return Err(CallFailure::TooLong(body.len()));
+        }
         let answer = self
             .ask(|answer| Request::Call {
                 service,
@@ -69,18 +125,34 @@ impl Node {
     }
 
     /// Takes the requests of one service (256 or more) that come to this node's persona. A later call for the same
-    /// service takes over. At most `room` requests wait; further ones are not answered.
+    /// service takes over. At most `room` requests (1 to [`MAX_ROOM`]) wait; further ones are not answered. A node serves
+    /// at most 64 services; one whose receiver is dropped does not count.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// The number is reserved, there is no room, or the node has stopped.
     pub async fn serve(
         &self,
         service: Service,
         room: usize,
-    ) -> Result<mpsc::Receiver<IncomingRequest>, Stopped> {
-        let (requests, incoming) = mpsc::channel(room.max(1));
-        let serve = Request::Serve { service, requests };
-        self.requests.send(serve).await.map_err(|_| Stopped)?;
-        Ok(incoming)
+    ) -> Result<mpsc::Receiver<IncomingRequest>, ServeError> {
+        if !of_application(service) {
+            return Err(ServeError::Reserved(service));
+        }
+        if !(1..=MAX_ROOM).contains(&room) {
+            return Err(ServeError::Room(room));
+        }
+        let (requests, incoming) = mpsc::channel(room);
+        let served = self
+            .ask(|answer| Request::Serve {
+                service,
+                requests,
+                answer,
+            })
+            .await?;
+        if served {
+            Ok(incoming)
+        } else {
+            Err(ServeError::TooManyServices)
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{Network, PATIENCE, Scratch, client, eventually, loopback, ready, start};
 use deut::{
     Announced, BootstrapFile, Contact, Destination, FoundPeer, Node, NodeConfig, NodeId, Profile,
-    Progress, Query, QueryResult, Service, data_dir,
+    Progress, Query, QueryResult, ReplyError, Service, data_dir,
 };
 use tokio::sync::mpsc;
 
@@ -173,7 +173,12 @@ async fn an_application_calls_a_persona_through_tunnels() {
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             let answer = [b"hello ", request.body()].concat();
-            let _ = request.reply(answer).await;
+            if request.body() == b"too long" {
+                let refused = request.reply(vec![0; 1_047]).await;
+                assert_eq!(refused, Err(ReplyError::TooLong(1_047)));
+            } else {
+                let _ = request.reply(answer).await;
+            }
         }
     });
     let key = server.persona_key().await.unwrap().unwrap();
@@ -198,8 +203,11 @@ async fn an_application_calls_a_persona_through_tunnels() {
     };
     let answer = caller.call(service, to.clone(), b"deut".to_vec()).await;
     assert_eq!(answer, Ok(b"hello deut".to_vec()));
-    let refused = caller.call(Service(255), to, Vec::new()).await;
+    let refused = caller.call(Service(255), to.clone(), Vec::new()).await;
     assert!(refused.is_err(), "numbers below 256 are the protocol's");
+    // The server is told; the caller hears nothing.
+    let unanswered = caller.call(service, to, b"too long".to_vec()).await;
+    assert!(unanswered.is_err(), "{unanswered:?}");
     network.shutdown().await;
 }
 

@@ -6,5 +6,6 @@ mod clocks;
 mod hostile_relayers_sim;
 mod offline;
 mod resilience;
+mod settings;
 mod simulator;
 mod stand_in_messages;

@@ -102,7 +102,7 @@ impl OwnTunnels {
     pub(crate) fn walk_failed(&mut self, sh: &mut Shared, handle: TunnelHandle) {
         if let Some(build) = self.builds.remove(&handle) {
             // Nobody has seen the public half: the next build may have it.
-            self.keys.give_back(build.rsa);
+            self.keys.give_back(sh, build.rsa);
             self.failed(sh, build.pool);
         }
     }

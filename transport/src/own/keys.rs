@@ -26,9 +26,11 @@ impl KeyStore {
         self.ready.pop()
     }
 
-    /// A key that was not used after all.
-    pub(super) fn give_back(&mut self, pair: RsaKeyPair) {
-        self.ready.push(pair);
+    /// A key that was not used after all. Where many builds fail at once, more come back than are worth keeping.
+    pub(super) fn give_back(&mut self, sh: &Shared, pair: RsaKeyPair) {
+        if self.ready.len() < sh.config.limits.keys_in_store.max(UNDER_WAY) {
+            self.ready.push(pair);
+        }
     }
 
     /// Orders keys for the tunnels that are missing, and a few to keep.

@@ -338,7 +338,7 @@ impl Transport {
             (
                 "hosted contacts",
                 self.endpoint.contacts(),
-                limits.contacts_hosted,
+                limits.endpoint_tunnels,
             ),
             (
                 "own tunnels",
