@@ -146,7 +146,7 @@ pub enum CoreEvent {
         why: CallError,
     },
     /// The outcome of a query.
-    Done(QueryTicket, QueryOutcome),
+    Done(QueryTicket, Box<QueryOutcome>),
     /// All echoes are back or lost.
     Echoes {
         /// Of which command.

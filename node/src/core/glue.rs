@@ -106,7 +106,8 @@ impl Core {
                 );
             }
             DhtOutput::Done(ticket, outcome) => {
-                self.events.push_back(CoreEvent::Done(ticket, outcome));
+                self.events
+                    .push_back(CoreEvent::Done(ticket, Box::new(outcome)));
             }
             DhtOutput::GroupEnded(group) => self.tell(now, Command::EndGroup(dht_group(group))),
             DhtOutput::Progress(ticket, progress) => {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use deut_kademlia::QueryTicket;
+use deut_kademlia::{Query, QueryTicket};
 use deut_transport::{
     api::{BootstrapTrouble, Now, ReplyToken, Service, TunnelChange},
     status::Readiness,
@@ -63,16 +63,7 @@ impl Driver {
                 query,
                 progress,
                 answer,
-            } => {
-                if answer.is_closed() {
-                    return;
-                }
-                let ticket = self.open.ticket();
-                self.open
-                    .queries
-                    .insert(ticket, OpenQuery { answer, progress });
-                self.command(now, CoreCommand::Query(QueryTicket(ticket), query));
-            }
+            } => self.query(now, query, OpenQuery { answer, progress }),
             Request::Reply { to, body } => self.command(now, CoreCommand::Reply { to, body }),
             Request::Serve {
                 service,
@@ -89,6 +80,15 @@ impl Driver {
                 let _ = answer.send(self.core.tunnels(now));
             }
         }
+    }
+
+    fn query(&mut self, now: Now, query: Query, open: OpenQuery) {
+        if open.answer.is_closed() {
+            return;
+        }
+        let ticket = self.open.ticket();
+        self.open.queries.insert(ticket, open);
+        self.command(now, CoreCommand::Query(QueryTicket(ticket), query));
     }
 
     /// Whether there is room for one more service.
@@ -118,7 +118,7 @@ impl Driver {
                     self.open.network_range = Some(range);
                 }
                 if let Some(query) = self.open.queries.remove(&ticket.0) {
-                    let _ = query.answer.send(outcome);
+                    let _ = query.answer.send(*outcome);
                 }
             }
             CoreEvent::Echoes { ticket, echoes } => {

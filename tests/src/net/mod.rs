@@ -216,7 +216,7 @@ impl Net {
             .iter()
             .rev()
             .find_map(|(_, event)| match event {
-                CoreEvent::Done(done, outcome) if *done == ticket => Some(outcome.clone()),
+                CoreEvent::Done(done, outcome) if *done == ticket => Some((**outcome).clone()),
                 _ => None,
             })
     }
@@ -230,7 +230,7 @@ impl Net {
                 |(_, event)| matches!(event, CoreEvent::Done(done, _) if *done == ticket),
             );
             if let Some((_, CoreEvent::Done(_, outcome))) = at.map(|at| events.remove(at)) {
-                outcomes.push((node, ticket, outcome));
+                outcomes.push((node, ticket, *outcome));
             }
         }
         outcomes

@@ -199,83 +199,96 @@ impl Limits {
 
 impl Times {
     fn check(&self) -> Checked {
-        // Taken apart by name, so that a new one cannot be forgotten.
+        self.check_lives()?;
+        self.check_repeats()?;
+        self.check_ranges()
+    }
+
+    fn check_lives(&self) -> Checked {
+        // Taken apart by name, so that a new one cannot be forgotten; the others are checked beside.
         let &Self {
             tunnel_life_ms,
             tunnel_end_ms,
             tunnel_idle_ms,
             overlap_ms,
             reply_margin_ms,
-            build_timeout_ms,
-            build_backoff_ms,
-            echo_after_ms,
-            echo_timeout_ms,
-            control_repeat_ms,
-            handshake_repeat_ms,
+            build_timeout_ms: _,
+            build_backoff_ms: _,
+            echo_after_ms: _,
+            echo_timeout_ms: _,
+            control_repeat_ms: _,
+            handshake_repeat_ms: _,
             walk_delay_ms,
             link_idle_ms,
-            rekey_ms,
-            gossip_ms,
-            bootstrap_ms,
-            call_short_ms,
-            call_short_range_ms,
-            call_full_ms,
-            reply_silence_ms,
+            rekey_ms: _,
+            gossip_ms: _,
+            bootstrap_ms: _,
+            call_short_ms: _,
+            call_short_range_ms: _,
+            call_full_ms: _,
+            reply_silence_ms: _,
             answer_kept_ms,
-            keep_alive_ms,
+            keep_alive_ms: _,
             reaction_ms,
             shunned_ms,
-            hello_repeat_ms,
-            hello_timeout_ms,
+            hello_repeat_ms: _,
+            hello_timeout_ms: _,
             silence_ms,
             consent_ms,
             newcomer_ms,
-            request_repeat_ms,
+            request_repeat_ms: _,
         } = self;
-        // What comes again and again must leave room for something else.
-        let pauses = [
-            ("times.echo_after_ms", echo_after_ms, 100),
-            ("times.echo_timeout_ms", echo_timeout_ms, 100),
-            ("times.control_repeat_ms", control_repeat_ms, 10),
-            ("times.handshake_repeat_ms", handshake_repeat_ms, 10),
-            ("times.gossip_ms", gossip_ms, 100),
-            ("times.call_short_ms", call_short_ms, 10),
-            ("times.call_full_ms", call_full_ms, 100),
-            ("times.hello_repeat_ms", hello_repeat_ms, 10),
-            ("times.hello_timeout_ms", hello_timeout_ms, 10),
-            ("times.reply_silence_ms", reply_silence_ms, 10),
-            ("times.build_timeout_ms", build_timeout_ms, 100),
-            ("times.tunnel_life_ms", tunnel_life_ms, 1_000),
-            ("times.tunnel_end_ms", tunnel_end_ms, 1_000),
-            ("times.tunnel_idle_ms", tunnel_idle_ms, 1_000),
-            ("times.link_idle_ms", link_idle_ms, 1_000),
-            ("times.newcomer_ms", newcomer_ms, 1),
-            ("times.overlap_ms", overlap_ms, 0),
-            ("times.reply_margin_ms", reply_margin_ms, 0),
-            ("times.answer_kept_ms", answer_kept_ms, 0),
-            ("times.shunned_ms", shunned_ms, 0),
-            ("times.silence_ms", silence_ms, 0),
-            ("times.consent_ms", consent_ms, 0),
-        ];
-        for (setting, value, least) in pauses {
-            within(setting, value, least, LONGEST_MS)?;
+        let pause = |setting, value, least| within(setting, value, least, LONGEST_MS);
+        pause("times.tunnel_life_ms", tunnel_life_ms, 1_000)?;
+        pause("times.tunnel_end_ms", tunnel_end_ms, 1_000)?;
+        pause("times.tunnel_idle_ms", tunnel_idle_ms, 1_000)?;
+        pause("times.link_idle_ms", link_idle_ms, 1_000)?;
+        pause("times.newcomer_ms", newcomer_ms, 1)?;
+        for (setting, value) in [
+            ("times.overlap_ms", overlap_ms),
+            ("times.reply_margin_ms", reply_margin_ms),
+            ("times.answer_kept_ms", answer_kept_ms),
+            ("times.shunned_ms", shunned_ms),
+            ("times.silence_ms", silence_ms),
+            ("times.consent_ms", consent_ms),
+        ] {
+            pause(setting, value, 0)?;
         }
         within("times.walk_delay_ms", walk_delay_ms, 0, 60_000)?;
-        within("times.reaction_ms", reaction_ms, 0, 60_000)?;
-        range("times.build_backoff_ms", build_backoff_ms, 10)?;
-        range("times.rekey_ms", rekey_ms, 1_000)?;
-        range("times.bootstrap_ms", bootstrap_ms, 100)?;
-        range("times.call_short_range_ms", call_short_range_ms, 10)?;
-        range("times.request_repeat_ms", request_repeat_ms, 10)?;
+        within("times.reaction_ms", reaction_ms, 0, 60_000)
+    }
+
+    /// What comes again and again must leave room for something else.
+    fn check_repeats(&self) -> Checked {
+        let repeat = |setting, value, least| within(setting, value, least, LONGEST_MS);
+        repeat("times.echo_after_ms", self.echo_after_ms, 100)?;
+        repeat("times.echo_timeout_ms", self.echo_timeout_ms, 100)?;
+        repeat("times.control_repeat_ms", self.control_repeat_ms, 10)?;
+        repeat("times.handshake_repeat_ms", self.handshake_repeat_ms, 10)?;
+        repeat("times.gossip_ms", self.gossip_ms, 100)?;
+        repeat("times.call_short_ms", self.call_short_ms, 10)?;
+        repeat("times.call_full_ms", self.call_full_ms, 100)?;
+        repeat("times.hello_repeat_ms", self.hello_repeat_ms, 10)?;
+        repeat("times.hello_timeout_ms", self.hello_timeout_ms, 10)?;
+        repeat("times.reply_silence_ms", self.reply_silence_ms, 10)?;
+        repeat("times.build_timeout_ms", self.build_timeout_ms, 100)
+    }
+
+    fn check_ranges(&self) -> Checked {
+        range("times.build_backoff_ms", self.build_backoff_ms, 10)?;
+        range("times.rekey_ms", self.rekey_ms, 1_000)?;
+        range("times.bootstrap_ms", self.bootstrap_ms, 100)?;
+        range("times.call_short_range_ms", self.call_short_range_ms, 10)?;
+        range("times.request_repeat_ms", self.request_repeat_ms, 10)?;
         // A period and how far it may be off.
-        let (period, off) = keep_alive_ms;
+        let (period, off) = self.keep_alive_ms;
         within("times.keep_alive_ms", period, 100, LONGEST_MS)?;
         ordered(
             ("the second times.keep_alive_ms", off),
             ("half of the first", period / 2),
         )?;
-        let planned = ("times.tunnel_life_ms", tunnel_life_ms);
-        ordered(planned, ("times.tunnel_end_ms", tunnel_end_ms))
+        let planned = ("times.tunnel_life_ms", self.tunnel_life_ms);
+        ordered(planned, ("times.tunnel_end_ms", self.tunnel_end_ms))
     }
 }
 
