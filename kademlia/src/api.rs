@@ -299,7 +299,7 @@ pub enum Progress {
         /// Which.
         node: NodeId,
     },
-    /// An announcement was found; a persona's contact may follow.
+    /// An announcement was found; it is told again when a persona's contact is found, and when it answers there.
     Found(FoundPeer),
     /// A lookup is over without the answer of this node, which it had asked.
     GivenUp {

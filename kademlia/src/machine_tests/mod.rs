@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     DropReason,
     api::{
-        Announced, Body, Group, IncomingTicket, MAX_ANSWER_BODY, MAX_REQUEST_BODY, Query,
+        Announced, Body, Group, IncomingTicket, MAX_ANSWER_BODY, MAX_REQUEST_BODY, Progress, Query,
         QueryResult, QueryTicket, RpcTicket, Unix,
     },
     codec::Bounded,
@@ -39,6 +39,7 @@ struct Rig {
     results: Vec<QueryResult>,
     ended: Vec<Group>,
     superseded: Vec<(i64, i64)>,
+    progress: Vec<Progress>,
     inputs: u64,
 }
 
@@ -52,6 +53,7 @@ impl Rig {
             results: Vec::new(),
             ended: Vec::new(),
             superseded: Vec::new(),
+            progress: Vec::new(),
             inputs: 0,
         }
     }
@@ -75,6 +77,7 @@ impl Rig {
                 DhtOutput::Answer { body, .. } => self
                     .answers
                     .push(Answer::from_body(&body).expect("an answer")),
+                DhtOutput::Progress(_, step) => self.progress.push(step),
                 DhtOutput::Done(_, outcome) => self.results.push(outcome.result),
                 DhtOutput::GroupEnded(group) => self.ended.push(group),
                 DhtOutput::Send {
@@ -97,7 +100,6 @@ impl Rig {
                     published, seen, ..
                 } => self.superseded.push((published, seen)),
                 DhtOutput::Advertise(_)
-                | DhtOutput::Progress(..)
                 | DhtOutput::WantOtherEndpoints(_)
                 | DhtOutput::WantSeeds(_) => {}
             }

@@ -124,3 +124,25 @@ fn so_many_are_asked_and_each_once() {
     assert_eq!(asked.len(), 3, "{asked:?}");
     assert!(asked[0].1 != asked[1].1 && asked[1].1 != asked[2].1);
 }
+
+#[test]
+fn who_answers_is_told_before_the_search_is_over() {
+    let mut rig = search(Config::test(), &[2, 3]);
+    let told = |rig: &Rig, number| {
+        let id = contact(number, 10).id();
+        let is_told = |step: &&Progress| match step {
+            Progress::Found(FoundPeer {
+                contact: Some(contact),
+                reachable: Some(true),
+                ..
+            }) => contact.id() == id,
+            _ => false,
+        };
+        rig.progress.iter().filter(is_told).count()
+    };
+    assert_eq!((told(&rig, 2), told(&rig, 3)), (0, 0));
+    rig.respond(ping_to(&rig, 2), &pong(2));
+    rig.input(DhtInput::Failed(ping_to(&rig, 3), Failure::OverSeveral));
+    assert_eq!((told(&rig, 2), told(&rig, 3)), (1, 0), "once");
+    assert_eq!(rig.results, []);
+}

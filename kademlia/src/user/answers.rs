@@ -31,7 +31,7 @@ impl UserPlane {
                 query.counts.answered += 1;
                 self.cache.answered(&call.to);
                 self.doubts.answered(&call.to.id());
-                query.probed(&call.to.id(), true);
+                let reached = query.probed(&call.to.id(), true);
                 self.progress(
                     &query,
                     Progress::Answered {
@@ -39,6 +39,9 @@ impl UserPlane {
                         contacts,
                     },
                 );
+                if let Some(progress) = reached {
+                    self.progress(&query, progress);
+                }
             }
             Err(reason) => {
                 self.counters.drops.count(reason);
@@ -106,7 +109,9 @@ impl UserPlane {
         query.counts.failed += 1;
         match call.kind {
             CallKind::Lookup => query.lookup.failed(&node),
-            CallKind::Probe => query.probed(&node, false),
+            CallKind::Probe => {
+                query.probed(&node, false);
+            }
             CallKind::Resolve(target) => {
                 if let Some(lookup) = query.resolves.get_mut(&target) {
                     lookup.failed(&node);

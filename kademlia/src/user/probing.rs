@@ -8,7 +8,6 @@ use crate::{
     api::{Announced, Mono, Now},
     audit::DropReason,
     contact::{Contact, RawContact},
-    id::NodeId,
     rpc::Request,
 };
 
@@ -31,6 +30,14 @@ impl Probe {
             Self::NotAsked | Self::Asked(_) => None,
             Self::Answered => Some(true),
             Self::Silent => Some(false),
+        }
+    }
+
+    /// What is known after an answer, or a silence: who answered once in a query can be reached.
+    pub(super) const fn after(self, answered: bool) -> Self {
+        match (self, answered) {
+            (Self::Answered, _) | (_, true) => Self::Answered,
+            (_, false) => Self::Silent,
         }
     }
 }
@@ -127,19 +134,5 @@ impl UserQuery {
             || self
                 .announced()
                 .any(|what| matches!(what, Announced::Address(_)))
-    }
-
-    /// A node answered, or was silent; of interest if its persona was announced.
-    pub(super) fn probed(&mut self, node: &NodeId, answered: bool) {
-        let found = self
-            .contacts_mut()
-            .find(|(contact, _)| contact.id() == *node);
-        if let Some((_, probe)) = found {
-            match answered {
-                true => *probe = Probe::Answered,
-                false if *probe != Probe::Answered => *probe = Probe::Silent,
-                false => {}
-            }
-        }
     }
 }

@@ -48,6 +48,17 @@ struct Found {
     probe: Probe,
 }
 
+impl Found {
+    fn peer(&self, what: Announced) -> FoundPeer {
+        FoundPeer {
+            what,
+            given_by: self.given_by.len(),
+            contact: self.contact.clone(),
+            reachable: self.probe.reachable(),
+        }
+    }
+}
+
 /// What a version that a node keeps does to the STOREs of another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Against {
@@ -208,24 +219,26 @@ impl UserQuery {
             return None;
         }
         found.contact = Some(contact.clone());
-        let peer = FoundPeer {
-            what,
-            given_by: found.given_by.len(),
-            contact: found.contact.clone(),
-            reachable: found.probe.reachable(),
+        Some(Progress::Found(found.peer(what)))
+    }
+
+    /// A node answered, or was silent; of interest if its persona was announced, and news if that one answers now.
+    pub(super) fn probed(&mut self, node: &NodeId, answered: bool) -> Option<Progress> {
+        let is_it = |(_, found): &(&Announced, &mut Found)| {
+            let contact = found.contact.as_ref();
+            contact.is_some_and(|contact| contact.id() == *node)
         };
-        Some(Progress::Found(peer))
+        let (what, found) = self.found.iter_mut().find(is_it)?;
+        let before = found.probe;
+        found.probe = before.after(answered);
+        let is_news = before != found.probe && found.probe == Probe::Answered;
+        is_news.then(|| Progress::Found(found.peer(*what)))
     }
 
     /// All that was found: who answers first, of those the newest; who does not answer last.
     pub(super) fn peers(&self) -> Vec<FoundPeer> {
-        let peer = |(what, found): (&Announced, &Found)| FoundPeer {
-            what: *what,
-            given_by: found.given_by.len(),
-            contact: found.contact.clone(),
-            reachable: found.probe.reachable(),
-        };
-        let mut peers: Vec<_> = self.found.iter().map(peer).collect();
+        let found = self.found.iter();
+        let mut peers: Vec<_> = found.map(|(what, found)| found.peer(*what)).collect();
         let expiry = |peer: &FoundPeer| peer.contact.as_ref().map(|contact| contact.expiry().0);
         peers.sort_by_key(|peer| {
             let is_persona = matches!(peer.what, Announced::Persona(_));

@@ -35,21 +35,22 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// `deut get`.
 pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> {
     let (target, request) = what_to_get(arguments)?;
-    let (lookup, steps) = (&arguments.lookup, out.steps(arguments.lookup.verbose));
+    let lookup = &arguments.lookup;
+    let mut steps = out.steps_with_peers(lookup.verbose);
     let got: Got = match daemon(arguments.bootstrap.as_deref(), lookup).await? {
-        Some(daemon) => ask(daemon, &request, steps).await?,
+        Some(daemon) => ask(daemon, &request, &mut steps).await?,
         None => {
             short_lived(
                 arguments.bootstrap.as_deref(),
                 lookup,
-                steps,
+                &mut steps,
                 async |work| work.get(&target).await,
             )
             .await?
         }
     };
     match &got {
-        Got::Peers { .. } => out.result(&got, || text::peers(&got))?,
+        Got::Peers { .. } => out.rest(&got, text::peers(&got, steps.printed()))?,
         Got::Value { value_hex, .. } => out.value(&got, value_hex)?,
         Got::Mutable { value_hex, .. } => {
             // What is no byte string is shown as it is.
@@ -99,7 +100,7 @@ pub(crate) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
         value_hex: hex(&value),
         timeout_ms: milliseconds(lookup),
     };
-    let stored: Stored = ask(daemon, &request, out.steps(lookup.verbose)).await?;
+    let stored: Stored = ask(daemon, &request, &mut out.steps(lookup.verbose)).await?;
     out.result(&stored, || text::stored(&stored))
 }
 
@@ -107,7 +108,7 @@ pub(crate) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
 pub(crate) async fn announce(arguments: &cli::Announce, out: &Out) -> Result<(), Failure> {
     let magnet = magnet(&arguments.magnet)?;
     announceable(arguments.address)?;
-    let (lookup, steps, address) = (
+    let (lookup, mut steps, address) = (
         &arguments.lookup,
         out.steps(arguments.lookup.verbose),
         arguments.address,
@@ -125,14 +126,14 @@ pub(crate) async fn announce(arguments: &cli::Announce, out: &Out) -> Result<(),
                 address,
                 timeout_ms: milliseconds(lookup),
             };
-            ask(daemon, &request, steps).await?
+            ask(daemon, &request, &mut steps).await?
         }
         (None, Some(address)) => {
             let bootstrap = arguments.bootstrap.as_deref();
             let work = async |work: &Work| work.announce(&magnet, Some(address)).await;
             Stored {
                 kept: false,
-                ..short_lived(bootstrap, lookup, steps, work).await?
+                ..short_lived(bootstrap, lookup, &mut steps, work).await?
             }
         }
         (None, None) => {
@@ -182,7 +183,7 @@ pub(super) fn needs_daemon(failure: Failure, command: &str) -> Failure {
 pub(super) async fn ask<T: serde::de::DeserializeOwned>(
     daemon: Daemon,
     request: &Request,
-    mut steps: Steps,
+    steps: &mut Steps,
 ) -> Result<T, Failure> {
     let mut signals = Signals::new()?;
     let end = tokio::select! {
@@ -201,7 +202,7 @@ fn interrupted(signal: &str) -> Failure {
 async fn short_lived<T>(
     bootstrap: Option<&Path>,
     lookup: &cli::Lookup,
-    mut steps: Steps,
+    steps: &mut Steps,
     work: impl AsyncFnOnce(&Work) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let file = paths::read_bootstrap_with_peers(bootstrap)?;
@@ -215,7 +216,9 @@ async fn short_lived<T>(
         loop {
             tokio::select! {
                 biased;
-                Some(step) = told.recv() => steps.show(&step),
+                Some(step) = told.recv() => if let Err(why) = steps.show(&step) {
+                    break Err(why);
+                },
                 end = &mut work => break end,
                 name = signals.next() => break Err(interrupted(name)),
             }

@@ -61,7 +61,7 @@ pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
         cas,
         timeout_ms: milliseconds(lookup),
     };
-    let stored: Stored = ask(daemon().await?, &request, out.steps(lookup.verbose)).await?;
+    let stored: Stored = ask(daemon().await?, &request, &mut out.steps(lookup.verbose)).await?;
     out.result(&stored, || text::stored(&stored))
 }
 
@@ -148,7 +148,7 @@ async fn present(
         lookups: Some(LOOKUPS),
         timeout_ms: milliseconds(lookup),
     };
-    match ask::<Got>(daemon, &request, out.steps(lookup.verbose)).await {
+    match ask::<Got>(daemon, &request, &mut out.steps(lookup.verbose)).await {
         Ok(Got::Mutable { record, .. }) => Ok(Some(record.seq)),
         Ok(_) => Err(Failure::new(
             Exit::Internal,

@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 async fn ask<T: DeserializeOwned>(reach: &Reach, request: &Request) -> Result<T, Failure> {
     Daemon::connect(&reach.control()?)
         .await?
-        .ask(request, |_step| {})
+        .ask(request, |_step| Ok(()))
         .await
 }
 
@@ -48,7 +48,7 @@ async fn ready(arguments: &cli::Status, out: &Out) -> Result<(), Failure> {
     let left = end.saturating_duration_since(Instant::now());
     let wait_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     let request = Request::Ready { wait_ms };
-    let now: ReadinessStatus = daemon.ask(&request, |_step| {}).await?;
+    let now: ReadinessStatus = daemon.ask(&request, |_step| Ok(())).await?;
     if now.ready {
         return out.result(&now, || format!("ready: {}", readiness(&now)));
     }

@@ -39,14 +39,14 @@ impl Daemon {
         }
     }
 
-    /// Sends a request and returns what came out of it. Steps go to `on_step`.
+    /// Sends a request and returns what came out of it. Steps go to `on_step`, whose failure ends it.
     ///
     /// # Errors
     /// What the daemon says, or that it does not answer.
     pub(crate) async fn ask<T: DeserializeOwned>(
         self,
         request: &Request,
-        on_step: impl FnMut(Step),
+        on_step: impl FnMut(Step) -> Result<(), Failure>,
     ) -> Result<T, Failure> {
         let mut line = serde_json::to_vec(request)
             .map_err(|why| Failure::new(Exit::Internal, why.to_string()))?;
@@ -65,7 +65,7 @@ impl Daemon {
 async fn exchange(
     mut stream: UnixStream,
     request: &[u8],
-    mut on_step: impl FnMut(Step),
+    mut on_step: impl FnMut(Step) -> Result<(), Failure>,
 ) -> Result<serde_json::Value, Failure> {
     // A busy daemon answers and closes before it has read: what it wrote is still there.
     let sent = timeout(PATIENCE, stream.write_all(request)).await;
@@ -86,7 +86,7 @@ async fn exchange(
             continue;
         }
         match serde_json::from_str(&line).map_err(|why| other_version(&why))? {
-            Answer::Step(step) => on_step(step),
+            Answer::Step(step) => on_step(step)?,
             Answer::Done(value) => return Ok(value),
             Answer::Error(failure) => return Err(failure),
         }

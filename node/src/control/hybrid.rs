@@ -31,15 +31,17 @@ impl Work {
         if !open || !self.has_time() {
             return either(magnet, found, also);
         }
-        let (mut first, mut second) = (pin!(self.look_for(&first)), pin!(self.look_for(&second)));
+        let [one, two] = [(); 2].map(|()| self.limited(self.lookups));
+        let (mut first, mut second) = (pin!(one.look_for(&first)), pin!(two.look_for(&second)));
+        // Whoever was told already belongs into the result.
         tokio::select! {
             end = &mut first => match end {
-                Ok(got) => Ok(in_swarms(magnet, [Some(got), None])),
-                missed => either(magnet, missed, second.await),
+                Ok(got) if !two.has_found() => Ok(in_swarms(magnet, [Some(got), None])),
+                end => either(magnet, end, second.await),
             },
             end = &mut second => match end {
-                Ok(got) => Ok(in_swarms(magnet, [None, Some(got)])),
-                missed => either(magnet, first.await, missed),
+                Ok(got) if !one.has_found() => Ok(in_swarms(magnet, [None, Some(got)])),
+                end => either(magnet, first.await, end),
             },
         }
     }

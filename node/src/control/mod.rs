@@ -10,6 +10,7 @@ pub(crate) mod failed;
 mod hybrid;
 pub(crate) mod protocol;
 pub(crate) mod report;
+mod seen;
 pub(crate) mod server;
 pub(crate) mod storing;
 pub(crate) mod target;

@@ -8,6 +8,7 @@ use deut::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::report::Peer;
 use crate::exit::Failure;
 
 /// Longest request line in bytes, its end included.
@@ -172,10 +173,13 @@ pub(crate) enum Step {
         /// Which.
         node: String,
     },
-    /// An announcement was found.
+    /// An announcement was found, or more is known of one.
     Found {
         /// How many nodes gave it so far.
         given_by: usize,
+        /// What is known of it now.
+        #[serde(default)]
+        peer: Option<Peer>,
     },
     /// A version of the mutable record was found.
     FoundVersion {
@@ -241,6 +245,7 @@ impl From<Progress> for Step {
             Progress::Failed { node } => Self::Failed { node: short(node) },
             Progress::Found(peer) => Self::Found {
                 given_by: peer.given_by,
+                peer: Some(Peer::from(&peer)),
             },
             Progress::FoundVersion { node, seq } => Self::FoundVersion {
                 node: short(node),

@@ -100,7 +100,8 @@ impl Got {
 }
 
 impl Peer {
-    fn leads_somewhere(&self) -> bool {
+    /// Whether it answers, or gave an address, which nobody can ask.
+    pub(crate) fn leads_somewhere(&self) -> bool {
         match self {
             Self::Persona { reachable, .. } => *reachable == Some(true),
             Self::Unverified { .. } => true,
@@ -178,7 +179,7 @@ pub(crate) enum Peer {
 
 impl Peer {
     /// The persona's key, or the address.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Persona { key, .. } => key.clone(),
             Self::Unverified { address, .. } => address.to_string(),

@@ -67,7 +67,7 @@ async fn talk(path: &Path, bytes: &[u8]) -> Vec<u8> {
 async fn status(path: &Path) -> Result<serde_json::Value, Failure> {
     Daemon::connect(path)
         .await?
-        .ask(&Request::Status, |_| {})
+        .ask(&Request::Status, |_| Ok(()))
         .await
 }
 
@@ -85,7 +85,10 @@ async fn requests_are_answered_and_steps_are_told() {
     let got: Result<serde_json::Value, _> = Daemon::connect(&path)
         .await
         .expect("connects")
-        .ask(&get, |step| steps.push(step))
+        .ask(&get, |step| {
+            steps.push(step);
+            Ok(())
+        })
         .await;
     assert_eq!(got, Err(Failure::new(Exit::NotFound, "x")));
     assert_eq!(steps, [Step::Lookup { number: 1 }]);
@@ -149,7 +152,7 @@ async fn held(path: &Path, count: usize) -> Vec<UnixStream> {
 async fn get(path: &Path, timeout_ms: u64) -> Result<serde_json::Value, Failure> {
     let target = "x".into();
     let get = Request::Get { target, timeout_ms };
-    Daemon::connect(path).await?.ask(&get, |_| {}).await
+    Daemon::connect(path).await?.ask(&get, |_| Ok(())).await
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What the lookup commands do with a node; the same for a daemon and for a short-lived node in the process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use deut::{Node, Progress, Query, QueryOutcome, QueryResult, Stopped, handle::ReadinessStatus};
 use deut_kademlia::{Magnet, bencode};
 use tokio::{
@@ -12,6 +14,7 @@ use super::{
     failed::{Misses, not_ready},
     protocol::Step,
     report::{Effort, Got, Named, Peer, hex, unhex},
+    seen::Seen,
     target::Target,
 };
 use crate::exit::{Exit, Failure};
@@ -31,7 +34,9 @@ pub(crate) struct Work {
     /// Whether the node goes on publishing when this is over.
     pub(super) keeps: bool,
     /// Lookups of `get` that somebody answered, at most.
-    lookups: Option<u32>,
+    pub(super) lookups: Option<u32>,
+    /// Whether somebody was told who can be reached.
+    found: AtomicBool,
 }
 
 impl Work {
@@ -44,6 +49,7 @@ impl Work {
             steps,
             keeps: false,
             lookups: None,
+            found: AtomicBool::new(false),
         }
     }
 
@@ -66,8 +72,14 @@ impl Work {
             node: self.node.clone(),
             steps: self.steps.clone(),
             lookups,
+            found: AtomicBool::new(false),
             ..*self
         }
+    }
+
+    /// Whether it has told of somebody who can be reached.
+    pub(super) fn has_found(&self) -> bool {
+        self.found.load(Ordering::Relaxed)
     }
 
     /// Whether there is any left.
@@ -139,8 +151,8 @@ impl Work {
         Err(target.advise(misses.failure(self.within)))
     }
 
-    /// One lookup with its steps told; none once the time is over. If it is dropped the query ends, but what
-    /// a daemon was to publish when the time is over goes on.
+    /// One lookup with its steps told. Once the time is over what it has found until then; if that is nothing, none. If it is
+    /// dropped the query ends, but what a daemon was to publish when the time is over goes on.
     pub(super) async fn lookup(
         &self,
         number: u32,
@@ -148,14 +160,18 @@ impl Work {
     ) -> Result<Option<(QueryOutcome, Duration)>, Failure> {
         self.tell(Step::Lookup { number }).await;
         let (sender, mut progress) = mpsc::channel(256);
-        let start = Instant::now();
+        let (start, mut seen) = (Instant::now(), Seen::default());
         let mut running = Running::start(&self.node, query, Some(sender));
         let outcome = {
             let mut ended = std::pin::pin!(timeout_at(self.deadline, running.end()));
             loop {
                 tokio::select! {
                     biased;
-                    Some(step) = progress.recv() => self.tell(Step::from(step)).await,
+                    Some(step) = progress.recv() => {
+                        seen.count(&step);
+                        self.found.fetch_or(seen.leads_somewhere(), Ordering::Relaxed);
+                        self.tell(Step::from(step)).await;
+                    }
                     outcome = &mut ended => break outcome,
                 }
             }
@@ -166,7 +182,7 @@ impl Work {
                 if self.keeps {
                     running.leave();
                 }
-                Ok(None)
+                Ok(seen.outcome().map(|outcome| (outcome, start.elapsed())))
             }
         }
     }

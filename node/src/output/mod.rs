@@ -84,6 +84,14 @@ impl Out {
         }
     }
 
+    /// A result of which the first lines of text are printed already; perhaps there are no others.
+    pub(crate) fn rest(&self, value: &impl Serialize, text: String) -> Written {
+        match !self.json && text.is_empty() {
+            true => Ok(()),
+            false => self.result(value, || text),
+        }
+    }
+
     /// A value of the DHT: byte for byte, with a line end only on a terminal.
     pub(crate) fn value(&self, value: &impl Serialize, value_hex: &str) -> Written {
         if self.json {
@@ -139,6 +147,15 @@ impl Out {
     /// Shows the steps of a longer request.
     pub(crate) fn steps(&self, verbose: bool) -> steps::Steps {
         steps::Steps::new(stderr().is_terminal(), verbose)
+    }
+
+    /// The same where peers are looked for: as text they are printed as they come, and JSON is one object at the end.
+    pub(crate) fn steps_with_peers(&self, verbose: bool) -> steps::Steps {
+        let steps = self.steps(verbose);
+        match self.json {
+            true => steps,
+            false => steps.with_peers(),
+        }
     }
 
     fn object(&self, value: &impl Serialize) -> Written {

@@ -1,10 +1,12 @@
 //! Progress on standard error: on a terminal one line that changes, in a pipe plain lines for what matters, with `--verbose` each
-//! step on a line of its own.
+//! step on a line of its own. Peers that are found go to standard output at once, as the first lines of the result.
+
+use std::collections::BTreeSet;
 
 use deut::handle::{ReachStatus, ReadinessStatus};
 
-use super::pump::STDERR;
-use crate::control::protocol::Step;
+use super::{Written, line, pump::STDERR, text};
+use crate::control::{protocol::Step, report::Peer};
 
 /// Shows steps as they come.
 #[derive(Debug)]
@@ -13,6 +15,10 @@ pub(crate) struct Steps {
     verbose: bool,
     count: Count,
     shown: bool,
+    /// Whether peers are printed as they are found.
+    with_peers: bool,
+    /// The names of those that were.
+    printed: BTreeSet<String>,
 }
 
 /// What happened in the current lookup.
@@ -34,11 +40,29 @@ impl Steps {
             verbose,
             count: Count::default(),
             shown: false,
+            with_peers: false,
+            printed: BTreeSet::new(),
         }
     }
 
+    /// Prints peers that are of use as soon as they are found, each once.
+    pub(crate) fn with_peers(self) -> Self {
+        Self {
+            with_peers: true,
+            ..self
+        }
+    }
+
+    /// The names of the peers that were printed.
+    pub(crate) const fn printed(&self) -> &BTreeSet<String> {
+        &self.printed
+    }
+
     /// Shows one step.
-    pub(crate) fn show(&mut self, step: &Step) {
+    ///
+    /// # Errors
+    /// It brought a peer that cannot be printed.
+    pub(crate) fn show(&mut self, step: &Step) -> Written {
         self.count.add(step);
         if self.live {
             self.shown = true;
@@ -47,6 +71,21 @@ impl Steps {
         } else if self.verbose || matters(step) {
             STDERR.say(format!("{}\n", describe(step)).into_bytes());
         }
+        let Some(peer) = self.first_of_use(step) else {
+            return Ok(());
+        };
+        self.end();
+        line(text::peer(peer))
+    }
+
+    /// Somebody new whose line will not change: who gave an address, or answers.
+    fn first_of_use<'a>(&mut self, step: &'a Step) -> Option<&'a Peer> {
+        let Step::Found { peer, .. } = step else {
+            return None;
+        };
+        let good = |peer: &&Peer| self.with_peers && peer.leads_somewhere();
+        let peer = peer.as_ref().filter(good)?;
+        self.printed.insert(peer.name()).then_some(peer)
     }
 
     /// Leaves the line empty for what comes next.
@@ -81,7 +120,8 @@ impl Count {
             Step::Asked { .. } => self.asked += 1,
             Step::Answered { .. } => self.answered += 1,
             Step::Failed { .. } => self.failed += 1,
-            Step::Found { .. } | Step::FoundVersion { .. } => self.found += 1,
+            Step::Found { peer, .. } => self.found += u32::from(is_first(peer.as_ref())),
+            Step::FoundVersion { .. } => self.found += 1,
             Step::Stored { .. } => self.stored += 1,
             Step::GivenUp { .. }
             | Step::NotReady(_)
@@ -112,6 +152,11 @@ impl Count {
     }
 }
 
+/// Whether this is the first that is heard of it: what is told of a persona again says where it is.
+fn is_first(peer: Option<&Peer>) -> bool {
+    !matches!(peer, Some(Peer::Persona { addresses, .. }) if !addresses.is_empty())
+}
+
 /// Whether a pipe wants to hear of it.
 const fn matters(step: &Step) -> bool {
     matches!(
@@ -132,7 +177,19 @@ fn describe(step: &Step) -> String {
             format!("{node} asked, {shared_bits} bits in common with the target")
         }
         Step::Failed { node } => format!("{node} failed"),
-        Step::Found { given_by } => format!("found an announcement (given by {given_by})"),
+        Step::Found {
+            peer:
+                Some(Peer::Persona {
+                    addresses,
+                    reachable,
+                    ..
+                }),
+            ..
+        } if !addresses.is_empty() => match reachable {
+            Some(true) => "a persona that announced answers".into(),
+            _ => "found where a persona is that announced".into(),
+        },
+        Step::Found { given_by, .. } => format!("found an announcement (given by {given_by})"),
         Step::FoundVersion { node, seq } => format!("{node} keeps sequence number {seq}"),
         Step::GivenUp { node } => format!("{node} is not waited for any longer"),
         Step::Lookup { number } => format!("lookup {number}"),

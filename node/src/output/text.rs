@@ -1,6 +1,6 @@
 //! Results as text.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use deut::handle::{RelayStatus, TunnelStatus};
 use serde::Serialize;
@@ -35,12 +35,16 @@ pub(crate) fn failure_object(failure: &Failure) -> FailureObject {
     }
 }
 
-/// The peers that were found, one per line: `persona KEY ADDRESS ...` or `unverified ADDRESS`.
-pub(crate) fn peers(got: &Got) -> String {
-    let Got::Peers { peers, .. } = got else {
-        return String::new();
-    };
-    let line = |peer: &Peer| match peer {
+/// The peers that were found and not printed yet, one per line.
+pub(crate) fn peers(got: &Got, printed: &BTreeSet<String>) -> String {
+    let rest = got.peers().iter();
+    let rest = rest.filter(|peer| !printed.contains(&peer.name()));
+    joined(rest.map(peer), "\n")
+}
+
+/// `persona KEY ADDRESS ...` or `unverified ADDRESS`.
+pub(crate) fn peer(peer: &Peer) -> String {
+    match peer {
         Peer::Persona { key, addresses, .. } if addresses.is_empty() => {
             format!("persona {key} (no current address found)")
         }
@@ -58,8 +62,7 @@ pub(crate) fn peers(got: &Got) -> String {
             format!("persona {key} {}{mark}", joined(addresses, " "))
         }
         Peer::Unverified { address, .. } => format!("unverified {address}"),
-    };
-    joined(peers.iter().map(line), "\n")
+    }
 }
 
 /// What it took, one line.

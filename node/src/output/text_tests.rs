@@ -59,7 +59,12 @@ fn peers_are_one_per_line_and_plain_addresses_are_called_unverified() {
         effort: effort(),
     };
     let expected = "persona aa 127.0.0.1:15001 127.0.0.1:15130\npersona bb (no current address found)\nunverified 203.0.113.7:6881";
-    assert_eq!(peers(&got), expected);
+    assert_eq!(peers(&got, &BTreeSet::new()), expected);
+    let printed = BTreeSet::from(["aa".to_owned(), "203.0.113.7:6881".to_owned()]);
+    assert_eq!(
+        peers(&got, &printed),
+        "persona bb (no current address found)"
+    );
     assert_eq!(
         super::effort(&got),
         "3 peers; 11 RPCs in 2 rounds, 12.3 ms, network of about 16 nodes (11 to 22)"

@@ -11,6 +11,7 @@ mod cli_errors;
 mod cli_testnet;
 mod clocks;
 mod common;
+mod dead_node;
 mod embedding;
 mod fleet;
 mod joining;
