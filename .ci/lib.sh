@@ -79,7 +79,8 @@ package() {
 basics() {
   command -v cargo >/dev/null || { echo "cargo is missing: install a Rust toolchain"; return 1; }
   cargo --version
-  package cc gcc libc6-dev && package python3 python3-minimal && package ip iproute2
+  package cc gcc libc6-dev && package python3 python3-minimal && package ip iproute2 && package nft nftables \
+    && package setpriv util-linux && package prlimit util-linux
 }
 
 # Formatting and lints, in the profile of the tests. Shipped code (libraries and binaries) is held to all of it; tests may

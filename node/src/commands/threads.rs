@@ -33,7 +33,7 @@ const KEPT: Duration = Duration::from_secs(1 << 32);
 const SETTLED: Duration = Duration::from_millis(10);
 
 /// The runtime's own, those of signals, a control connection.
-const FILES: usize = 16;
+const FILES: usize = 8;
 
 /// What a command runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,6 +50,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let (restored, relay) = restore(&plan, dir.as_ref(), &seeds.key)?;
     let sockets = bind(&config)?;
     announce(&config, relay.is_some());
+    tracing::debug!(address = %sockets.local(), "listening");
 
     let troubles = Troubles::default();
     let about = About {

@@ -49,7 +49,7 @@ fn at_info_a_daemon_logs_neither_address_nor_key_and_at_trace_it_does() {
         assert!(log.contains("ready") && log.contains("stopped"), "{log}");
         assert!(names(&log).is_empty(), "node {node}: {:?}", names(&log));
     }
-    // The first knows itself from the list of peers, and says so to whoever looks closely.
+    // The first says where it listens to whoever looks closely.
     let log = fleet.log(0);
     assert!(names(&log).contains(&"127.0.0.1"), "{log}");
     let told = fs::read_to_string(fleet.directory.join("out1")).expect("its standard output");

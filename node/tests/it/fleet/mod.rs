@@ -222,6 +222,7 @@ impl Drop for Fleet {
         for node in 0..self.children.len() {
             self.kill(node);
         }
+        ports::give_back(&self.ports);
         if !std::thread::panicking() {
             let _ = fs::remove_dir_all(&self.directory);
         }
