@@ -67,7 +67,8 @@ fn eventful(hostile: Kind) -> Report {
     simulation.cut(true);
     simulation.run(20);
     simulation.cut(false);
-    simulation.run(60);
+    // Until some of those that left have come back: they are away for minutes.
+    simulation.run(180);
     simulation.finish();
     simulation.report()
 }
