@@ -137,6 +137,9 @@ pub(crate) struct Get {
     /// A magnet link (who announced on it?), a key of 40 hex digits (which value has it?), or with --mutable a public key of 64.
     #[arg(value_name = "MAGNET|KEY")]
     pub(crate) target: String,
+    /// Of a magnet link: ask on, as nodes give samples of who announced, until nobody new comes or the time is over.
+    #[arg(long, conflicts_with = "mutable")]
+    pub(crate) all: bool,
     /// The current version of the mutable record that this public key signs.
     #[arg(long)]
     pub(crate) mutable: bool,

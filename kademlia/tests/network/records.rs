@@ -1,7 +1,7 @@
 //! Values and peer sets: stored, found, ended, announced again, refused.
 use crate::model::{MINUTE, Model, SECOND};
 use deut_kademlia::*;
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 const INFOHASH: [u8; 20] = [0x42; 20];
 
@@ -303,4 +303,25 @@ fn a_sample_of_a_large_swarm_is_called_one_and_says_how_many_there_are_at_least(
     assert!(at_least[5] >= 50 && at_least[9] <= 95, "{told:?}");
     // What fits into an answer is no sample.
     assert_eq!(swarm_of(4, 71), vec![(4, None); 10], "control");
+}
+
+#[test]
+fn asking_again_finds_those_whom_a_sample_left_out() {
+    let mut model = Model::settled(30, Config::test(), 72);
+    let infohash = [6; 20];
+    for host in 0..150u8 {
+        let what = Announced::Address(([203, 0, 113, host], 6_881).into());
+        model.query(usize::from(host % 20), Query::Announce { infohash, what });
+    }
+    let (mut all, mut counts) = (BTreeSet::new(), Vec::new());
+    for _ in 0..20 {
+        let QueryResult::Peers(peers) = model.query(25, Query::GetPeers { infohash }).result else {
+            panic!("nobody")
+        };
+        all.extend(peers.iter().map(|peer| peer.what));
+        counts.push(all.len());
+    }
+    println!("150 announced; found after each lookup: {counts:?}");
+    // A node keeps a hundred, and all of the eight mostly the same.
+    assert!(counts[0] < 60 && counts[19] >= 98, "{counts:?}");
 }

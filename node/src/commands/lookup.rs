@@ -44,7 +44,7 @@ pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> 
                 arguments.bootstrap.as_deref(),
                 lookup,
                 &mut steps,
-                async |work| work.get(&target).await,
+                async |work| work.for_all(arguments.all).get(&target).await,
             )
             .await?
         }
@@ -81,9 +81,11 @@ fn what_to_get(arguments: &cli::Get) -> Result<(Target, Request), Failure> {
     }
     let request = Request::Get {
         target: arguments.target.clone(),
+        all: arguments.all,
         timeout_ms,
     };
-    Ok((Target::parse(&arguments.target)?, request))
+    let target = Target::parse(&arguments.target)?;
+    Ok((target.asked_for(arguments.all)?, request))
 }
 
 /// `deut put`.

@@ -123,9 +123,14 @@ impl Handler for Daemon {
                 })?;
                 json(&BootstrapLine { block })
             }
-            Request::Get { target, timeout_ms } => {
-                let target = Target::parse(&target)?;
-                json(&self.work(timeout_ms, steps).get(&target).await?)
+            Request::Get {
+                target,
+                all,
+                timeout_ms,
+            } => {
+                let target = Target::parse(&target)?.asked_for(all)?;
+                let work = self.work(timeout_ms, steps).for_all(all);
+                json(&work.get(&target).await?)
             }
             request @ (Request::GetMutable { .. } | Request::PutMutable { .. }) => {
                 self.mutable(request, steps).await

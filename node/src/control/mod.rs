@@ -4,6 +4,7 @@
 //! JSON: any number of steps, empty lines as a sign of life, then exactly one result or error, and closes. See
 //! `docs/operations.md`.
 
+mod all;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod failed;

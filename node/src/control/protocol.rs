@@ -37,6 +37,9 @@ pub(crate) enum Request {
     Get {
         /// The link, or 40 hex digits.
         target: String,
+        /// For a link: go on asking for all who announced.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        all: bool,
         /// How long to try.
         timeout_ms: u64,
     },
@@ -276,6 +279,7 @@ mod tests {
             (
                 Request::Get {
                     target: "x".into(),
+                    all: false,
                     timeout_ms: 1,
                 },
                 r#"{"do":"get","target":"x","timeout_ms":1}"#,

@@ -186,6 +186,43 @@ impl Peer {
         }
     }
 
+    /// How many nodes gave it.
+    pub(super) const fn given_by(&self) -> usize {
+        match self {
+            Self::Persona { given_by, .. } | Self::Unverified { given_by, .. } => *given_by,
+        }
+    }
+
+    /// The same peer as another lookup found it; whether it was not known where it is.
+    pub(super) fn learn(&mut self, other: &Self) -> bool {
+        let most = self.given_by().max(other.given_by());
+        let mut is_news = false;
+        if let (
+            Self::Persona {
+                addresses,
+                reachable,
+                ..
+            },
+            Self::Persona {
+                addresses: others,
+                reachable: now,
+                ..
+            },
+        ) = (&mut *self, other)
+        {
+            is_news = addresses.is_empty() && !others.is_empty();
+            if is_news || *now == Some(true) {
+                addresses.clone_from(others);
+            }
+            if *reachable != Some(true) {
+                *reachable = now.or(*reachable);
+            }
+        }
+        let (Self::Persona { given_by, .. } | Self::Unverified { given_by, .. }) = self;
+        *given_by = most;
+        is_news
+    }
+
     /// The same peer as it was found in another swarm.
     pub(super) fn add(&mut self, other: Self) {
         let more = match (&mut *self, &other) {
@@ -253,6 +290,15 @@ pub(crate) struct Effort {
     /// Nodes gave only samples of what was announced: there are very probably so many peers at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) peers_at_least: Option<u64>,
+    /// With `--all`: so many lookups are put together here, milliseconds and RPCs too; 0 for a single one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) merged: u32,
+}
+
+// The signature is what serde asks for.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Effort {
@@ -269,6 +315,20 @@ impl Effort {
             network_estimate: self.network_estimate.max(other.network_estimate),
             network_range: self.network_range.max(other.network_range),
             peers_at_least: self.peers_at_least.max(other.peers_at_least),
+            merged: self.merged.max(other.merged),
+        }
+    }
+
+    /// That of several lookups one after another, and one more.
+    pub(super) fn and_then(self, other: Self) -> Self {
+        Self {
+            lookups: self.lookups + 1,
+            lookup_ms: self.lookup_ms + other.lookup_ms,
+            closest_answered: self.closest_answered.max(other.closest_answered),
+            network_estimate: other.network_estimate.or(self.network_estimate),
+            network_range: other.network_range.or(self.network_range),
+            merged: self.merged + 1,
+            ..self.beside(other)
         }
     }
 
@@ -285,6 +345,7 @@ impl Effort {
             network_estimate: stats.network_estimate,
             network_range: stats.network_range.map(|range| (range.least, range.most)),
             peers_at_least: stats.peers_at_least,
+            merged: 0,
         }
     }
 }

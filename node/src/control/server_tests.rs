@@ -80,6 +80,7 @@ async fn requests_are_answered_and_steps_are_told() {
     let mut steps = Vec::new();
     let get = Request::Get {
         target: "x".into(),
+        all: false,
         timeout_ms: 1,
     };
     let got: Result<serde_json::Value, _> = Daemon::connect(&path)
@@ -151,7 +152,11 @@ async fn held(path: &Path, count: usize) -> Vec<UnixStream> {
 
 async fn get(path: &Path, timeout_ms: u64) -> Result<serde_json::Value, Failure> {
     let target = "x".into();
-    let get = Request::Get { target, timeout_ms };
+    let get = Request::Get {
+        target,
+        all: false,
+        timeout_ms,
+    };
     Daemon::connect(path).await?.ask(&get, |_| Ok(())).await
 }
 

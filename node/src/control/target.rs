@@ -43,6 +43,18 @@ impl Target {
         })
     }
 
+    /// The same, where all who announced are asked for.
+    ///
+    /// # Errors
+    /// It is a value's key.
+    pub(crate) fn asked_for(self, all: bool) -> Result<Self, Failure> {
+        match self {
+            Self::Key(_) if all => Err(Failure::bad_input("--all is for magnet links")
+                .hint("a key has one value: leave --all out")),
+            target => Ok(target),
+        }
+    }
+
     /// What to do about it where it was not found: 40 hex digits are taken for a value's key, never for an infohash as
     /// well. A value's key goes out in clear, and that of announcements is hidden from whoever does not know the infohash.
     pub(super) fn advise(&self, failure: Failure) -> Failure {

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    all::All,
     failed::{Misses, not_ready},
     protocol::Step,
     report::{Effort, Got, Named, Peer, hex, unhex},
@@ -21,6 +22,9 @@ use crate::exit::{Exit, Failure};
 
 /// The pause before the next lookup grows by this.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// The pause between lookups for all who announced.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// How often the troubles of bootstrap peers are looked at.
 const WATCH: Duration = Duration::from_millis(250);
@@ -35,6 +39,8 @@ pub(crate) struct Work {
     pub(super) keeps: bool,
     /// Lookups of `get` that somebody answered, at most.
     pub(super) lookups: Option<u32>,
+    /// Whether `get` goes on asking for others who announced.
+    all: bool,
     /// Whether somebody was told who can be reached.
     found: AtomicBool,
 }
@@ -49,6 +55,7 @@ impl Work {
             steps,
             keeps: false,
             lookups: None,
+            all: false,
             found: AtomicBool::new(false),
         }
     }
@@ -64,6 +71,14 @@ impl Work {
     /// The same with an end after so many lookups that somebody answered.
     pub(crate) fn at_most(self, lookups: Option<u32>) -> Self {
         Self { lookups, ..self }
+    }
+
+    /// The same, asking on for all who announced.
+    pub(crate) fn for_all(&self, all: bool) -> Self {
+        Self {
+            all,
+            ..self.limited(self.lookups)
+        }
     }
 
     /// The same for a part of it, with an end after so many lookups that somebody answered.
@@ -126,6 +141,36 @@ impl Work {
     }
 
     pub(super) async fn look_for(&self, target: &Target) -> Result<Got, Failure> {
+        match self.find(target).await? {
+            got @ Got::Peers { .. } if self.all => self.go_on(target, got).await,
+            got => Ok(got),
+        }
+    }
+
+    /// Puts further lookups together with the first one that found somebody, each with tunnels of its own.
+    async fn go_on(&self, target: &Target, first: Got) -> Result<Got, Failure> {
+        let mut all = All::new(first);
+        while let Some(number) = all.next() {
+            if !self.wait(BREATH).await {
+                break;
+            }
+            let Some((outcome, took)) = self.lookup(number, target.query()).await? else {
+                break;
+            };
+            let effort = Effort::new(number, took, &outcome.stats);
+            match outcome.result {
+                // What is there is there.
+                QueryResult::Refused(_) | QueryResult::Cancelled => break,
+                result => {
+                    let got = found(result, target, effort);
+                    all.add(got.as_ref().map_or(&[], Got::peers), effort);
+                }
+            }
+        }
+        Ok(all.into_got())
+    }
+
+    async fn find(&self, target: &Target) -> Result<Got, Failure> {
         let mut misses = Misses::default();
         for number in 1.. {
             let Some((outcome, took)) = self.lookup(number, target.query()).await? else {

@@ -126,7 +126,11 @@ fn how_many(peers: usize, effort: &Effort) -> String {
     let found = format!("{peers} peer{}", plural(peers as u64));
     match effort.peers_at_least {
         Some(all) if all > peers as u64 => {
-            format!("{found} of at least {all} (nodes give samples: ask again for others)")
+            let others = match effort.merged {
+                0 => "--all asks for the others",
+                _ => "ask again for others",
+            };
+            format!("{found} of at least {all} (nodes give samples: {others})")
         }
         Some(_) => format!("{found}, perhaps not all (nodes give samples)"),
         None => found,
@@ -151,7 +155,9 @@ fn effort_line(effort: &Effort) -> String {
         rpcs(effort.rpcs, effort.rounds),
         effort.lookup_ms
     );
-    if effort.lookups > 1 {
+    if effort.merged > 1 {
+        let _ = write!(text, ", {} lookups", effort.merged);
+    } else if effort.lookups > 1 {
         let _ = write!(text, ", lookup number {}", effort.lookups);
     }
     if let Some(nodes) = effort.network_estimate

@@ -14,6 +14,7 @@ fn effort() -> Effort {
         network_estimate: Some(16),
         network_range: Some((11, 22)),
         peers_at_least: None,
+        merged: 0,
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "modules of one test binary share what they need"
 )]
 
+mod all_peers;
 mod cli_daemon;
 mod cli_errors;
 mod cli_testnet;
