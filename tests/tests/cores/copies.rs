@@ -153,7 +153,7 @@ fn answers(copy: &SealedCopy, seen: &Sighting) -> bool {
 
 #[test]
 fn a_copy_that_comes_twice_is_executed_once_and_answered_from_memory() {
-    let mut rig = Rig::new(91);
+    let mut rig = Rig::new(92);
     let (call, copy, request) = (0..TRIES)
         .find_map(|_| {
             let call = rig.call(SECOND);

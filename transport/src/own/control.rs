@@ -21,6 +21,9 @@ const SENDS: u8 = 3;
 const QUEUE: usize = 8;
 /// First pause between tunnels that give way because their endpoints host no contacts; doubled five times.
 const BARREN_MS: u64 = 1_000;
+/// Of a pool that knows nobody so many tunnels may give way every two seconds, then the pauses double: in a network of few
+/// relays several in a row may end at the same one.
+const QUICK_MOVES: u32 = 5;
 /// Endpoints asked for contacts at a time.
 const SEEDS_ASKED: usize = 4;
 /// Tunnels of one pool that give way at the same time, at most.
@@ -441,13 +444,7 @@ impl OwnTunnels {
             .values()
             .any(|other| other.pool == pool && other.retiring);
         let asked = self.seeds_asked.get(&pool).map_or(0, Vec::len);
-        let endpoints: BTreeSet<RelayId> = self
-            .usable(pool)
-            .iter()
-            .filter_map(|&one| self.get(one))
-            .map(|t| t.endpoint)
-            .collect();
-        let all_asked = asked >= SEEDS_ASKED.min(endpoints.len());
+        let all_asked = asked >= SEEDS_ASKED.min(self.endpoints(pool).len());
         let state = self.pool_mut(pool);
         if !contacts.is_empty() {
             state.barren = 0;
@@ -458,8 +455,28 @@ impl OwnTunnels {
             return Vec::new();
         }
         state.barren = state.barren.saturating_add(1);
-        state.not_barren_before = now.plus_ms(BARREN_MS << state.barren.min(5));
+        let doubled = state.barren.saturating_sub(QUICK_MOVES).clamp(1, 5);
+        state.not_barren_before = now.plus_ms(BARREN_MS << doubled);
+        let staying = self.usable(pool);
+        let handle = self.sharing(&staying).unwrap_or(handle);
         self.give_way(sh, handle, 2 * BARREN_MS)
+    }
+
+    /// The relays at which a pool's usable tunnels end.
+    fn endpoints(&self, pool: PoolId) -> BTreeSet<RelayId> {
+        let usable = self.usable(pool);
+        let tunnels = usable.iter().filter_map(|&one| self.get(one));
+        tunnels.map(|tunnel| tunnel.endpoint).collect()
+    }
+
+    /// One of these tunnels whose endpoint another one of them has too.
+    fn sharing(&self, tunnels: &[TunnelHandle]) -> Option<TunnelHandle> {
+        let endpoint = |handle: &TunnelHandle| self.get(*handle).map(|tunnel| tunnel.endpoint);
+        let twice = tunnels.iter().find(|one| {
+            let same = |other: &&TunnelHandle| endpoint(other) == endpoint(one);
+            tunnels.iter().filter(same).count() > 1
+        });
+        twice.copied()
     }
 
     /// One tunnel of a pool gives way to another, which may end elsewhere: one whose endpoint another one has too, or
@@ -473,16 +490,15 @@ impl OwnTunnels {
         if giving_way >= MOVING || staying.len() < 2 {
             return Vec::new();
         }
-        let endpoint = |handle: &TunnelHandle| self.get(*handle).map(|tunnel| tunnel.endpoint);
-        let twice = staying.iter().find(|one| {
-            let same = |other: &&TunnelHandle| endpoint(other) == endpoint(one);
-            staying.iter().filter(same).count() > 1
-        });
-        let Some(&handle) = twice.or(staying.first()) else {
+        let Some(handle) = self.sharing(&staying).or(staying.first().copied()) else {
             return Vec::new();
         };
-        // Whoever knows few is known to few, and the other tunnels stay: another move must not wait for long.
-        let overlap = sh.config.times.overlap_ms / 3;
+        // Whoever knows few is known to few, and the other tunnels stay: another move must not wait for long. Where all end
+        // at one relay that brought nobody, the next one must not wait at all: the walk may end there again.
+        let overlap = match self.endpoints(pool).len() {
+            0 | 1 => 2 * BARREN_MS,
+            _ => sh.config.times.overlap_ms / 3,
+        };
         self.give_way(sh, handle, overlap)
     }
 
