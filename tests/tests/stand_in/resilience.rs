@@ -217,8 +217,9 @@ fn clocks_that_are_off_by_a_minute_do_no_harm() {
     // A hundred searches tell no finer; docs/simulation.md has two thousand.
     assert!(lost < 0.05, "without {none}\nwith {minute}");
     // The control: contacts and descriptors of most others are of another hour.
-    assert!(hours.lookups.success_rate() < 0.7, "{hours}");
-    assert!(hours.ready_share() < 0.7, "{hours}");
+    // Only those that are ready look anything up: a few whose clocks agree may find all that they have.
+    let served = hours.ready_share() * hours.lookups.success_rate();
+    assert!(served < 0.5 && hours.ready_share() < 0.7, "{hours}");
 }
 
 #[test]
