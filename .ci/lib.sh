@@ -108,3 +108,18 @@ simulate() {
   cargo build --quiet --release --locked -p deut-tests --bin sim || return 1
   GLIBC_TUNABLES=glibc.malloc.hugetlb=1 timeout 5400 "${CARGO_TARGET_DIR:-target}/release/sim" "$@" 2>/dev/null
 }
+
+# The container tests; skipped where no engine answers.
+containers() {
+  local code=0
+  if ! docker info >/dev/null 2>&1; then
+    echo "skipped: no Docker engine answers"
+    return 0
+  fi
+  # Where no base image is there, one is made from Debian's packages.
+  if ! docker image inspect debian:bookworm-slim >/dev/null 2>&1; then package debootstrap debootstrap || true; fi
+  # It keeps its base image in the cache of this script rather than in the repository.
+  DEUT_IMAGE_CACHE=$cache/containers timeout 1800 bash tests/containers/run.sh || code=$?
+  [ "$code" = 77 ] && return 0
+  return $code
+}

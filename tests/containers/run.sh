@@ -34,6 +34,7 @@ cache=${DEUT_IMAGE_CACHE:-${CARGO_TARGET_DIR:-target}/containers}
 images=()
 # Beside those of compose.
 containers=()
+volumes=()
 networks=()
 started=no
 passed=0
@@ -52,6 +53,7 @@ clean_up() {
     [ ${#containers[@]} = 0 ] || docker rm -f -v "${containers[@]}" >/dev/null 2>&1
     for one in "${networks[@]}"; do docker network rm "$one" >/dev/null 2>&1; done
     compose --profile tools down -v -t 1 >/dev/null 2>&1 || compose down -v -t 1 >/dev/null 2>&1
+    [ ${#volumes[@]} = 0 ] || docker volume rm -f "${volumes[@]}" >/dev/null 2>&1
   fi
   # The last one first: an image with children is only untagged.
   local number
@@ -178,8 +180,10 @@ say "started ${#all[@]} containers on $DEUT_SUBNET.0/24"
 # are_ready NAME...: each says so itself; docker's health check looks every 30 s only.
 are_ready() {
   local name code=0 waiting=()
+  : >"$work/errors"
   for name; do
-    timeout 120 docker exec "$name" deut status --ready --wait 90 >/dev/null 2>&1 &
+    timeout 270 docker exec "$name" deut status --ready --wait 240 >"$work/ready-$name" 2>&1 ||
+      { sed "s/^/$name: /" "$work/ready-$name" >>"$work/errors"; false; } &
     waiting+=($!)
   done
   for name in "${waiting[@]}"; do wait "$name" || code=1; done

@@ -216,7 +216,7 @@ pub struct Times {
     pub bootstrap_ms: (u64, u64),
     /// A call is sent again another way after (1 s), until 16 answers told how long they take.
     pub call_short_ms: u64,
-    /// Then within these bounds (0.4 s to 2.5 s): the larger of the 10th percentile + 100 ms and 1.2 × the 90th.
+    /// Then within these bounds (0.15 s to 2.5 s): the larger of the 10th percentile + 100 ms and 1.2 × the 90th.
     pub call_short_range_ms: (u64, u64),
     /// A call fails after (6 s); after six times the short timeout where that is known, but not before half of this.
     pub call_full_ms: u64,
@@ -280,7 +280,7 @@ impl Default for Times {
             gossip_ms: 30_000,
             bootstrap_ms: (1_000, 30_000),
             call_short_ms: 1_000,
-            call_short_range_ms: (400, 2_500),
+            call_short_range_ms: (150, 2_500),
             call_full_ms: 6_000,
             reply_silence_ms: 3_000,
             answer_kept_ms: 10_000,

@@ -220,7 +220,8 @@ impl PersonaPlane {
                 now.mono,
             ) {
                 self.out.push_back(DhtOutput::WantSeeds(OnBehalf::Persona));
-                if self.seeding.wants_other_endpoints() {
+                // While nobody is known the transport moves on by itself, as soon as endpoints have nobody to name.
+                if self.table.good(now) > 0 && self.seeding.wants_other_endpoints() {
                     self.out
                         .push_back(DhtOutput::WantOtherEndpoints(OnBehalf::Persona));
                 }

@@ -300,6 +300,10 @@ impl UserPlane {
             now.mono,
         ) {
             self.out.push_back(DhtOutput::WantSeeds(OnBehalf::User));
+            if self.contacts_for_seeding(now) > 0 && self.seeding.wants_other_endpoints() {
+                self.out
+                    .push_back(DhtOutput::WantOtherEndpoints(OnBehalf::User));
+            }
         }
     }
 

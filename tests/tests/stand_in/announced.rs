@@ -207,12 +207,22 @@ fn without_waiting_some_are_found_without_addresses() {
 }
 
 /// There all tunnels of the announcer's persona, and the first two that follow them, end at one relay where nobody else is
-/// registered. It moved on only every twenty seconds.
+/// registered. It moved on only every twenty seconds; in the second network too, where its tunnels ended at two such relays.
 #[test]
-fn a_persona_whose_tunnels_all_end_at_one_relay_gets_away_from_it() {
-    let tally = Tally::of(433..434, 4, true);
-    assert!(
-        tally.missed.is_empty() && tally.waited_ms < 10_000,
-        "{tally:?}"
-    );
+fn a_persona_whose_tunnels_end_where_nobody_is_registered_gets_away() {
+    for (seed, nodes) in [(433, 4), (358, 16)] {
+        let tally = Tally::of(seed..seed + 1, nodes, true);
+        assert!(
+            tally.missed.is_empty() && tally.waited_ms < 10_000,
+            "{tally:?}"
+        );
+    }
+}
+
+/// There the personas are two pairs that do not know each other for a while, and all tunnels of the client end where only the
+/// other pair is registered. Who looks up did not move its tunnels on.
+#[test]
+fn whoever_knows_one_part_of_the_network_finds_the_other() {
+    let tally = Tally::of(911..912, 4, true);
+    assert!(tally.missed.is_empty(), "{tally:?}");
 }

@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_second_and_six_until_sixteen_answers_came() {
         assert_eq!(after(&[20; 15]), (1_000, 6_000));
-        assert_eq!(after(&[20; 16]), (400, 3_000));
+        assert_eq!(after(&[20; 16]), (150, 3_000));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{OwnEvent, OwnTunnels, Stage, tunnel::Active};
+use super::{OwnEvent, OwnTunnels, Stage, barren, tunnel::Active};
 use crate::{
     api::{DownReason, Event, Mono, PoolId, TunnelHandle},
     crypto::message::gate,
@@ -19,11 +19,6 @@ use crate::{
 const SENDS: u8 = 3;
 /// Requests that wait in one tunnel; further ones are refused.
 const QUEUE: usize = 8;
-/// First pause between tunnels that give way because their endpoints host no contacts; doubled five times.
-const BARREN_MS: u64 = 1_000;
-/// Of a pool that knows nobody so many tunnels may give way every two seconds, then the pauses double: in a network of few
-/// relays several in a row may end at the same one.
-const QUICK_MOVES: u32 = 5;
 /// Endpoints asked for contacts at a time.
 const SEEDS_ASKED: usize = 4;
 /// Tunnels of one pool that give way at the same time, at most.
@@ -390,16 +385,7 @@ impl OwnTunnels {
     pub(crate) fn want_seeds(&mut self, sh: &mut Shared, links: &mut Links, pool: PoolId) {
         self.seeds_asked.insert(pool, Vec::new());
         let now = sh.mono();
-        let state = self.pool_mut(pool);
-        // Whoever knows nobody asks every second; whoever knows some asks now and then, and need not move for that.
-        state.urgent = state
-            .wanted_at
-            .is_some_and(|at| now < at.plus_ms(2 * BARREN_MS));
-        state.wanted_at = Some(now);
-        if state.not_barren_before == Mono(0) {
-            // In a network that just starts nobody has registered anything yet.
-            state.not_barren_before = now.plus_ms(5 * BARREN_MS);
-        }
+        self.pool_mut(pool).barren.want(now);
         let usable = self.usable(pool);
         let count = usable.len();
         for handle in sh.sample(usable, count) {
@@ -445,21 +431,16 @@ impl OwnTunnels {
             .any(|other| other.pool == pool && other.retiring);
         let asked = self.seeds_asked.get(&pool).map_or(0, Vec::len);
         let all_asked = asked >= SEEDS_ASKED.min(self.endpoints(pool).len());
-        let state = self.pool_mut(pool);
         if !contacts.is_empty() {
-            state.barren = 0;
             sh.event(Event::Seeds { pool, contacts });
             return Vec::new();
         }
-        if retiring || !all_asked || !state.urgent || now < state.not_barren_before {
+        if retiring || !all_asked || !self.pool_mut(pool).barren.may_move(now) {
             return Vec::new();
         }
-        state.barren = state.barren.saturating_add(1);
-        let doubled = state.barren.saturating_sub(QUICK_MOVES).clamp(1, 5);
-        state.not_barren_before = now.plus_ms(BARREN_MS << doubled);
         let staying = self.usable(pool);
         let handle = self.sharing(&staying).unwrap_or(handle);
-        self.give_way(sh, handle, 2 * BARREN_MS)
+        self.give_way(sh, handle, barren::STAYS_MS)
     }
 
     /// The relays at which a pool's usable tunnels end.
@@ -496,7 +477,7 @@ impl OwnTunnels {
         // Whoever knows few is known to few, and the other tunnels stay: another move must not wait for long. Where all end
         // at one relay that brought nobody, the next one must not wait at all: the walk may end there again.
         let overlap = match self.endpoints(pool).len() {
-            0 | 1 => 2 * BARREN_MS,
+            0 | 1 => barren::STAYS_MS,
             _ => sh.config.times.overlap_ms / 3,
         };
         self.give_way(sh, handle, overlap)

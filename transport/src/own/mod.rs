@@ -1,6 +1,7 @@
 //! Our own tunnels, as their master: built, kept alive, replaced before their end (DESIGN §5.6).
 
 mod arrived;
+mod barren;
 mod build;
 mod control;
 mod keys;

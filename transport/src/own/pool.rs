@@ -1,6 +1,6 @@
 //! How many tunnels a pool wants, and when the next build starts.
 
-use super::{OwnEvent, OwnTunnels};
+use super::{OwnEvent, OwnTunnels, barren::Barren};
 use crate::{
     api::{DownReason, LocalNetwork, Mono, PoolId, TunnelHandle},
     directory::ClockOff,
@@ -22,25 +22,17 @@ pub(super) struct Pool {
     failures: u32,
     not_before: Mono,
     first_relay: Option<Mono>,
-    /// Tunnels in a row that gave way because their endpoints host no contacts, and when the next may.
-    pub(super) barren: u32,
-    pub(super) not_barren_before: Mono,
-    /// When contacts were last wanted, and whether that was just after the time before.
-    pub(super) wanted_at: Option<Mono>,
-    pub(super) urgent: bool,
+    pub(super) barren: Barren,
 }
 
 impl Pool {
-    pub(super) const fn new(id: PoolId) -> Self {
+    pub(super) fn new(id: PoolId) -> Self {
         Self {
             id,
             failures: 0,
             not_before: Mono(0),
             first_relay: None,
-            barren: 0,
-            not_barren_before: Mono(0),
-            wanted_at: None,
-            urgent: false,
+            barren: Barren::default(),
         }
     }
 }
