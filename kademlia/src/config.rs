@@ -1,51 +1,8 @@
 //! Every number that can be set, every cap and what happens at it.
-use crate::api::EndpointAddress;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::contact::ContactRules;
 
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
-
-/// What a contact must satisfy in this network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContactRules {
-    /// Leading zero bits of the proof of work.
-    pub work_bits: u32,
-    /// Longest time to the expiry, in seconds.
-    pub max_life_seconds: u64,
-    /// Whether loopback, private and link-local addresses and ports below 1,024 may be used (test networks).
-    pub allow_private: bool,
-}
-
-impl ContactRules {
-    /// Whether a contact may name this address.
-    #[must_use]
-    pub fn allows(&self, address: &EndpointAddress) -> bool {
-        if address.port == 0 || address.ip.is_unspecified() || address.ip.is_multicast() {
-            return false;
-        }
-        if self.allow_private {
-            return true;
-        }
-        address.port >= 1_024
-            && match address.ip {
-                IpAddr::V4(ip) => is_public_v4(ip),
-                IpAddr::V6(ip) => is_public_v6(ip),
-            }
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    let shared = a == 100 && b & 0xc0 == 64; // RFC 6598
-    !(a == 0 || a >= 224 || shared || ip.is_loopback() || ip.is_private() || ip.is_link_local())
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    !(ip.is_loopback()
-        || ip.is_unique_local()
-        || ip.is_unicast_link_local()
-        || ip.to_ipv4_mapped().is_some())
-}
 
 /// Settings of a [`crate::Kademlia`]. Times are in microseconds unless the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,9 +88,9 @@ pub struct Config {
     /// The persona looks up its own id this often (± 50 %), and soon after its contact changed.
     pub self_lookup: u64,
 
-    /// Bytes of stored records, counted with 128 for each; beyond it see [`crate::store`].
+    /// Bytes of stored records, counted with 128 for each; beyond it see [`crate::records::store`].
     pub max_stored_bytes: usize,
-    /// Keys with stored records; beyond it see [`crate::store`].
+    /// Keys with stored records; beyond it see [`crate::records::store`].
     pub max_stored_keys: usize,
     /// Peer entries per key; beyond it the one that ends first makes room.
     pub max_entries_per_key: usize,

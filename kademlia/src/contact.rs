@@ -2,15 +2,28 @@
 //!
 //! `persona key 32 | expiry 4 | nonce 4 | kinds 1 | addresses 6 to 24 | signature 64`, numbers big-endian.
 //! Layout and rules: `docs/protocol.md`, "Contact".
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use bincode::{
+    Decode, Encode,
+    de::Decoder,
+    enc::{Encoder, write::Writer},
+    error::{DecodeError, EncodeError},
+};
+use deut_common::{
+    address::EndpointAddress,
+    codec::{invalid, read_bytes},
+    time::Unix,
+};
+
 use crate::{
-    api::{EndpointAddress, Unix},
-    config::ContactRules,
     id::NodeId,
     identity::{PersonaSecret, is_signed_by, is_strong_key, work_bits},
     labels,
 };
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Clocks of two nodes may differ by this much, in seconds.
 pub const CLOCK_TOLERANCE: u64 = 120;
@@ -19,6 +32,48 @@ const HEAD: usize = 32 + 4 + 4;
 const V4: usize = 4 + 2;
 const V6: usize = 16 + 2;
 const SIGNATURE: usize = 64;
+
+/// What a contact must satisfy in this network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactRules {
+    /// Leading zero bits of the proof of work.
+    pub work_bits: u32,
+    /// Longest time to the expiry, in seconds.
+    pub max_life_seconds: u64,
+    /// Whether loopback, private and link-local addresses and ports below 1,024 may be used (test networks).
+    pub allow_private: bool,
+}
+
+impl ContactRules {
+    /// Whether a contact may name this address.
+    #[must_use]
+    pub fn allows(&self, address: &EndpointAddress) -> bool {
+        if address.port == 0 || address.ip.is_unspecified() || address.ip.is_multicast() {
+            return false;
+        }
+        if self.allow_private {
+            return true;
+        }
+        address.port >= 1_024
+            && match address.ip {
+                IpAddr::V4(ip) => is_public_v4(ip),
+                IpAddr::V6(ip) => is_public_v6(ip),
+            }
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    let shared = a == 100 && b & 0xc0 == 64; // RFC 6598
+    !(a == 0 || a >= 224 || shared || ip.is_loopback() || ip.is_private() || ip.is_link_local())
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    !(ip.is_loopback()
+        || ip.is_unique_local()
+        || ip.is_unicast_link_local()
+        || ip.to_ipv4_mapped().is_some())
+}
 
 /// A contact whose layout, key, proof of work, times, addresses and signature were verified.
 #[derive(Clone, PartialEq, Eq)]
@@ -305,6 +360,22 @@ impl fmt::Debug for RawContact {
     }
 }
 
+/// Contacts tell their own length, so they need no prefix.
+impl Encode for RawContact {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        encoder.writer().write(self.as_bytes())
+    }
+}
+
+impl<C> Decode<C> for RawContact {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let mut bytes = read_bytes(decoder, Contact::HEAD_LEN)?;
+        let length = Self::length(&bytes).map_err(|_| invalid())?;
+        bytes.extend(read_bytes(decoder, length - Contact::HEAD_LEN)?);
+        Self::parse_all(&bytes).map_err(|_| invalid())
+    }
+}
+
 fn kinds(v4: usize, v6: usize) -> u8 {
     (v4 & 15) as u8 | ((v6 & 15) as u8) << 4
 }
@@ -320,5 +391,4 @@ fn address_bytes(v4: usize, v6: usize) -> Option<usize> {
 const _: () = assert!(Contact::MAX_LEN == 129);
 
 #[cfg(test)]
-#[path = "contact_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! The Kademlia DHT of deut as a pure state machine: ids, contacts, routing table, lookups, records.
 //!
 //! It knows nothing of tunnels, sealing, message ids, sockets, clocks or operating-system randomness.
-//! Time comes in as [`Now`], randomness as one seed, requests and answers as bytes.
+//! Time comes in as [`deut_common::time::Now`], randomness as one seed, requests and answers as bytes.
 //!
 //! - [`Kademlia::handle_input`] takes what happened,
 //! - [`Kademlia::poll_output`] returns what to do, until [`DhtOutput::Wait`] ends the drain,
@@ -12,43 +12,49 @@
 //! the persona's public key, which users may announce.
 #![forbid(unsafe_code)]
 
-mod api;
 mod audit;
 pub mod bencode;
-mod codec;
 mod config;
 mod contact;
-mod entry;
-mod hasher;
+mod density;
 mod id;
 mod identity;
+mod io;
+mod kademlia;
 pub mod labels;
 mod lookup;
-mod machine;
-mod magnet;
-mod mutable;
+mod names;
 mod persona;
 #[cfg(feature = "probe")]
 pub mod probe;
-mod rpc;
+mod query;
+mod records;
 mod seeding;
 #[cfg(feature = "probe")]
 pub mod stand_in;
-pub mod store;
 mod table;
 #[cfg(test)]
 mod testing;
 mod tickets;
-mod token;
 mod user;
+mod wire;
 
-pub use api::*;
 pub use audit::{Audit, DropReason, Drops, LiveContacts, PlaneAudit};
-pub use config::{Config, ContactRules};
-pub use contact::{CLOCK_TOLERANCE, Contact, ContactError};
-pub use entry::can_be_announced;
+pub use config::Config;
+pub use contact::{CLOCK_TOLERANCE, Contact, ContactError, ContactRules};
 pub use id::{Distance, Key, NodeId};
 pub use identity::PersonaSecret;
-pub use machine::{Kademlia, TableEntry};
-pub use magnet::{Link, Magnet, MagnetError, parse_key};
-pub use mutable::{MAX_SALT, MutableError, MutableKey, MutableRecord};
+pub use io::{DhtInput, DhtOutput, Failure, PersonaReach};
+pub use kademlia::{Kademlia, TableEntry};
+pub use names::magnet::{Link, Magnet, MagnetError, parse_key};
+pub use query::{
+    FoundPeer, NetworkRange, Progress, Query, QueryOutcome, QueryResult, QueryStats, Refusal,
+};
+pub use records::{
+    announced::Announced,
+    entry::can_be_announced,
+    mutable::{MAX_SALT, MutableError, MutableKey, MutableRecord},
+    value::MAX_VALUE,
+};
+pub use tickets::{Group, IncomingTicket, OnBehalf, QueryTicket, RpcTicket, TunnelTag};
+pub use wire::limits::{Body, MAX_ANSWER_BODY, MAX_REQUEST_BODY};

@@ -12,17 +12,19 @@
 //! Where the size of the network is known, all candidates of the region that should hold `width` nodes count, up to
 //! `max_region`: whoever puts a few nodes beside a key does not push out those that belong there. Candidates that all
 //! stand behind the same few endpoints count only up to `max_per_endpoint`, as long as there are `width` others.
-use crate::{
-    api::Mono,
-    config::Config,
-    contact::Contact,
-    id::{Distance, NodeId},
-    rpc::Token,
-    user::Density,
-};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+};
+
+use deut_common::time::Mono;
+
+use crate::{
+    config::Config,
+    contact::Contact,
+    density::Density,
+    id::{Distance, NodeId},
+    records::token::Token,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl Lookup {
         Self {
             target,
             candidates: BTreeMap::new(),
-            deadline: now.plus(config.max_lookup),
+            deadline: now.plus_us(config.max_lookup),
             sent: 0,
             rounds: 0,
             width: config.width,
@@ -276,14 +278,14 @@ impl Lookup {
     /// Until when one that was asked is waited for; without end as long as it is not slow, for whoever counts.
     fn patience(&self, candidate: &Candidate, pass: &Pass) -> Option<Mono> {
         let usual = match candidate.state {
-            State::Slow(since) => since.plus(self.slow_grace),
+            State::Slow(since) => since.plus_us(self.slow_grace),
             State::Asked => Mono(u64::MAX),
             _ => return None,
         };
         let Some(slowest) = self.slowest else {
             return Some(usual);
         };
-        let after = |micros: u64| candidate.asked_at.plus(micros);
+        let after = |micros: u64| candidate.asked_at.plus_us(micros);
         Some(
             match (
                 pass.doubting && candidate.trust == Trust::Doubted,
@@ -293,7 +295,7 @@ impl Lookup {
                 (true, false) if self.thorough => match candidate.state {
                     State::Slow(since) => {
                         let least = self.slow_grace / 2;
-                        usual.min(since.plus(least.max(slowest.saturating_mul(3) / 2)))
+                        usual.min(since.plus_us(least.max(slowest.saturating_mul(3) / 2)))
                     }
                     _ => usual,
                 },
@@ -579,5 +581,4 @@ impl Endpoints {
 }
 
 #[cfg(test)]
-#[path = "lookup_tests.rs"]
 mod tests;

@@ -1,12 +1,18 @@
 //! For the tests crate only: the decoders, each together with its encoder, so that a test can ask whether what was read
 //! is written again byte for byte. Compiled with the feature `probe`, which the shipped binary never has.
 
+use deut_common::{address::EndpointAddress, codec};
+
 use crate::{
-    api::{Announced, Body, EndpointAddress},
-    codec,
     contact::RawContact,
-    entry::{PeerEntry, PeerSet},
-    rpc::{Answer, Request},
+    records::{
+        announced::Announced,
+        entry::{PeerEntry, PeerSet},
+    },
+    wire::{
+        limits::Body,
+        rpc::{Answer, Request},
+    },
 };
 
 /// Reads a request and writes it again.

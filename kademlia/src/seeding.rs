@@ -1,5 +1,7 @@
 //! When a plane asks endpoints for contacts.
-use crate::{api::Mono, config::Config};
+use deut_common::time::Mono;
+
+use crate::config::Config;
 
 /// Often while there are no contacts, less and less often while there are few, and now and then always: parts of a network
 /// that know only themselves find each other through endpoints that they share.
@@ -36,7 +38,7 @@ impl Seeding {
             }
             _ => config.seeds_interval_enough,
         };
-        Some(self.last.map_or(now, |last| last.plus(interval)))
+        Some(self.last.map_or(now, |last| last.plus_us(interval)))
     }
 
     /// Notes that seeds are asked for, if it is time to.

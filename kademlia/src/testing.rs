@@ -1,9 +1,10 @@
 //! Helpers of the unit tests.
-use crate::{
-    api::{EndpointAddress, Mono, Now, Unix},
-    contact::Contact,
-    identity::PersonaSecret,
+use deut_common::{
+    address::EndpointAddress,
+    time::{Mono, Now, Unix},
 };
+
+use crate::{contact::Contact, identity::PersonaSecret};
 
 /// Some day in 2025; the contacts of the vectors end at minute 29,000,000.
 pub(crate) const NOW: Now = Now {

@@ -1,5 +1,35 @@
 //! Numbers for RPCs and groups, from which the plane can be read.
-use crate::api::{Group, OnBehalf, RpcTicket};
+
+/// Which plane an RPC belongs to, so which tunnel pool carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OnBehalf {
+    /// The persona's own maintenance: persona pool; the request carries its contact.
+    Persona,
+    /// A user's query: lookup pool; the request carries nobody's contact.
+    User,
+}
+
+/// Names one outgoing RPC; chosen by this crate, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RpcTicket(pub u64);
+
+/// Names one incoming request; chosen by the caller, given back with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IncomingTicket(pub u64);
+
+/// Names one query; chosen by the caller, must not be in use by a running query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueryTicket(pub u64);
+
+/// RPCs that belong together: they share the two reply tunnels of one lookup. Chosen by this crate,
+/// never used twice, ended by exactly one [`DhtOutput::GroupEnded`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group(pub u64);
+
+/// Any number that is the same for the same sending tunnel of ours; tells failures over one tunnel
+/// from failures over several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TunnelTag(pub u64);
 
 /// Counts up; the lowest bit is the plane.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use deut_transport::api::{Mono, Now, Unix};
+use deut_common::time::{Mono, Now, Unix};
 
 /// Counts from the start of one node.
 #[derive(Clone, Copy, Debug)]

@@ -15,11 +15,13 @@ mod glue;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
+use deut_common::time::{Mono, Now};
 use deut_kademlia::{DhtInput, DhtOutput, Kademlia};
 use deut_transport::{
     Handled, Restored, Transport,
-    api::{Input, Mono, Now, Output, Port, RelayView},
     drop_reason::DropCounts,
+    ids::Port,
+    io::{Input, Output, RelayView},
     packet::Packet,
     rsa::RsaSuite,
     status::{Counters, Readiness, TunnelView},
@@ -28,7 +30,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 pub use api::{CoreAudit, CoreCommand, CoreConfig, CoreEvent, CoreInput, CoreOutput};
 
-use self::{calls::Calls, echoes::Echoes, glue::dht_now};
+use self::{calls::Calls, echoes::Echoes};
 use crate::persona::PersonaClock;
 
 /// A whole node without its sockets.
@@ -80,7 +82,7 @@ impl Core {
         let transport = Transport::new(config.transport, suite, &restored, transport_seed, now);
         Self {
             transport,
-            kademlia: Kademlia::new(config.kademlia, kademlia_seed, &dht_now(now)),
+            kademlia: Kademlia::new(config.kademlia, kademlia_seed, &now),
             persona: PersonaClock::new(config.persona, profile, persona_seed, now.mono),
             persona_key: None,
             echoes: Echoes::default(),
@@ -156,7 +158,7 @@ impl Core {
                 }
                 Output::Persist(persist) => return CoreOutput::Persist(persist),
             };
-            let (kademlia_until, kademlia_why) = match self.kademlia.poll_output(&dht_now(now)) {
+            let (kademlia_until, kademlia_why) = match self.kademlia.poll_output(&now) {
                 DhtOutput::Wait { until, why } => (until.map(|until| Mono(until.0)), why),
                 output => {
                     self.dht_output(now, output);
@@ -188,7 +190,7 @@ impl Core {
     }
 
     fn dht_input(&mut self, now: Now, input: DhtInput) {
-        self.kademlia.handle_input(&dht_now(now), input);
+        self.kademlia.handle_input(&now, input);
     }
 }
 
@@ -271,7 +273,7 @@ impl Core {
     /// The DHT's contacts that answered and are not expired.
     #[must_use]
     pub fn live_contacts(&self, now: Now) -> deut_kademlia::LiveContacts {
-        self.kademlia.live_contacts(&dht_now(now))
+        self.kademlia.live_contacts(&now)
     }
 
     /// Our own descriptor; none for a client.
@@ -283,19 +285,19 @@ impl Core {
     /// The persona's routing table, far buckets first.
     #[must_use]
     pub fn table(&self, now: Now) -> Vec<deut_kademlia::TableEntry> {
-        self.kademlia.table(&dht_now(now))
+        self.kademlia.table(&now)
     }
 
     /// The contact that the persona advertises; none while it has no addresses.
     #[must_use]
     pub fn persona_contact(&self, now: Now) -> Option<deut_kademlia::Contact> {
-        self.kademlia.persona_contact(&dht_now(now)).cloned()
+        self.kademlia.persona_contact(&now).cloned()
     }
 
     /// Whether the persona can be found by others; none while it is off.
     #[must_use]
     pub fn persona_reach(&self, now: Now) -> Option<deut_kademlia::PersonaReach> {
-        self.kademlia.persona_reach(&dht_now(now))
+        self.kademlia.persona_reach(&now)
     }
 
     /// The persona's public key; none while it is off.

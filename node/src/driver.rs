@@ -17,9 +17,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use deut_common::time::{Mono, Now};
 use deut_transport::{
     Handled,
-    api::{BootstrapPeer, Mono, Now, Persist},
+    io::{BootstrapPeer, Persist},
     status::Readiness,
 };
 use tokio::{

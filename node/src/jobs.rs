@@ -12,7 +12,8 @@ use std::{
 };
 
 use deut_transport::{
-    api::{JobTicket, Priority},
+    ids::JobTicket,
+    io::Priority,
     rsa::{Job, JobResult, RsaSuite},
 };
 use tokio::sync::{Semaphore, mpsc};

@@ -45,12 +45,14 @@ pub use handle::{
     ReplyError, ServeError, StartError, Stopped, TunnelEcho,
 };
 
+pub use deut_common::address::EndpointAddress;
+pub use deut_common::ids::{PersonaKey, RelayId};
 pub use deut_kademlia::{
-    Announced, Contact, EndpointAddress, FoundPeer, MutableError, MutableKey, MutableRecord,
-    NodeId, PersonaReach, Progress, Query, QueryOutcome, QueryResult, QueryStats, Refusal,
+    Announced, Contact, FoundPeer, MutableError, MutableKey, MutableRecord, NodeId, PersonaReach,
+    Progress, Query, QueryOutcome, QueryResult, QueryStats, Refusal,
 };
 pub use deut_transport::{
-    api::{CallError, Destination, PoolId, Service},
-    ids::{PersonaKey, RelayId},
+    ids::{PoolId, Service},
+    io::{CallError, Destination},
     status::{Readiness, Reason, TunnelView},
 };

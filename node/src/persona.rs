@@ -3,7 +3,8 @@
 //! It appears some time after the start and is replaced about once a day, independent of restarts, so that start, stop and
 //! clock of a machine do not tell which persona lives on it (DESIGN §3). Its key is never on disk.
 
-use deut_transport::{api::Mono, policy::Profile};
+use deut_common::time::Mono;
+use deut_transport::policy::Profile;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use zeroize::Zeroizing;
 

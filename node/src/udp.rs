@@ -16,9 +16,12 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use deut_common::time::Mono;
 use deut_transport::{
-    api::{LocalNetwork, Mono, Port, PortError, PortToken},
+    ids::{Port, PortToken},
+    io::PortError,
     packet::Packet,
+    status::LocalNetwork,
 };
 use tokio::net::UdpSocket;
 

@@ -12,8 +12,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use deut_transport::{ids::RelayId, wire::descriptor::Descriptor};
-
+use deut_common::ids::RelayId;
+use deut_transport::wire::descriptor::Descriptor;
 use sha2::{Digest, Sha256};
 
 /// Answers that are remembered; beyond it all are forgotten.

@@ -8,8 +8,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use deut_common::ids::RelayId;
 use deut_kademlia::Contact;
-use deut_transport::ids::RelayId;
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::net::Net;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use deut::core::Core;
+use deut_common::time::{Mono, Now, Unix};
 use deut_tests::{
     fuzz::{
         neighbour, network, set_watch, target,
@@ -23,8 +24,8 @@ use deut_tests::{
 };
 use deut_transport::{
     Restored, Transport,
-    api::{Mono, Now, Port, Unix},
     config::{Config, Role},
+    ids::Port,
     keys::RelayKeys,
     packet::Packet,
     wire::{
@@ -271,7 +272,7 @@ fn a_directory_that_fills_up_takes_no_more() {
     let asker = SocketAddr::from(([10, 0, 0, 1], 4_000));
     let mut answers: Vec<(SocketAddr, Datagram)> = Vec::new();
     for _ in 0..2 {
-        node.handle_input(now, deut_transport::api::Input::Timeout);
+        node.handle_input(now, deut_transport::io::Input::Timeout);
         for (to, bytes) in sent(&mut node, now) {
             if Kind::of(&bytes) == Some(Kind::WhoAreYou) {
                 let [_, _, high, low] = ip_bytes(to);
@@ -311,11 +312,11 @@ fn sent(node: &mut Transport, now: Now) -> Vec<(SocketAddr, Datagram)> {
         let output = node.poll_output(now);
         look(false);
         match output {
-            deut_transport::api::Output::Transmit { to, packet, .. } => {
+            deut_transport::io::Output::Transmit { to, packet, .. } => {
                 let bytes: Datagram = packet.bytes().try_into().expect("the length");
                 sent.push((to, bytes));
             }
-            deut_transport::api::Output::Wait { .. } => return sent,
+            deut_transport::io::Output::Wait { .. } => return sent,
             _ => {}
         }
     }

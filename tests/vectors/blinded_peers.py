@@ -3,7 +3,7 @@
 
 Python's standard library only: Ed25519 (RFC 8032), HKDF (RFC 5869), AES-256-GCM (FIPS 197, SP 800-38D)
 are written out here, slowly and plainly, so that nothing is shared with the Rust code. Run it without
-arguments; kademlia/src/entry_tests.rs and contact_tests.rs hold what it prints.
+arguments; kademlia/src/records/entry/tests.rs and contact/tests.rs hold what it prints.
 """
 import hashlib
 import hmac

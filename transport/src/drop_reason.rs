@@ -1,5 +1,7 @@
 //! Hostile or useless input is not an error: it is counted and forgotten.
 
+use deut_common::codec::Malformed;
+
 use crate::wire::descriptor::DescriptorError;
 
 macro_rules! drop_reasons {
@@ -8,7 +10,13 @@ macro_rules! drop_reasons {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum DropReason { $($(#[$doc])* $name),* }
 
-        impl DropReason {
+        impl From<Malformed> for DropReason {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+impl DropReason {
             /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 

@@ -1,53 +1,10 @@
-//! Names on the wire.
+//! Names of everything that one part of the core must be able to point at in another.
 
 use std::fmt;
 
 /// Keeps networks apart (protocol §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkId(pub [u8; 4]);
-
-/// `SHA-256(identity key)[..20]`: the name of a relay.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RelayId(pub [u8; 20]);
-
-impl RelayId {
-    /// The name of the relay with this Ed25519 identity key.
-    #[must_use]
-    pub fn of(identity: &[u8; 32]) -> Self {
-        use sha2::{Digest, Sha256};
-        let digest: [u8; 32] = Sha256::digest(identity).into();
-        let mut id = [0; 20];
-        id.copy_from_slice(&digest[..20]);
-        Self(id)
-    }
-}
-
-impl fmt::Debug for RelayId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RelayId({self})")
-    }
-}
-
-/// Hexadecimal, 40 digits; `{:.8}` gives the first 8.
-impl fmt::Display for RelayId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = f.precision().unwrap_or(40);
-        for byte in self.0.iter().take(digits.div_ceil(2)) {
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
-    }
-}
-
-/// A persona's Ed25519 public key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PersonaKey(pub [u8; 32]);
-
-impl fmt::Debug for PersonaKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PersonaKey(..)")
-    }
-}
 
 /// Names a tunnel on one link in one direction; random, never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,3 +19,72 @@ impl fmt::Debug for Gate {
         f.write_str("Gate(..)")
     }
 }
+
+/// Names an endpoint port: slot and generation, chosen by the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortToken(pub u64);
+
+/// Names a job given to the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobTicket(pub u64);
+
+/// Names one of our own tunnels (as its master). Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TunnelHandle(pub u64);
+
+/// Names one call; chosen by the caller, who must not reuse it while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallTicket(pub u64);
+
+/// One lookup or one application call: it owns its two reply tunnels. Chosen by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallGroup(pub u64);
+
+/// Names an arrived request that may be answered once, through a tunnel only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplyToken(pub u64);
+
+/// The service number of a message: which RPC protocol its body speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Service(pub u16);
+
+impl Service {
+    /// The DHT.
+    pub const KADEMLIA: Self = Self(1);
+    /// First number that applications may use.
+    pub const FIRST_APPLICATION: Self = Self(256);
+}
+
+/// A local socket: the relay port or the port of one served tunnel. Never a bare number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Port {
+    /// The relay port.
+    Relay,
+    /// The port of a tunnel that we serve as its endpoint.
+    Endpoint(PortToken),
+}
+
+/// The two pools of own tunnels; no tunnel is in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PoolId {
+    /// For the lookups of the user. Carries no persona.
+    Lookup,
+    /// For the persona: its contact is advertised here.
+    Persona,
+}
+
+/// Names a relayed tunnel. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RelayedId(pub(crate) u64);
+
+/// Names a walk request under way. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WalkId(pub(crate) u64);
+
+/// Names a tunnel that ends here. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ServedId(pub(crate) u64);
+
+/// Names a link. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LinkHandle(pub u64);

@@ -2,15 +2,12 @@
 
 use std::fmt;
 
+use deut_common::ids::{PersonaKey, RelayId};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use crate::{
-    crypto::kdf,
-    ids::{PersonaKey, RelayId},
-    labels,
-};
+use crate::{crypto::kdf, labels};
 
 /// The secrets of a relay, all from one seed. Wiped on drop.
 pub struct RelayKeys {

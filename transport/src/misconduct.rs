@@ -4,10 +4,11 @@
 
 use std::{fmt, sync::Arc};
 
+use deut_common::ids::RelayId;
+
 use crate::{
-    ids::RelayId,
-    shared::Shared,
-    walks::Origin,
+    context::Context,
+    relayer::walks::Origin,
     wire::frame::{self, CELL_BODY, FrameBytes},
 };
 
@@ -47,17 +48,17 @@ impl fmt::Debug for Misconduct {
     }
 }
 
-pub(crate) fn cell_passes(sh: &mut Shared, frame: &mut FrameBytes) -> Passing {
-    match &mut sh.misconduct.on_cell {
+pub(crate) fn cell_passes(cx: &mut Context, frame: &mut FrameBytes) -> Passing {
+    match &mut cx.misconduct.on_cell {
         Some(on_cell) => on_cell(frame::cell_body_mut(frame)),
         None => Passing::Once,
     }
 }
 
 /// The list that binds this walk; own walks go anywhere.
-pub(crate) fn conspirators(sh: &Shared, origin: &Origin) -> Option<Conspirators> {
+pub(crate) fn conspirators(cx: &Context, origin: &Origin) -> Option<Conspirators> {
     match origin {
         Origin::Own(_) => None,
-        Origin::Forwarded(_) => sh.misconduct.conspirators.clone(),
+        Origin::Forwarded(_) => cx.misconduct.conspirators.clone(),
     }
 }

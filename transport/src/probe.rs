@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 
 use crate::{
-    api::TunnelHandle,
+    context::Context,
     crypto::message::SealedRequest,
     drop_reason::DropReason,
-    shared::Shared,
+    ids::TunnelHandle,
     wire::{cell::Cell, frame::FrameBytes, message::RequestHeader},
 };
 
@@ -78,49 +78,49 @@ pub enum Seen {
 /// The listener.
 pub type Probe = Box<dyn FnMut(Seen) + Send>;
 
-pub(crate) fn endpoint_opened(sh: &mut Shared, direction: Direction, cell: &Cell) {
-    if let Some(probe) = &mut sh.probe {
+pub(crate) fn endpoint_opened(cx: &mut Context, direction: Direction, cell: &Cell) {
+    if let Some(probe) = &mut cx.probe {
         probe(Seen::Cell(direction, cell.encode().to_vec()));
     }
 }
 
 pub(crate) fn cell_judged<T>(
-    sh: &mut Shared,
+    cx: &mut Context,
     direction: Direction,
     outcome: &Result<T, DropReason>,
 ) {
-    if let (Some(probe), Err(reason)) = (&mut sh.probe, outcome) {
+    if let (Some(probe), Err(reason)) = (&mut cx.probe, outcome) {
         probe(Seen::CellRefused(direction, *reason));
     }
 }
 
-pub(crate) fn walk_sent(sh: &mut Shared, own: bool, element: [u8; 32]) {
-    if let Some(probe) = &mut sh.probe {
+pub(crate) fn walk_sent(cx: &mut Context, own: bool, element: [u8; 32]) {
+    if let Some(probe) = &mut cx.probe {
         probe(Seen::WalkSent { own, element });
     }
 }
 
-pub(crate) fn walk_started(sh: &mut Shared, tunnel: TunnelHandle, element: [u8; 32]) {
-    if let Some(probe) = &mut sh.probe {
+pub(crate) fn walk_started(cx: &mut Context, tunnel: TunnelHandle, element: [u8; 32]) {
+    if let Some(probe) = &mut cx.probe {
         probe(Seen::WalkStarted { tunnel, element });
     }
 }
 
-pub(crate) fn walk_taken(sh: &mut Shared, element: [u8; 32], next: Option<[u8; 32]>) {
-    if let Some(probe) = &mut sh.probe {
+pub(crate) fn walk_taken(cx: &mut Context, element: [u8; 32], next: Option<[u8; 32]>) {
+    if let Some(probe) = &mut cx.probe {
         probe(Seen::WalkTaken { element, next });
     }
 }
 
 pub(crate) fn request_sealed(
-    sh: &mut Shared,
+    cx: &mut Context,
     header: &RequestHeader,
     to: SocketAddr,
     sealed: &SealedRequest,
     tunnels: (TunnelHandle, TunnelHandle),
     body: &[u8],
 ) {
-    if let Some(probe) = &mut sh.probe {
+    if let Some(probe) = &mut cx.probe {
         let enc = *crate::wire::bytes::part::<8, 32, _>(&sealed.datagram);
         let message_id = sealed.pending.message_id;
         probe(Seen::RequestSealed {
@@ -134,15 +134,15 @@ pub(crate) fn request_sealed(
     }
 }
 
-pub(crate) fn response_sealed(sh: &mut Shared, to: SocketAddr, body: &[u8]) {
-    if let Some(probe) = &mut sh.probe {
+pub(crate) fn response_sealed(cx: &mut Context, to: SocketAddr, body: &[u8]) {
+    if let Some(probe) = &mut cx.probe {
         let body = body.to_vec();
         probe(Seen::ResponseSealed { to, body });
     }
 }
 
-pub(crate) fn frame_opened(sh: &mut Shared, frame: &FrameBytes) {
-    if let Some(probe) = &mut sh.probe {
+pub(crate) fn frame_opened(cx: &mut Context, frame: &FrameBytes) {
+    if let Some(probe) = &mut cx.probe {
         probe(Seen::Frame(Box::new(*frame)));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::{fmt, net::SocketAddr};
 
-use crate::{
-    api::{PathKind, PoolId, SendRefusal, TunnelHandle},
-    ids::RelayId,
-};
+use deut_common::ids::RelayId;
+
+use crate::ids::{PoolId, TunnelHandle};
 
 /// Whether lookups can start, and what is missing in words a user can read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -268,4 +267,40 @@ impl Audit {
     pub fn within_caps(&self) -> bool {
         self.sizes.iter().all(|(_, now, cap)| now <= cap)
     }
+}
+
+/// How a tunnel was built. The onion path will add a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathKind {
+    /// Each hop picked the next one.
+    Walk,
+}
+
+/// What this machine does with what it is given to send. The driver sees it; the core cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LocalNetwork {
+    /// It sends.
+    #[default]
+    Works,
+    /// The system refuses to send most of it.
+    Refuses {
+        /// Datagrams refused since that began.
+        times: u64,
+        /// Why, as far as the system says.
+        why: SendRefusal,
+    },
+    /// The address that the node listens on is not of this machine any more.
+    AddressGone,
+}
+
+/// Why the system refuses to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SendRefusal {
+    /// A firewall, or another rule of the machine.
+    Forbidden,
+    /// There is no route: the network is away.
+    NoRoute,
+    /// Something else.
+    Other,
 }

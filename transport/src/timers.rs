@@ -5,12 +5,10 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::{
-    api::{CallGroup, CallTicket, Mono, PoolId, TunnelHandle},
-    endpoint::ServedId,
-    links::LinkHandle,
-    relay::RelayedId,
-    walks::WalkId,
+use deut_common::time::Mono;
+
+use crate::ids::{
+    CallGroup, CallTicket, LinkHandle, PoolId, RelayedId, ServedId, TunnelHandle, WalkId,
 };
 
 /// Whose deadline it is. A key has one deadline at most.

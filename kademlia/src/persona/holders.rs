@@ -4,8 +4,11 @@
 //! that we answered, and with the newest contact that it was sent since. All of this the persona hears anyway: it asks nobody
 //! whether it is found. A search for it by the same machine's lookups would tell whoever watches both that the two belong
 //! together.
-use crate::{api::EndpointAddress, id::NodeId};
 use std::collections::BTreeMap;
+
+use deut_common::address::EndpointAddress;
+
+use crate::id::NodeId;
 
 /// Holders that are remembered; beyond it the one that is farthest from us is forgotten.
 const MOST: usize = 64;

@@ -6,24 +6,29 @@ mod own;
 mod serve;
 mod upkeep;
 
+use std::collections::{BTreeMap, VecDeque};
+
+use deut_common::{
+    address::EndpointAddress,
+    hasher::KeyedState,
+    time::{Mono, Now, Unix},
+};
+use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
+
 use crate::{
-    api::{DhtOutput, EndpointAddress, Group, Mono, Now, OnBehalf, PersonaReach, RpcTicket, Unix},
     audit::{DropReason, PlaneAudit},
     config::Config,
     contact::{Contact, ContactError, RawContact},
-    hasher::KeyedState,
     identity::PersonaSecret,
-    rpc::Request,
+    io::{DhtOutput, PersonaReach},
+    records::{store::Store, token::Tokens},
     seeding::Seeding,
-    store::Store,
     table::RoutingTable,
-    tickets::Tickets,
-    token::Tokens,
+    tickets::{Group, OnBehalf, RpcTicket, Tickets},
+    wire::rpc::Request,
 };
 use holders::Holders;
 use own::OwnContact;
-use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
-use std::collections::{BTreeMap, VecDeque};
 use upkeep::Upkeep;
 
 /// An RPC under way.
@@ -91,7 +96,7 @@ impl PersonaPlane {
             tickets,
             upkeep: Upkeep::default(),
             seeding: Seeding::default(),
-            next_minute: now.mono.plus(MINUTE),
+            next_minute: now.mono.plus_us(MINUTE),
             counters: PlaneAudit::default(),
             requests_answered: 0,
             secrets,
@@ -207,7 +212,7 @@ impl PersonaPlane {
         }
         self.tokens.rotate(now.mono, &mut self.secrets);
         if self.next_minute <= now.mono {
-            self.next_minute = now.mono.plus(MINUTE);
+            self.next_minute = now.mono.plus_us(MINUTE);
             self.store.purge(now.mono);
             self.table.purge(now);
         }

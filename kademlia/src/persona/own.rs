@@ -1,8 +1,11 @@
 //! The persona's own contact: its proof of work, its choice of addresses, its renewal.
+use deut_common::{
+    address::EndpointAddress,
+    time::{Now, Unix},
+};
+
 use crate::{
-    api::{EndpointAddress, Now, Unix},
-    config::ContactRules,
-    contact::Contact,
+    contact::{Contact, ContactRules},
     id::NodeId,
     identity::{PersonaSecret, WorkSearch},
 };

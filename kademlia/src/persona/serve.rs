@@ -1,14 +1,23 @@
 //! The persona answers requests that came out of its tunnels.
+use deut_common::{
+    codec::{Bounded, BoundedBytes},
+    time::Now,
+};
+
 use super::PersonaPlane;
 use crate::{
-    api::{DhtOutput, IncomingTicket, MAX_REQUEST_BODY, Now},
     audit::DropReason,
-    codec::{Bounded, BoundedBytes},
     contact::{Contact, RawContact},
     id::{Key, NodeId},
-    rpc::{
-        Answer, Conflict, MAX_CONTACTS, MAX_ENTRIES, Record, RecordKind, Request, StoreResult,
-        Token,
+    io::DhtOutput,
+    records::{
+        record::{Conflict, Record, RecordKind, StoreResult},
+        token::Token,
+    },
+    tickets::IncomingTicket,
+    wire::{
+        limits::MAX_REQUEST_BODY,
+        rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES, Request},
     },
 };
 

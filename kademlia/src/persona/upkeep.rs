@@ -1,15 +1,22 @@
 //! The persona's upkeep: PINGs and maintenance lookups, one lookup at a time.
+use std::collections::{BTreeMap, VecDeque};
+
+use deut_common::time::{Mono, Now};
+use rand::{Rng, RngExt, rngs::StdRng};
+
 use super::{Call, CallKind, PersonaPlane};
 use crate::{
-    api::{DhtOutput, Failure, Group, MAX_ANSWER_BODY, Mono, Now, RpcTicket},
     audit::DropReason,
     contact::Contact,
     id::NodeId,
+    io::{DhtOutput, Failure},
     lookup::{Lookup, Step},
-    rpc::{Answer, Request},
+    tickets::{Group, RpcTicket},
+    wire::{
+        limits::MAX_ANSWER_BODY,
+        rpc::{Answer, Request},
+    },
 };
-use rand::{Rng, RngExt, rngs::StdRng};
-use std::collections::{BTreeMap, VecDeque};
 
 /// What a maintenance lookup is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +68,7 @@ impl Upkeep {
 
     pub(super) fn contact_changed(&mut self, now: Mono, choices: &mut StdRng) {
         if let Some(next) = &mut self.next_own {
-            *next = (*next).min(now.plus(choices.random_range(AFTER_CHANGE)));
+            *next = (*next).min(now.plus_us(choices.random_range(AFTER_CHANGE)));
         }
     }
 
@@ -132,7 +139,7 @@ impl PersonaPlane {
             let growing = FIRST_OWN_GAP.saturating_mul(1 << (2 * self.upkeep.own_lookups).min(32));
             let gap = self.jittered(growing.min(self.config.self_lookup));
             self.upkeep.own_lookups = self.upkeep.own_lookups.saturating_add(1);
-            self.upkeep.next_own = Some(now.mono.plus(gap));
+            self.upkeep.next_own = Some(now.mono.plus_us(gap));
             self.upkeep.add(Purpose::Own, cap);
         }
         let due: Vec<u32> = self
@@ -159,7 +166,7 @@ impl PersonaPlane {
     fn touch(&mut self, index: u32, now: &Now) {
         let gap = self.jittered(self.config.refresh);
         if index <= DEEPEST_REFRESH {
-            self.upkeep.refresh_at.insert(index, now.mono.plus(gap));
+            self.upkeep.refresh_at.insert(index, now.mono.plus_us(gap));
         }
     }
 
@@ -240,7 +247,7 @@ impl PersonaPlane {
             .into_iter()
             .for_each(|contact| self.consider(contact, now));
         let gap = self.jittered(self.config.maintenance_gap);
-        self.upkeep.next_start = now.mono.plus(gap);
+        self.upkeep.next_start = now.mono.plus_us(gap);
         if running.purpose == Purpose::Own {
             self.plan_first_refreshes(now);
         }
@@ -381,9 +388,8 @@ impl PersonaPlane {
 mod tests {
     use super::*;
     use crate::{
-        api::OnBehalf,
         testing::{NOW, secret},
-        tickets::Tickets,
+        tickets::{OnBehalf, Tickets},
     };
     use rand::SeedableRng;
     use std::collections::BTreeSet;

@@ -1,13 +1,13 @@
 //! One bucket with its replacement cache.
-use crate::{
-    api::{Failure, Mono, Now, TunnelTag},
-    config::Config,
-    contact::Contact,
+use std::num::NonZeroUsize;
+
+use deut_common::{
     hasher::KeyedState,
-    id::NodeId,
+    time::{Mono, Now},
 };
 use lru::LruCache;
-use std::num::NonZeroUsize;
+
+use crate::{config::Config, contact::Contact, id::NodeId, io::Failure, tickets::TunnelTag};
 
 /// A contact that answered at least once.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Entry {
         match (how, self.first_tunnel) {
             (Failure::NotSent, _) => {
                 // Our own tunnels are missing: asked again when they may stand.
-                self.ask_at = now.mono.plus(config.retry_check);
+                self.ask_at = now.mono.plus_us(config.retry_check);
                 return;
             }
             (Failure::Over(tunnel), None) if self.failures == 0 => self.first_tunnel = Some(tunnel),
@@ -78,7 +78,7 @@ impl Entry {
         self.failures = self.failures.saturating_add(1);
         // Each failure beyond the last that counts doubles the wait: a dead contact costs little.
         let doublings = self.failures.saturating_sub(config.max_failures).min(8);
-        self.ask_at = now.mono.plus(config.retry_check << doublings);
+        self.ask_at = now.mono.plus_us(config.retry_check << doublings);
     }
 }
 
@@ -86,7 +86,7 @@ impl Entry {
 fn reask_at(contact: &Contact, now: &Now, config: &Config) -> Mono {
     let remaining = contact.expiry().0.saturating_sub(now.unix.0);
     let part = remaining.saturating_mul(config.reask_percent * 10_000);
-    now.mono.plus(part.max(config.min_reask))
+    now.mono.plus_us(part.max(config.min_reask))
 }
 
 /// Where a contact would go.

@@ -5,16 +5,16 @@
 //! and are kept up to `stale_life` to be found again.
 mod bucket;
 
-use crate::{
-    api::{Failure, Mono, Now},
-    config::Config,
-    contact::Contact,
+use deut_common::{
     hasher::KeyedState,
-    id::NodeId,
+    time::{Mono, Now},
 };
+
+use crate::{config::Config, contact::Contact, id::NodeId, io::Failure};
 pub(crate) use bucket::Entry;
-use bucket::{Bucket, Placed};
 use std::collections::BTreeMap;
+
+use bucket::{Bucket, Placed};
 
 /// See the module's text.
 pub(crate) struct RoutingTable {
@@ -124,7 +124,7 @@ impl RoutingTable {
         let entry = entries
             .find(|entry| entry.to_ask().is_expired(now.unix) && entry.search_at <= now.mono)?;
         let age = now.mono.since(entry.last_answer);
-        entry.search_at = now.mono.plus(config.min_reask.max(age / 2));
+        entry.search_at = now.mono.plus_us(config.min_reask.max(age / 2));
         Some(entry.contact.id())
     }
 
@@ -190,5 +190,4 @@ impl RoutingTable {
 }
 
 #[cfg(test)]
-#[path = "../table_tests.rs"]
 mod tests;

@@ -1,19 +1,26 @@
 //! What became of the RPCs of users.
+use deut_common::{codec::Bounded, time::Now};
+
 use super::{
     Call, CallKind, UserPlane,
     doubts::Evidence,
     query::{Task, UserQuery},
 };
 use crate::{
-    api::{Announced, DhtOutput, Failure, MAX_ANSWER_BODY, Now, Progress, RpcTicket},
     audit::DropReason,
-    codec::Bounded,
     contact::{Contact, RawContact},
-    entry::PeerEntry,
     id::NodeId,
+    io::{DhtOutput, Failure},
     lookup::Lookup,
-    mutable::Version,
-    rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES, StoreResult, Token},
+    query::Progress,
+    records::{
+        announced::Announced, entry::PeerEntry, mutable::Version, record::StoreResult, token::Token,
+    },
+    tickets::RpcTicket,
+    wire::{
+        limits::MAX_ANSWER_BODY,
+        rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES},
+    },
 };
 
 impl UserPlane {

@@ -1,7 +1,10 @@
 //! The contacts that users' lookups start from. Fed by seeds and by answers to users' lookups only.
-use crate::{api::Unix, contact::Contact, hasher::KeyedState, id::NodeId};
-use lru::LruCache;
 use std::num::NonZeroUsize;
+
+use deut_common::{hasher::KeyedState, time::Unix};
+use lru::LruCache;
+
+use crate::{contact::Contact, id::NodeId};
 
 #[derive(Debug)]
 struct Proven {

@@ -3,11 +3,12 @@
 //! A doubt is about the addresses that failed: a contact with newer ones, which only the node itself can sign, is asked as
 //! any other, and doubted as soon as it is slow. It ends with an answer, which a doubted node still has the occasion to give (see [`crate::lookup`]), and after a
 //! time that grows while there is none.
-use crate::{
-    api::Mono, config::Config, contact::Contact, hasher::KeyedState, id::NodeId, lookup::Trust,
-};
-use lru::LruCache;
 use std::num::NonZeroUsize;
+
+use deut_common::{hasher::KeyedState, time::Mono};
+use lru::LruCache;
+
+use crate::{config::Config, contact::Contact, id::NodeId, lookup::Trust};
 
 /// How sure it is that it is the node that failed, and no tunnel of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Doubts {
             return false;
         }
         let micros = self.least.saturating_mul(1 << doubt.times.min(16));
-        doubt.until = now.plus(micros.min(self.most));
+        doubt.until = now.plus_us(micros.min(self.most));
         doubt.times = doubt.times.saturating_add(1);
         doubt.suspected = None;
         true
@@ -122,15 +123,18 @@ mod tests {
         let mut now = Mono(1);
         for minutes in [1, 2, 4, 8, 8] {
             assert!(doubts.failed(&one, Evidence::Strong, now));
-            assert!(doubts.is_doubted(&one, now.plus(minutes * MINUTE - 1)));
-            now = now.plus(minutes * MINUTE);
+            assert!(doubts.is_doubted(&one, now.plus_us(minutes * MINUTE - 1)));
+            now = now.plus_us(minutes * MINUTE);
             assert_eq!(doubts.trust(&one, now), Trust::Suspected, "{minutes}");
         }
         doubts.failed(&one, Evidence::Strong, now);
         doubts.answered(&one.id());
         assert_eq!(doubts.trust(&one, now), Trust::Usual);
         doubts.failed(&one, Evidence::Strong, now);
-        assert!(!doubts.is_doubted(&one, now.plus(MINUTE)), "it begins anew");
+        assert!(
+            !doubts.is_doubted(&one, now.plus_us(MINUTE)),
+            "it begins anew"
+        );
     }
 
     #[test]

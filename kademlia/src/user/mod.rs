@@ -7,33 +7,37 @@ mod doubts;
 mod probing;
 mod published;
 mod query;
-mod size;
 mod steps;
 
+use std::collections::{BTreeMap, VecDeque};
+
+use deut_common::{
+    hasher::KeyedState,
+    time::{Mono, Now},
+};
+use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
+
 use crate::{
-    api::{
-        Announced, DhtOutput, Mono, Now, OnBehalf, Query, QueryOutcome, QueryResult, QueryStats,
-        QueryTicket, Refusal, RpcTicket,
-    },
+    MAX_VALUE,
     audit::{DropReason, PlaneAudit},
     config::Config,
     contact::{Contact, RawContact},
-    entry::{PeerSet, can_be_announced},
-    hasher::KeyedState,
+    density::{Densities, NetworkSize},
     id::NodeId,
+    io::DhtOutput,
     lookup::Lookup,
+    query::{Query, QueryOutcome, QueryResult, QueryStats, Refusal},
+    records::{
+        announced::Announced,
+        entry::{PeerSet, can_be_announced},
+    },
     seeding::Seeding,
-    store::MAX_VALUE,
-    tickets::Tickets,
+    tickets::{OnBehalf, QueryTicket, RpcTicket, Tickets},
 };
 use cache::UserCache;
 use doubts::{Doubts, Evidence};
 use published::{Publication, Published};
 use query::{Task, UserQuery};
-use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
-pub(crate) use size::Density;
-use size::{Densities, NetworkSize};
-use std::collections::{BTreeMap, VecDeque};
 
 /// An RPC under way.
 #[derive(Debug)]
@@ -274,7 +278,7 @@ impl UserPlane {
     /// Everything whose time has come.
     pub(crate) fn advance(&mut self, now: &Now) {
         if self.next_purge <= now.mono {
-            self.next_purge = now.mono.plus(PURGE_INTERVAL);
+            self.next_purge = now.mono.plus_us(PURGE_INTERVAL);
             self.cache.purge(now.unix);
         }
         let due: Vec<u64> = self

@@ -3,12 +3,14 @@
 //! A PING goes to each persona whose contact was found, over the query's own tunnels: sealed to the persona, at the addresses
 //! that its contact names, one message like any other request of the query. It names nobody. At most `max_probes` personas are
 //! asked, each once per query, and none that has answered since it was found.
+use deut_common::time::{Mono, Now};
+
 use super::{CallKind, UserPlane, query::UserQuery};
 use crate::{
-    api::{Announced, Mono, Now},
     audit::DropReason,
     contact::{Contact, RawContact},
-    rpc::Request,
+    records::announced::Announced,
+    wire::rpc::Request,
 };
 
 /// What is known of an announced persona.
@@ -56,7 +58,7 @@ impl UserPlane {
         };
         let until = query
             .probed_since()
-            .map(|since| since.plus(patience))
+            .map(|since| since.plus_us(patience))
             .filter(|until| *until > now.mono)
             .min();
         if let Some(until) = until {
@@ -96,7 +98,7 @@ impl UserPlane {
         if lookup.is_second_path() || self.config.max_retries == 0 {
             return false;
         }
-        let deadline = now.mono.plus(self.config.max_lookup / 2);
+        let deadline = now.mono.plus_us(self.config.max_lookup / 2);
         let mut path = lookup.disjoint(&self.config, now.mono, deadline);
         self.add_known(&mut path, self.config.max_user_contacts, now);
         *lookup = path;

@@ -1,18 +1,23 @@
 //! What this node publishes, and when to announce it again.
-use crate::{
-    api::{Announced, Mono, Refusal},
-    codec::BoundedBytes,
-    config::Config,
-    entry::PeerSet,
-    labels,
-    mutable::{MutableKey, MutableRecord, Version},
-    rpc::Record,
-};
+use std::collections::BTreeMap;
+
+use deut_common::{codec::BoundedBytes, time::Mono};
 use hmac::{Hmac, KeyInit, Mac};
 use rand::{Rng, RngExt, rngs::StdRng};
 use sha2::Sha256;
-use std::collections::BTreeMap;
 use zeroize::Zeroizing;
+
+use crate::{
+    config::Config,
+    labels,
+    query::Refusal,
+    records::{
+        announced::Announced,
+        entry::PeerSet,
+        mutable::{MutableKey, MutableRecord, Version},
+        record::Record,
+    },
+};
 
 /// Names a published record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,7 +207,7 @@ impl Published {
         kept.running = false;
         // A persona may have gone while its announcement ran.
         let suspended = kept.own_persona && self.persona.is_none();
-        kept.due = (!suspended).then(|| now.plus(choices.random_range(from..=to.max(from))));
+        kept.due = (!suspended).then(|| now.plus_us(choices.random_range(from..=to.max(from))));
     }
 
     /// The user took it back.
@@ -219,7 +224,7 @@ impl Published {
     ) {
         self.persona = persona;
         for kept in self.kept.values_mut().filter(|kept| kept.own_persona) {
-            kept.due = persona.map(|_| now.plus(choices.random_range(0..PERSONA_SPREAD)));
+            kept.due = persona.map(|_| now.plus_us(choices.random_range(0..PERSONA_SPREAD)));
             if let (Some(new), Publication::Peer { what, .. }) = (persona, &mut kept.publication) {
                 *what = Announced::Persona(new);
             }
@@ -266,5 +271,4 @@ fn earlier((from, to): (u64, u64), times: u32, latest: (u64, u64)) -> (u64, u64)
 }
 
 #[cfg(test)]
-#[path = "../published_tests.rs"]
 mod tests;

@@ -1,18 +1,27 @@
 //! The state of one query of a user, or of one re-announcement.
-use crate::{
-    api::{Announced, FoundPeer, Group, Mono, Progress, QueryResult, QueryStats, QueryTicket},
-    config::Config,
-    contact::Contact,
-    entry::{PeerEntry, PeerSet},
-    id::{Key, NodeId},
-    lookup::Lookup,
-    mutable::{MutableKey, MutableRecord, Version},
-    rpc::{Record, RecordKind, Request, Token},
-    user::{probing::Probe, published::PublishedId},
-};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+};
+
+use deut_common::time::Mono;
+
+use crate::{
+    config::Config,
+    contact::Contact,
+    id::{Key, NodeId},
+    lookup::Lookup,
+    query::{FoundPeer, Progress, QueryResult, QueryStats},
+    records::{
+        announced::Announced,
+        entry::{PeerEntry, PeerSet},
+        mutable::{MutableKey, MutableRecord, Version},
+        record::{Record, RecordKind},
+        token::Token,
+    },
+    tickets::{Group, QueryTicket},
+    user::{probing::Probe, published::PublishedId},
+    wire::rpc::Request,
 };
 
 /// What the query is for.
@@ -480,7 +489,7 @@ impl Storing {
         let ends = self
             .asked
             .values()
-            .map(|since| since.map_or(otherwise, |since| since.plus(grace)));
+            .map(|since| since.map_or(otherwise, |since| since.plus_us(grace)));
         ends.max()
     }
 }

@@ -1,15 +1,19 @@
 //! How queries proceed: what they send, and when they are over.
+use deut_common::time::{Mono, Now};
+
 use super::{
     Call, CallKind, UserPlane,
     doubts::Evidence,
     query::{Storing, Task, UserQuery},
 };
 use crate::{
-    api::{DhtOutput, Mono, Now, OnBehalf, Progress, QueryOutcome, QueryResult},
     contact::Contact,
+    io::DhtOutput,
     lookup::{Lookup, Silence, Step},
-    mutable::MutableRecord,
-    rpc::Request,
+    query::{Progress, QueryOutcome, QueryResult},
+    records::mutable::MutableRecord,
+    tickets::OnBehalf,
+    wire::rpc::Request,
 };
 
 impl UserPlane {
@@ -99,7 +103,7 @@ impl UserPlane {
         if !empty || query.retries >= self.config.max_retries {
             return false;
         }
-        let deadline = now.mono.plus(self.config.max_lookup / 2);
+        let deadline = now.mono.plus_us(self.config.max_lookup / 2);
         let mut path = query.lookup.disjoint(&self.config, now.mono, deadline);
         self.add_known(&mut path, self.config.max_user_contacts, now);
         if path.is_empty() {
@@ -201,7 +205,9 @@ impl UserPlane {
             };
             self.send(number, query, contact, CallKind::Store, &request);
         }
-        let patience = query.started.plus(self.config.max_lookup.saturating_mul(2));
+        let patience = query
+            .started
+            .plus_us(self.config.max_lookup.saturating_mul(2));
         let over = storing
             .over_at(self.config.slow_grace, patience)
             .filter(|over| *over > now.mono);

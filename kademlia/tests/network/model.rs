@@ -3,9 +3,14 @@
 //!
 //! While it runs it checks what must hold whatever a test does: body sizes, tickets, groups, one outcome
 //! per query, caps, and that nothing of a user's request names its sender.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use deut_common::{
+    address::EndpointAddress,
+    time::{Mono, Now, Unix},
+};
 use deut_kademlia::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(crate) const SECOND: u64 = 1_000_000;
 pub(crate) const MINUTE: u64 = 60 * SECOND;

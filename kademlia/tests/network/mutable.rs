@@ -1,6 +1,7 @@
 //! Mutable records in whole networks: put, updated, read, contested, lost and announced again.
-use crate::model::{MINUTE, Model, SECOND};
 use deut_kademlia::*;
+
+use crate::model::{MINUTE, Model, SECOND};
 
 const SEED: [u8; 32] = [7; 32];
 

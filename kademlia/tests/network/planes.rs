@@ -1,7 +1,13 @@
 //! The users' plane and the persona's plane share nothing.
-use crate::model::{Model, SECOND, contains};
-use deut_kademlia::*;
 use std::collections::BTreeSet;
+
+use deut_common::{
+    address::EndpointAddress,
+    time::{Mono, Now, Unix},
+};
+use deut_kademlia::*;
+
+use crate::model::{Model, SECOND, contains};
 
 fn table_ids(model: &Model, node: usize) -> BTreeSet<NodeId> {
     model.nodes[node]

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use deut_transport::{api::BootstrapPeer, policy::Policy};
+use deut_transport::{io::BootstrapPeer, policy::Policy};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{
     sync::{mpsc, oneshot},

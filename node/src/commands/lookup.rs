@@ -9,7 +9,7 @@ use std::{
 };
 
 use deut::{BootstrapFile, Node, NodeConfig, StartError};
-use deut_kademlia::{bencode, store::MAX_VALUE};
+use deut_kademlia::{MAX_VALUE, bencode};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{Signals, mutable, paths, threads};

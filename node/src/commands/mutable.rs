@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deut::{MutableError, MutableKey, MutableRecord, key_file::KeyFile};
-use deut_kademlia::{PersonaSecret, bencode, store::MAX_VALUE};
+use deut_kademlia::{MAX_VALUE, PersonaSecret, bencode};
 use zeroize::Zeroizing;
 
 use super::lookup::{ask, milliseconds, needs_daemon, read_value};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deut::{MutableRecord, Node, NotReady, Stopped, handle::ReadinessStatus};
-use deut_kademlia::store::MAX_VALUE;
+use deut_kademlia::MAX_VALUE;
 use serde::Serialize;
 use tokio::sync::mpsc;
 

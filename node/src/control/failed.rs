@@ -170,7 +170,7 @@ pub(crate) fn not_ready(
 }
 
 fn is_other_network(trouble: &BootstrapTrouble) -> bool {
-    trouble.trouble == deut_transport::api::BootstrapTrouble::OtherNetwork.to_string()
+    trouble.trouble == deut_transport::io::BootstrapTrouble::OtherNetwork.to_string()
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::control::report::Peer;
 
-    fn trouble(written: &str, trouble: deut_transport::api::BootstrapTrouble) -> BootstrapTrouble {
+    fn trouble(written: &str, trouble: deut_transport::io::BootstrapTrouble) -> BootstrapTrouble {
         BootstrapTrouble {
             written: written.into(),
             address: None,
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_peer_that_was_tried_is_named_with_its_trouble() {
-        use deut_transport::api::BootstrapTrouble::{OtherNetwork, Silent};
+        use deut_transport::io::BootstrapTrouble::{OtherNetwork, Silent};
         let silent = [trouble("a:1", Silent), trouble("b:2", OtherNetwork)];
         let failure = not_ready(&timed_out(0), &silent, Duration::from_secs(30));
         assert_eq!(failure.kind, Exit::NotJoined);
@@ -218,10 +218,7 @@ mod tests {
 
     #[test]
     fn with_relays_known_the_reasons_count() {
-        let troubles = [trouble(
-            "a:1",
-            deut_transport::api::BootstrapTrouble::Silent,
-        )];
+        let troubles = [trouble("a:1", deut_transport::io::BootstrapTrouble::Silent)];
         let failure = not_ready(&timed_out(3), &troubles, Duration::from_secs(9));
         assert_eq!(failure.kind, Exit::NotJoined);
         assert!(
@@ -234,9 +231,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_this_machine_comes_first() {
-        use deut_transport::api::{
-            BootstrapTrouble::{OtherClock, Silent},
-            SendRefusal,
+        use deut_transport::{
+            io::BootstrapTrouble::{OtherClock, Silent},
+            status::SendRefusal,
         };
         let troubles = [trouble("a:1", OtherClock), trouble("b:2", Silent)];
         for (reason, said, remedy) in [

@@ -2,16 +2,17 @@
 
 use std::net::SocketAddr;
 
+use deut_common::time::Mono;
 use deut_kademlia::{Progress, Query, QueryOutcome, QueryTicket};
 use deut_transport::{
-    api::{
-        BootstrapPeer, BootstrapTrouble, CallError, Destination, JobTicket, LocalNetwork, Mono,
-        Persist, PoolId, Port, PortError, PortToken, Priority, ReplyToken, Service, TunnelChange,
-        TunnelHandle,
+    ids::{JobTicket, PoolId, Port, PortToken, ReplyToken, Service, TunnelHandle},
+    io::{
+        BootstrapPeer, BootstrapTrouble, CallError, Destination, Persist, PortError, Priority,
+        TunnelChange,
     },
     packet::Packet,
     rsa::{Job, JobResult},
-    status::{Audit, Readiness, TunnelView},
+    status::{Audit, LocalNetwork, Readiness, TunnelView},
 };
 
 /// Settings of both cores.

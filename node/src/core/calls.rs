@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use deut_kademlia::{Group, RpcTicket};
-use deut_transport::api::{CallGroup, CallTicket};
+use deut_transport::ids::{CallGroup, CallTicket};
 
 /// Application calls that are open.
 #[derive(Debug, Default)]

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use deut_transport::{
-    api::{Mono, TunnelHandle},
-    status::TunnelView,
-};
+use deut_common::time::Mono;
+use deut_transport::{ids::TunnelHandle, status::TunnelView};
 
 /// A transport says within 3 s that an echo is lost; a tunnel that closes meanwhile says nothing.
 const PATIENCE_MS: u64 = 4_000;
@@ -76,10 +74,8 @@ impl Echoes {
 
 #[cfg(test)]
 mod tests {
-    use deut_transport::{
-        api::{PathKind, PoolId},
-        ids::RelayId,
-    };
+    use deut_common::ids::RelayId;
+    use deut_transport::{ids::PoolId, status::PathKind};
 
     use super::*;
 

@@ -2,16 +2,13 @@
 
 use std::net::SocketAddr;
 
+use deut_common::{address::EndpointAddress, ids::PersonaKey, time::Now};
 use deut_kademlia::{
-    Contact, DhtInput, DhtOutput, EndpointAddress, Failure, IncomingTicket, OnBehalf,
-    PersonaSecret, TunnelTag,
+    Contact, DhtInput, DhtOutput, Failure, IncomingTicket, OnBehalf, PersonaSecret, TunnelTag,
 };
 use deut_transport::{
-    api::{
-        CallError, CallTicket, Command, Destination, Event, Input, Now, PoolId, ReplyToken,
-        Service, TunnelHandle, Unix,
-    },
-    ids::PersonaKey,
+    ids::{CallTicket, PoolId, ReplyToken, Service, TunnelHandle},
+    io::{CallError, Command, Destination, Event, Input},
     keys,
 };
 
@@ -62,9 +59,7 @@ impl Core {
                 sent_by,
             } => self.failed(now, ticket, why, &sent_by),
             Event::OwnAddresses(addresses) => {
-                let addresses = addresses
-                    .into_iter()
-                    .map(|(at, end)| (endpoint(at), dht_unix(end)));
+                let addresses = addresses.into_iter().map(|(at, end)| (endpoint(at), end));
                 self.dht_input(now, DhtInput::OwnAddresses(addresses.collect()));
             }
             Event::Ready(readiness) => self.events.push_back(CoreEvent::Ready(readiness)),
@@ -258,18 +253,6 @@ impl Core {
     fn tell(&mut self, now: Now, command: Command) {
         self.transport.handle_input(now, Input::Command(command));
     }
-}
-
-/// Both clocks in the DHT's words.
-pub(super) fn dht_now(now: Now) -> deut_kademlia::Now {
-    deut_kademlia::Now {
-        mono: deut_kademlia::Mono(now.mono.0),
-        unix: dht_unix(now.unix),
-    }
-}
-
-fn dht_unix(unix: Unix) -> deut_kademlia::Unix {
-    deut_kademlia::Unix(unix.0)
 }
 
 fn failure(sent_by: &[TunnelHandle]) -> Failure {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deut_kademlia::{NetworkRange, Progress, QueryOutcome};
-use deut_transport::api::{CallError, Service};
+use deut_transport::{ids::Service, io::CallError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::handle::{IncomingRequest, TunnelEcho};

@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use deut_common::time::Now;
 use deut_kademlia::{Query, QueryTicket};
 use deut_transport::{
-    api::{BootstrapTrouble, Now, ReplyToken, Service, TunnelChange},
+    ids::{ReplyToken, Service},
+    io::{BootstrapTrouble, TunnelChange},
     status::Readiness,
 };
-
 use tokio::sync::mpsc;
 
 use super::{Driver, open::OpenQuery};

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use deut_common::time::Now;
 use deut_kademlia::{LiveContacts, NetworkRange, PersonaReach, PlaneAudit};
 use deut_transport::{
-    api::{Now, PathKind, PoolId},
+    ids::PoolId,
     policy::Profile,
-    status::{Counters, Readiness, TunnelView},
+    status::{Counters, PathKind, Readiness, TunnelView},
 };
 
 use super::Driver;

@@ -2,9 +2,7 @@
 
 use std::{io, panic::catch_unwind, path::Path, sync::Arc, time::Duration};
 
-use deut_transport::{
-    Restored, api::BootstrapPeer, config::Role, keys::RelayKeys, policy::Profile,
-};
+use deut_transport::{Restored, config::Role, io::BootstrapPeer, keys::RelayKeys, policy::Profile};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     net::UnixStream,

@@ -1,7 +1,8 @@
 //! An application's own RPC over DEUT: calls from the lookup pool, requests that come to the persona.
 
 use deut_transport::{
-    api::{CallError, Destination, ReplyToken, Service},
+    ids::{ReplyToken, Service},
+    io::{CallError, Destination},
     wire::message::{MAX_ANSWER_BODY, MAX_REQUEST_BODY},
 };
 use tokio::sync::mpsc;

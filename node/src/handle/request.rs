@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use deut_kademlia::{PersonaReach, Progress, Query, QueryOutcome};
 use deut_transport::{
-    api::{CallError, Destination, ReplyToken, Service},
+    ids::{ReplyToken, Service},
+    io::{CallError, Destination},
     status::TunnelView,
 };
 use tokio::sync::{mpsc, oneshot};

@@ -5,7 +5,8 @@ use std::{
     net::{IpAddr, UdpSocket},
 };
 
-use deut_transport::api::{LocalNetwork, Mono, SendRefusal};
+use deut_common::time::Mono;
+use deut_transport::status::{LocalNetwork, SendRefusal};
 
 /// Refusals are weighed against what was sent, for so long at a time.
 const WINDOW_US: u64 = 1_000_000;

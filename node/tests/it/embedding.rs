@@ -56,7 +56,7 @@ async fn is_busy(node: &Node) -> bool {
     matches!(
         answer,
         Ok(Err(CallFailure::Failed(
-            deut_transport::api::CallError::Busy
+            deut_transport::io::CallError::Busy
         )))
     )
 }

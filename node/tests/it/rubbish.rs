@@ -10,11 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::fleet::{self, Fleet, MAGNET, PATIENCE};
-use crate::ports::BLOCK;
-use crate::stranger::{Class, Stranger};
-use deut_transport::ids::PersonaKey;
+use deut_common::ids::PersonaKey;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::{
+    fleet::{self, Fleet, MAGNET, PATIENCE},
+    ports::BLOCK,
+    stranger::{Class, Stranger},
+};
 
 /// Datagrams that must be counted.
 const SENT: u64 = 100_000;

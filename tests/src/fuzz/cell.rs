@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use deut_common::ids::RelayId;
 use deut_transport::{
     DropReason,
     crypto::{
@@ -10,7 +11,7 @@ use deut_transport::{
         tunnel::TunnelCipher,
         walk::DirectionKeys,
     },
-    ids::{Gate, RelayId},
+    ids::Gate,
     wire::{
         cell::{CELL_PLAINTEXT, Cell, MAX_CONTACT, MAX_CONTACTS},
         frame::CELL_BODY,

@@ -1,12 +1,12 @@
 //! Contacts: one layout for each; what is signed and obeys the rules is taken, and is refused after any change.
 
-use deut_kademlia::{
-    CLOCK_TOLERANCE, Contact, ContactRules, EndpointAddress, PersonaSecret, Unix, probe,
-};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::OnceLock,
 };
+
+use deut_common::{address::EndpointAddress, time::Unix};
+use deut_kademlia::{CLOCK_TOLERANCE, Contact, ContactRules, PersonaSecret, probe};
 
 use super::{Depth, input::Input};
 use crate::net::START_UNIX;

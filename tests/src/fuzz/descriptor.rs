@@ -1,8 +1,8 @@
 //! Relay descriptors: what is read is written again byte for byte; what is signed and obeys the rules is taken, and is
 //! refused after any change.
 
+use deut_common::time::Unix;
 use deut_transport::{
-    api::Unix,
     keys::RelayKeys,
     wire::descriptor::{
         Descriptor, MAX_ENDPOINT_PORTS, MAX_VALIDITY_MINUTES, PortRange, RelayFlags,

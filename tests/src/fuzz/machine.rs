@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use deut::core::{Core, CoreEvent, CoreInput, CoreOutput};
+use deut_common::time::{Mono, Now};
 use deut_transport::{
     DropCounts, Handled, Transport,
-    api::{Event, Input, JobTicket, Mono, Now, Output, Port, PortError, PortToken},
+    ids::{JobTicket, Port, PortToken},
+    io::{Event, Input, Output, PortError},
     packet::Packet,
     rsa::{Job, JobResult},
     status::Counters,

@@ -1,10 +1,10 @@
 //! Messages: headers and bodies are read and written again byte for byte; a sealed request or response with any covered
 //! byte changed opens for nobody.
 
+use deut_common::ids::PersonaKey;
 use deut_transport::{
-    api::Service,
     crypto::message::{Message, open_request, response_message_id, seal_request},
-    ids::{Gate, PersonaKey},
+    ids::{Gate, Service},
     keys::PersonaSecret,
     wire::{
         descriptor::take_address,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use deut_kademlia::{MAX_SALT, MutableRecord, bencode, store::MAX_VALUE};
+use deut_kademlia::{MAX_SALT, MAX_VALUE, MutableRecord, bencode};
 
 use super::{Depth, input::Input};
 

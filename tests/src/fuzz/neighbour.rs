@@ -6,14 +6,12 @@ mod seeds;
 
 use std::sync::Arc;
 
+use deut_common::{ids::PersonaKey, time::Now};
 use deut_transport::{
     Restored, Transport,
-    api::{
-        BootstrapPeer, CallGroup, CallTicket, Command, Destination, Input as Fed, Now, PoolId,
-        Service,
-    },
     config::{Config, Role},
-    ids::{PersonaKey, TunnelId},
+    ids::{CallGroup, CallTicket, PoolId, Service, TunnelId},
+    io::{BootstrapPeer, Command, Destination, Input as Fed},
     keys::PersonaSecret,
     wire::{
         cell::Cell,

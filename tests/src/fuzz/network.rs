@@ -7,12 +7,13 @@ mod seeds;
 use std::{collections::BTreeMap, sync::Arc};
 
 use deut::core::{Core, CoreCommand, CoreConfig, CoreEvent, CoreInput};
+use deut_common::{ids::PersonaKey, time::Now};
 use deut_kademlia::{Announced, NodeId, Query, QueryTicket};
 use deut_transport::{
     Restored,
-    api::{BootstrapPeer, Destination, Now, ReplyToken, Service},
     config::{Config, Role},
-    ids::PersonaKey,
+    ids::{ReplyToken, Service},
+    io::{BootstrapPeer, Destination},
     wire::descriptor::PortRange,
 };
 

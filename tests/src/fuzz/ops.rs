@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use deut_transport::{
-    api::{JobTicket, PortError, PortToken},
+    ids::{JobTicket, PortToken},
+    io::PortError,
     rsa::JobResult,
 };
 

@@ -1,13 +1,14 @@
 //! The file of saved relays: what is read is written again byte for byte, and a node that starts from any such file
 //! takes no relay on trust.
 
+use std::sync::Arc;
+
 use deut::probe::{save_relays, saved_relays};
+use deut_common::time::{Mono, Now, Unix};
 use deut_transport::{
     Restored, Transport,
-    api::{Mono, Now, Unix},
     config::{Config, Role},
 };
-use std::sync::Arc;
 
 use super::{Depth, descriptor::sample};
 use crate::{

@@ -4,20 +4,17 @@
 
 mod seeds;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use deut_common::{ids::PersonaKey, time::Now};
 use deut_transport::{
     Restored, Transport,
-    api::{
-        BootstrapPeer, CallGroup, CallTicket, Command, Destination, Event, Input as Fed, Now,
-        PoolId, ReplyToken, Service,
-    },
     config::{Config, Role},
-    ids::PersonaKey,
+    ids::{CallGroup, CallTicket, PoolId, ReplyToken, Service},
+    io::{BootstrapPeer, Command, Destination, Event, Input as Fed},
     keys::PersonaSecret,
     wire::descriptor::PortRange,
 };
-use std::collections::BTreeMap;
 
 pub use seeds::seeds;
 

@@ -12,9 +12,10 @@ use std::{
     sync::Arc,
 };
 
+use deut_common::time::{Mono, Now, Unix};
 use deut_transport::{
     Handled,
-    api::{Mono, Now, Port, PortToken, Unix},
+    ids::{Port, PortToken},
     packet::Packet,
     rsa::{Job, RsaSuite},
 };
@@ -76,7 +77,7 @@ pub struct Work {
     /// Whose.
     pub seat: usize,
     /// Its name.
-    pub ticket: deut_transport::api::JobTicket,
+    pub ticket: deut_transport::ids::JobTicket,
     work: Job,
 }
 

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use deut::core::Lie;
-use deut_kademlia::{Contact, EndpointAddress, NodeId, PersonaSecret};
+use deut_common::address::EndpointAddress;
+use deut_kademlia::{Contact, NodeId, PersonaSecret};
 use rand::{Rng, RngExt, rngs::StdRng};
 
 use super::{Kind, Shared};

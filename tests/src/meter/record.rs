@@ -7,7 +7,7 @@ use std::{
 
 use deut_transport::{
     DropReason,
-    api::TunnelHandle,
+    ids::TunnelHandle,
     probe::{Direction, Seen},
 };
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use deut::core::CoreConfig;
 use deut_kademlia::{NodeId, Query};
 use deut_transport::{
-    api::{PoolId, TunnelHandle},
     config::Role,
+    ids::{PoolId, TunnelHandle},
     wire::descriptor::PortRange,
 };
 use rand::RngExt;
@@ -17,7 +17,10 @@ use super::{
     record::{Recorder, Sent},
     source::generator,
 };
-use crate::{net::Net, net::RELAY_PORT, stand_in::StandIn};
+use crate::{
+    net::{Net, RELAY_PORT},
+    stand_in::StandIn,
+};
 
 /// Virtual time between looks, µs.
 const PAUSE_US: u64 = 500_000;

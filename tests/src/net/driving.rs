@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 
 use deut::core::{CoreEvent, CoreInput, CoreOutput};
+use deut_common::time::Mono;
 use deut_transport::{
-    api::{Mono, Persist},
+    io::Persist,
     rsa::{Job, JobResult},
 };
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use deut_transport::{api::JobTicket, packet::Packet, rsa::Job};
+use deut_transport::{ids::JobTicket, packet::Packet, rsa::Job};
 
 pub(super) enum What {
     /// A datagram arrives.

@@ -77,7 +77,8 @@ impl Net {
 mod tests {
     use std::sync::Arc;
 
-    use deut_kademlia::{EndpointAddress, PersonaSecret};
+    use deut_common::address::EndpointAddress;
+    use deut_kademlia::PersonaSecret;
 
     use super::*;
     use crate::stand_in::StandIn;

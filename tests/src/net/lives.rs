@@ -7,11 +7,12 @@ use std::{
 };
 
 use deut::core::{Core, CoreCommand, CoreConfig, CoreInput};
+use deut_common::time::Unix;
 use deut_kademlia::Contact;
 use deut_transport::{
     Restored,
-    api::{BootstrapPeer, Unix},
     config::{Config, Role},
+    io::BootstrapPeer,
     keys::RelayKeys,
     wire::descriptor::PortRange,
 };

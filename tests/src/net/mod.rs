@@ -28,9 +28,9 @@ pub use {
 };
 
 use deut::core::{CoreCommand, CoreConfig, CoreEvent, CoreInput};
+use deut_common::time::{Mono, Now, Unix};
 use deut_kademlia::{Contact, Query, QueryOutcome, QueryTicket};
 use deut_transport::{
-    api::{Mono, Now, Unix},
     policy::{Policy, Profile},
     rsa::RsaSuite,
 };

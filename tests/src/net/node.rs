@@ -8,7 +8,8 @@ use std::{
 use deut::core::{Core, CoreConfig, CoreEvent};
 use deut_kademlia::Contact;
 use deut_transport::{
-    api::{DownReason, PortToken, TunnelChange},
+    ids::PortToken,
+    io::{DownReason, TunnelChange},
     packet::Packet,
 };
 

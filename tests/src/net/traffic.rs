@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use deut_transport::{Handled, api::Port, packet::Packet};
+use deut_transport::{Handled, ids::Port, packet::Packet};
 use rand::RngExt;
 
 use super::{Net, RELAY_PORT, Sighting, event::What, node::SOCKET};

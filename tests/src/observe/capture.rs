@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use deut_transport::{api::TunnelHandle, probe::Seen, wire::message::RequestHeader};
+use deut_transport::{ids::TunnelHandle, probe::Seen, wire::message::RequestHeader};
 
 use crate::net::{Net, RELAY_PORT, Sighting};
 

@@ -7,9 +7,12 @@ use std::{
     sync::Arc,
 };
 
+use deut_common::{
+    ids::RelayId,
+    time::{Mono, Now, Unix},
+};
 use deut_transport::{
     Handled, Restored, Transport,
-    api::{BootstrapPeer, Command, Event, Input, Mono, Now, Output, Port, TunnelChange, Unix},
     config::{Config, Role},
     crypto::{
         exchange::{Transcript, session_keys},
@@ -18,7 +21,8 @@ use deut_transport::{
         tunnel::TunnelCipher,
         walk::{EndpointAnswer, Hop, MasterWalk},
     },
-    ids::{Gate, RelayId, TunnelId},
+    ids::{Gate, Port, TunnelId},
+    io::{BootstrapPeer, Command, Event, Input, Output, TunnelChange},
     keys::RelayKeys,
     packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
     policy::Policy,

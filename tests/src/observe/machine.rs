@@ -120,7 +120,8 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use deut_kademlia::{EndpointAddress, PersonaSecret};
+    use deut_common::address::EndpointAddress;
+    use deut_kademlia::PersonaSecret;
 
     use super::*;
 

@@ -5,8 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use deut_common::time::Unix;
 use deut_transport::{
-    api::Unix,
     crypto::noise::{check_mac1, mac1_key},
     packet::HELLO_DATAGRAM,
     policy::Policy,

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deut_common::ids::RelayId;
 use deut_tests::{
     net::Net,
     observe::laboratory::{FakeRelay, Laboratory},
 };
 use deut_transport::{
-    api::{Command, Event, Input, Service},
     crypto::message::{gate, seal_request},
-    ids::{Gate, RelayId},
+    ids::{Gate, Service},
+    io::{Command, Event, Input},
     keys::PersonaSecret,
     wire::message::RequestHeader,
 };

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use deut_common::ids::RelayId;
 use deut_tests::{
     net::Net,
     observe::laboratory::{FakeRelay, Laboratory},
 };
 use deut_transport::{
     DropReason,
-    api::{CallError, CallGroup, CallTicket, Command, Destination, Event, Input, PoolId, Service},
     crypto::message::{OpenedRequest, open_request},
-    ids::{Gate, RelayId},
+    ids::{CallGroup, CallTicket, Gate, PoolId, Service},
+    io::{CallError, Command, Destination, Event, Input},
     keys::PersonaSecret,
 };
 use rand::{SeedableRng, rngs::StdRng};

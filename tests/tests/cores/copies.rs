@@ -3,6 +3,7 @@
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use deut::core::{CoreCommand, CoreEvent};
+use deut_common::ids::PersonaKey;
 use deut_tests::{
     net::{Net, Sighting},
     observe::capture::{self, SealedCopy, Told, Transcript, is_relay, message_id},
@@ -10,8 +11,8 @@ use deut_tests::{
 };
 use deut_transport::{
     DropReason,
-    api::{Destination, PoolId, Service},
-    ids::PersonaKey,
+    ids::{PoolId, Service},
+    io::Destination,
 };
 
 const CALLER: usize = 5;

@@ -19,9 +19,10 @@ use deut_tests::{
     stand_in::StandIn,
 };
 use deut_transport::{
-    api::{Destination, PoolId, Service, TunnelChange, TunnelHandle},
     config::Role,
     crypto::message::open_request,
+    ids::{PoolId, Service, TunnelHandle},
+    io::{Destination, TunnelChange},
     keys::PersonaSecret,
     probe::Seen,
     wire::{

@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use deut_common::time::{Mono, Now};
 use deut_kademlia::{Audit, PlaneAudit};
 use deut_tests::{
     fuzz::{
@@ -17,7 +18,7 @@ use deut_tests::{
 };
 use deut_transport::{
     DropCounts, DropReason, Handled,
-    api::{Mono, Now, Port, PortToken},
+    ids::{Port, PortToken},
     packet::{Packet, RELAY_DATAGRAM},
     status::Counters,
 };

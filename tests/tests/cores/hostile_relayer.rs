@@ -8,8 +8,8 @@ use deut_tests::{
 };
 use deut_transport::{
     DropReason,
-    api::{BootstrapPeer, BootstrapTrouble, Command, Event, Input},
     ids::NetworkId,
+    io::{BootstrapPeer, BootstrapTrouble, Command, Event, Input},
     keys::RelayKeys,
     policy::{Policy, Profile},
     wire::descriptor::{Descriptor, PortRange},
@@ -209,7 +209,7 @@ fn the_rule_and_nothing_else_refuses_them() {
     let check = |policy: &Policy| {
         private.check(
             policy,
-            deut_transport::api::Unix(u64::from(START_MINUTES) * 60),
+            deut_common::time::Unix(u64::from(START_MINUTES) * 60),
             None,
         )
     };

@@ -7,6 +7,7 @@ use std::{
 };
 
 use deut::core::{CoreCommand, CoreConfig, CoreEvent};
+use deut_common::ids::PersonaKey;
 use deut_tests::{
     net::{Net, Sighting},
     observe::{
@@ -16,9 +17,9 @@ use deut_tests::{
     stand_in::StandIn,
 };
 use deut_transport::{
-    api::{Destination, PoolId, Service, TunnelHandle},
     config::Role,
-    ids::PersonaKey,
+    ids::{PoolId, Service, TunnelHandle},
+    io::Destination,
     wire::descriptor::PortRange,
 };
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use deut::core::{CoreCommand, CoreConfig, CoreEvent};
+use deut_common::ids::PersonaKey;
 use deut_kademlia::{Query, QueryResult};
 use deut_tests::{
     net::{Net, Sighting},
@@ -17,9 +18,9 @@ use deut_tests::{
 };
 use deut_transport::{
     DropReason,
-    api::{Destination, PoolId, Service},
     crypto::message::gate,
-    ids::PersonaKey,
+    ids::{PoolId, Service},
+    io::Destination,
     wire::hello::Hello,
 };
 

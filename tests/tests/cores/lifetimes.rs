@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use deut::core::{CoreCommand, CoreEvent};
 use deut_kademlia::{Query, QueryResult};
 use deut_tests::{net::Net, stand_in::StandIn};
-use deut_transport::api::{DownReason, TunnelChange};
+use deut_transport::io::{DownReason, TunnelChange};
 
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;

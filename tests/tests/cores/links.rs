@@ -16,9 +16,9 @@ use deut_tests::{
 };
 use deut_transport::{
     DropReason,
-    api::TunnelHandle,
     config::Role,
     crypto::noise::{Responder, initiate},
+    ids::TunnelHandle,
     keys::RelayKeys,
     probe::Seen,
     wire::{

@@ -1,11 +1,11 @@
 //! Messages with the simulator's stand-in for curves: cheap, and as particular as real ones. A file of its own because what
 //! is installed stays for the whole process.
 
+use deut_common::ids::PersonaKey;
 use deut_tests::curves::install;
 use deut_transport::{
-    api::Service,
     crypto::message::{open_request, seal_request},
-    ids::{Gate, PersonaKey},
+    ids::{Gate, Service},
     keys::PersonaSecret,
     wire::message::RequestHeader,
 };

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deut_common::time::Mono;
+
 use crate::{
-    api::{CallGroup, CallTicket, Mono, PoolId, TunnelHandle},
-    own::{OwnTunnel, OwnTunnels},
-    shared::Shared,
+    context::Context,
+    ids::{CallGroup, CallTicket, PoolId, TunnelHandle},
+    master::{OwnTunnel, OwnTunnels},
 };
 
 /// Reply tunnels of one group. More would let an attacker link more of them.
@@ -34,16 +36,16 @@ impl Group {
     /// send tunnel than all of those, and another reply tunnel than the last one, where there are others.
     pub(super) fn choose(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         group: CallGroup,
         earlier: &[(TunnelHandle, TunnelHandle)],
     ) -> Option<(TunnelHandle, TunnelHandle)> {
         let last = earlier.last().map(|(_, reply)| *reply);
         let usable = own.usable(self.pool);
-        self.fill_replies(sh, own, group, &usable);
-        let margin = sh.config.times.reply_margin_ms;
-        let now = sh.mono();
+        self.fill_replies(cx, own, group, &usable);
+        let margin = cx.config.times.reply_margin_ms;
+        let now = cx.mono();
         let ready: Vec<TunnelHandle> = self
             .replies
             .iter()
@@ -59,15 +61,15 @@ impl Group {
             .filter(|&handle| Some(handle) != last)
             .collect();
         let from = if others.is_empty() { ready } else { others };
-        let reply = *from.get(sh.index(from.len()))?;
-        Some((self.choose_send(sh, &usable, earlier)?, reply))
+        let reply = *from.get(cx.index(from.len()))?;
+        Some((self.choose_send(cx, &usable, earlier)?, reply))
     }
 
     /// The least used tunnel that is not a reply tunnel of this group and did not carry an earlier copy; with too few
     /// tunnels any, but rather the same one again than a reply tunnel.
     fn choose_send(
         &self,
-        sh: &mut Shared,
+        cx: &mut Context,
         usable: &[TunnelHandle],
         earlier: &[(TunnelHandle, TunnelHandle)],
     ) -> Option<TunnelHandle> {
@@ -93,20 +95,20 @@ impl Group {
             .copied()
             .filter(|handle| used(handle) == least)
             .collect();
-        best.get(sh.index(best.len())).copied()
+        best.get(cx.index(best.len())).copied()
     }
 
     /// Draws reply tunnels with different endpoints: unused ones first, then free ones, then such as serve others too.
     fn fill_replies(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         group: CallGroup,
         usable: &[TunnelHandle],
     ) {
         let wanted = if usable.len() >= 3 { REPLIES } else { 1 };
-        let margin = sh.config.times.reply_margin_ms + sh.config.times.call_full_ms;
-        let now = sh.mono();
+        let margin = cx.config.times.reply_margin_ms + cx.config.times.call_full_ms;
+        let now = cx.mono();
         let classes: [fn(&OwnTunnel) -> bool; 3] = [
             |t| t.reply.group.is_none() && !t.reply.used,
             |t| t.reply.group.is_none() && t.reply.used,
@@ -134,7 +136,7 @@ impl Group {
                             .is_some_and(|t| t.may_reply(now, margin) && class(t) && far(t))
                 };
                 let fitting: Vec<TunnelHandle> = usable.iter().copied().filter(fits).collect();
-                let Some(&drawn) = fitting.get(sh.index(fitting.len())) else {
+                let Some(&drawn) = fitting.get(cx.index(fitting.len())) else {
                     break;
                 };
                 self.replies.push((drawn, None));
@@ -147,10 +149,10 @@ impl Group {
     }
 
     /// A copy went out.
-    pub(super) fn sent(&mut self, sh: &Shared, send: TunnelHandle, reply: TunnelHandle) {
+    pub(super) fn sent(&mut self, cx: &Context, send: TunnelHandle, reply: TunnelHandle) {
         *self.sends.entry(send).or_default() += 1;
         if let Some((_, since)) = self.replies.iter_mut().find(|(handle, _)| *handle == reply) {
-            since.get_or_insert(sh.mono());
+            since.get_or_insert(cx.mono());
         }
     }
 
@@ -162,10 +164,10 @@ impl Group {
     }
 
     /// Takes out the reply tunnels that brought nothing for too long.
-    pub(super) fn drop_silent(&mut self, sh: &Shared) -> Vec<TunnelHandle> {
-        let limit = sh.config.times.reply_silence_ms;
+    pub(super) fn drop_silent(&mut self, cx: &Context) -> Vec<TunnelHandle> {
+        let limit = cx.config.times.reply_silence_ms;
         let silent =
-            |since: &Option<Mono>| since.is_some_and(|since| sh.mono() >= since.plus_ms(limit));
+            |since: &Option<Mono>| since.is_some_and(|since| cx.mono() >= since.plus_ms(limit));
         let gone = self
             .replies
             .iter()
@@ -177,9 +179,9 @@ impl Group {
     }
 
     /// When the next reply tunnel has been silent for too long.
-    pub(super) fn next_silence(&self, sh: &Shared) -> Option<Mono> {
+    pub(super) fn next_silence(&self, cx: &Context) -> Option<Mono> {
         let earliest = self.replies.iter().filter_map(|(_, since)| *since).min()?;
-        Some(earliest.plus_ms(sh.config.times.reply_silence_ms))
+        Some(earliest.plus_ms(cx.config.times.reply_silence_ms))
     }
 
     pub(super) fn forget(&mut self, handle: TunnelHandle) {

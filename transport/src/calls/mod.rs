@@ -10,17 +10,18 @@ use group::Group;
 use patience::Patience;
 pub(crate) use requests::Requests;
 
+use deut_common::time::Mono;
+
 use crate::{
-    api::{
-        CallError, CallGroup, CallTicket, Destination, Event, Mono, PoolId, Service, TunnelHandle,
-    },
+    context::Context,
     crypto::message::{PendingResponse, gate, response_message_id, seal_request},
     drop_reason::DropReason,
+    ids::{CallGroup, CallTicket, PoolId, Service, TunnelHandle},
+    io::{CallError, Destination, Event},
     keys::is_usable_persona,
     links::Links,
-    own::OwnTunnels,
+    master::OwnTunnels,
     packet::MESSAGE_DATAGRAM,
-    shared::Shared,
     timers::Timer,
     wire::{
         cell::Cell,
@@ -104,7 +105,7 @@ impl Calls {
     /// Starts a call: sent at once if tunnels stand, else as soon as they do.
     pub(crate) fn start(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         new: NewCall,
@@ -118,20 +119,20 @@ impl Calls {
             body,
         } = new;
         to.at
-            .retain(|&address| sh.config.policy.may_send_to(address));
+            .retain(|&address| cx.config.policy.may_send_to(address));
         to.at.truncate(Destination::MAX_ADDRESSES);
         if body.len() > MAX_REQUEST_BODY || to.at.is_empty() || !is_usable_persona(&to.key) {
-            return sh.event(Event::Failed {
+            return cx.event(Event::Failed {
                 ticket,
                 why: CallError::Unusable,
                 sent_by: Vec::new(),
             });
         }
         let new_group = !self.groups.contains_key(&group);
-        let full = self.calls.len() >= sh.config.limits.calls
-            || (new_group && self.groups.len() >= sh.config.limits.groups);
+        let full = self.calls.len() >= cx.config.limits.calls
+            || (new_group && self.groups.len() >= cx.config.limits.groups);
         if full || self.calls.contains_key(&ticket) {
-            return sh.event(Event::Failed {
+            return cx.event(Event::Failed {
                 ticket,
                 why: CallError::Busy,
                 sent_by: Vec::new(),
@@ -142,10 +143,10 @@ impl Calls {
             .or_insert_with(|| Group::new(pool))
             .open
             .insert(ticket);
-        let full_ms = self.patience(pool).full_ms(&sh.config.times);
-        let full_at = sh.mono().plus_ms(full_ms);
-        let request_id = sh.secret();
-        let first_address = sh.index(to.at.len());
+        let full_ms = self.patience(pool).full_ms(&cx.config.times);
+        let full_at = cx.mono().plus_ms(full_ms);
+        let request_id = cx.secret();
+        let first_address = cx.index(to.at.len());
         let call = Call {
             pool,
             group,
@@ -160,8 +161,8 @@ impl Calls {
             first_address,
         };
         self.calls.insert(ticket, call);
-        self.attempt(sh, own, links, ticket);
-        self.plan(sh, ticket);
+        self.attempt(cx, own, links, ticket);
+        self.plan(cx, ticket);
     }
 
     fn patience(&mut self, pool: PoolId) -> &mut Patience {
@@ -174,7 +175,7 @@ impl Calls {
     /// Sends one (more) copy, sealed afresh.
     fn attempt(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         ticket: CallTicket,
@@ -189,7 +190,7 @@ impl Calls {
         let Some(group) = self.groups.get_mut(&call.group) else {
             return;
         };
-        let Some((send, reply)) = group.choose(sh, own, call.group, &call.earlier()) else {
+        let Some((send, reply)) = group.choose(cx, own, call.group, &call.earlier()) else {
             return;
         };
         let Some(back) = own.get(reply) else { return };
@@ -206,45 +207,45 @@ impl Calls {
             return;
         };
         let to_gate = gate(&call.to.key.0, address);
-        let Ok(sealed) = seal_request(&call.to.key, to_gate, &header, &call.body, &mut sh.secrets)
+        let Ok(sealed) = seal_request(&call.to.key, to_gate, &header, &call.body, &mut cx.secrets)
         else {
             return;
         };
         #[cfg(feature = "probe")]
-        crate::probe::request_sealed(sh, &header, address, &sealed, (send, reply), &call.body);
+        crate::probe::request_sealed(cx, &header, address, &sealed, (send, reply), &call.body);
         let cell = Cell::Send {
             to: address,
             datagram: sealed.datagram,
         };
-        if let Err(reason) = own.send(sh, links, send, &cell) {
-            sh.drops.count(reason);
+        if let Err(reason) = own.send(cx, links, send, &cell) {
+            cx.drops.count(reason);
             return;
         }
         if let Some(tunnel) = own.get_mut(send) {
             tunnel.sent += 1;
         }
-        sh.counters.requests_sent += 1;
-        group.sent(sh, send, reply);
-        sh.timers.set_earlier(
+        cx.counters.requests_sent += 1;
+        group.sent(cx, send, reply);
+        cx.timers.set_earlier(
             Timer::Group(call.group),
-            sh.mono().plus_ms(sh.config.times.reply_silence_ms),
+            cx.mono().plus_ms(cx.config.times.reply_silence_ms),
         );
         self.by_message.insert(sealed.pending.message_id, ticket);
         call.attempts.push(Attempt {
             pending: sealed.pending,
             send,
             reply,
-            at: sh.mono(),
+            at: cx.mono(),
         });
-        self.copy_sent(sh, ticket);
+        self.copy_sent(cx, ticket);
     }
 
     /// Plans the next copy. A call that waited for tunnels has its whole time from the first copy on.
-    fn copy_sent(&mut self, sh: &Shared, ticket: CallTicket) {
+    fn copy_sent(&mut self, cx: &Context, ticket: CallTicket) {
         let Some(pool) = self.calls.get(&ticket).map(|call| call.pool) else {
             return;
         };
-        let (now, times) = (sh.mono(), &sh.config.times);
+        let (now, times) = (cx.mono(), &cx.config.times);
         let patience = self.patience(pool);
         let (short, again, full) = (
             patience.short_ms(times),
@@ -261,19 +262,19 @@ impl Calls {
         }
     }
 
-    fn plan(&self, sh: &mut Shared, ticket: CallTicket) {
+    fn plan(&self, cx: &mut Context, ticket: CallTicket) {
         if let Some(call) = self.calls.get(&ticket) {
             let at = call
                 .short_at
                 .map_or(call.full_at, |short| short.min(call.full_at));
-            sh.timers.set(Timer::Call(ticket), at);
+            cx.timers.set(Timer::Call(ticket), at);
         }
     }
 
     /// Tunnels came up or gates were set: send what waited.
     pub(crate) fn tunnels_changed(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
     ) {
@@ -284,20 +285,20 @@ impl Calls {
             .map(|(&ticket, _)| ticket)
             .collect();
         for ticket in waiting {
-            self.attempt(sh, own, links, ticket);
-            self.plan(sh, ticket);
+            self.attempt(cx, own, links, ticket);
+            self.plan(cx, ticket);
         }
     }
 
     /// The short or the full timeout of a call.
     pub(crate) fn on_timer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         ticket: CallTicket,
     ) {
-        let now = sh.mono();
+        let now = cx.mono();
         let Some(call) = self.calls.get_mut(&ticket) else {
             return;
         };
@@ -315,8 +316,8 @@ impl Calls {
                 }
             }
             let sent_by = call.attempts.iter().map(|attempt| attempt.send).collect();
-            self.end(sh, ticket);
-            return sh.event(Event::Failed {
+            self.end(cx, ticket);
+            return cx.event(Event::Failed {
                 ticket,
                 why,
                 sent_by,
@@ -331,20 +332,20 @@ impl Calls {
                 .flat_map(|attempt| [attempt.send, attempt.reply])
                 .collect();
             if first {
-                sh.event(Event::Slow { ticket });
+                cx.event(Event::Slow { ticket });
             }
-            self.attempt(sh, own, links, ticket);
+            self.attempt(cx, own, links, ticket);
             for handle in doubted {
-                own.doubt(sh, links, handle);
+                own.doubt(cx, links, handle);
             }
         }
-        self.plan(sh, ticket);
+        self.plan(cx, ticket);
     }
 
     /// A message for a reply gate arrived. Only what opens uses up the message ID.
     pub(crate) fn on_response(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         via: TunnelHandle,
         datagram: &[u8; MESSAGE_DATAGRAM],
     ) -> Result<(), DropReason> {
@@ -370,20 +371,20 @@ impl Calls {
             group.heard(via);
         }
         let (late, pool) = (call.slow, call.pool);
-        let round_trip = sh.mono().since(attempt.at);
-        self.patience(pool).answered(round_trip, &sh.config.times);
-        sh.counters.answers_received += 1;
-        self.end(sh, ticket);
-        sh.event(Event::Response { ticket, body, late });
+        let round_trip = cx.mono().since(attempt.at);
+        self.patience(pool).answered(round_trip, &cx.config.times);
+        cx.counters.answers_received += 1;
+        self.end(cx, ticket);
+        cx.event(Event::Response { ticket, body, late });
         Ok(())
     }
 
     /// Forgets a call and its message IDs.
-    fn end(&mut self, sh: &mut Shared, ticket: CallTicket) {
+    fn end(&mut self, cx: &mut Context, ticket: CallTicket) {
         let Some(call) = self.calls.remove(&ticket) else {
             return;
         };
-        sh.timers.clear(Timer::Call(ticket));
+        cx.timers.clear(Timer::Call(ticket));
         for attempt in &call.attempts {
             self.by_message.remove(&attempt.pending.message_id);
         }
@@ -393,10 +394,10 @@ impl Calls {
     }
 
     /// The node stops: every open call fails.
-    pub(crate) fn end_all(&mut self, sh: &mut Shared) {
+    pub(crate) fn end_all(&mut self, cx: &mut Context) {
         for ticket in self.calls.keys().copied().collect::<Vec<_>>() {
-            self.end(sh, ticket);
-            sh.event(Event::Failed {
+            self.end(cx, ticket);
+            cx.event(Event::Failed {
                 ticket,
                 why: CallError::Cancelled,
                 sent_by: Vec::new(),
@@ -408,7 +409,7 @@ impl Calls {
     /// No more calls of this group: its reply tunnels get new gates before they may serve again.
     pub(crate) fn end_group(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         group: CallGroup,
@@ -417,14 +418,14 @@ impl Calls {
             return;
         };
         for ticket in state.open.clone() {
-            self.end(sh, ticket);
-            sh.event(Event::Failed {
+            self.end(cx, ticket);
+            cx.event(Event::Failed {
                 ticket,
                 why: CallError::Cancelled,
                 sent_by: Vec::new(),
             });
         }
-        sh.timers.clear(Timer::Group(group));
+        cx.timers.clear(Timer::Group(group));
         self.groups.remove(&group);
         let served: Vec<TunnelHandle> = own
             .iter()
@@ -432,14 +433,14 @@ impl Calls {
             .map(|(handle, _)| handle)
             .collect();
         for handle in served {
-            own.renew_reply(sh, links, handle);
+            own.renew_reply(cx, links, handle);
         }
     }
 
     /// Reply tunnels that bring nothing are replaced within the lookup.
     pub(crate) fn on_group_timer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         group: CallGroup,
@@ -447,11 +448,11 @@ impl Calls {
         let Some(state) = self.groups.get_mut(&group) else {
             return;
         };
-        for silent in state.drop_silent(sh) {
-            own.doubt(sh, links, silent);
+        for silent in state.drop_silent(cx) {
+            own.doubt(cx, links, silent);
         }
-        if let Some(at) = state.next_silence(sh) {
-            sh.timers.set(Timer::Group(group), at);
+        if let Some(at) = state.next_silence(cx) {
+            cx.timers.set(Timer::Group(group), at);
         }
     }
 

@@ -3,15 +3,17 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use deut_common::time::Mono;
+
 use crate::{
-    api::{Event, Mono, PoolId, ReplyToken, TunnelHandle},
+    context::Context,
     crypto::message::{Responder, open_request},
     drop_reason::DropReason,
-    ids::Gate,
+    ids::{Gate, PoolId, ReplyToken, TunnelHandle},
+    io::Event,
     links::Links,
-    own::OwnTunnels,
+    master::OwnTunnels,
     packet::MESSAGE_DATAGRAM,
-    shared::Shared,
     timers::Timer,
     wire::{cell::Cell, message::MAX_ANSWER_BODY},
 };
@@ -58,7 +60,7 @@ impl Requests {
     /// A message for the persona's gate arrived.
     pub(crate) fn on_request(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         via: TunnelHandle,
@@ -71,7 +73,7 @@ impl Requests {
             opened.header.reply,
             opened.header.reply_gate,
         );
-        if !sh.config.policy.may_send_to(to) {
+        if !cx.config.policy.may_send_to(to) {
             return Err(DropReason::ForbiddenDestination);
         }
         let service = opened.header.service;
@@ -83,12 +85,12 @@ impl Requests {
             via,
         };
         if let Some(&token) = self.by_id.get(&id) {
-            return self.on_copy(sh, own, links, token, copy);
+            return self.on_copy(cx, own, links, token, copy);
         }
-        sh.counters.requests_received += 1;
+        cx.counters.requests_received += 1;
         self.next += 1;
         let reply = ReplyToken(self.next);
-        let until = sh.mono().plus_ms(sh.config.times.answer_kept_ms);
+        let until = cx.mono().plus_ms(cx.config.times.answer_kept_ms);
         self.by_id.insert(id, reply);
         self.remembered.insert(
             reply,
@@ -101,13 +103,13 @@ impl Requests {
                 until,
             },
         );
-        if self.remembered.len() > sh.config.limits.requests_remembered
+        if self.remembered.len() > cx.config.limits.requests_remembered
             && let Some((_, oldest)) = self.remembered.pop_first()
         {
             self.by_id.remove(&oldest.id);
         }
-        sh.timers.set_earlier(Timer::Requests, until);
-        sh.event(Event::Request {
+        cx.timers.set_earlier(Timer::Requests, until);
+        cx.event(Event::Request {
             reply,
             service,
             body,
@@ -117,7 +119,7 @@ impl Requests {
 
     fn on_copy(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         token: ReplyToken,
@@ -136,11 +138,11 @@ impl Requests {
             return Ok(());
         };
         let doubted = known.answered_by.clone();
-        let sent_by = answer(sh, own, links, &copy, body, &doubted)?;
+        let sent_by = answer(cx, own, links, &copy, body, &doubted)?;
         known.answered_by.push(sent_by);
         // Whoever asks again got no answer: perhaps because of the tunnel that carried it.
         for handle in doubted {
-            own.doubt(sh, links, handle);
+            own.doubt(cx, links, handle);
         }
         Ok(())
     }
@@ -148,7 +150,7 @@ impl Requests {
     /// The persona's answer: to every copy's own reply address.
     pub(crate) fn reply(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: &mut OwnTunnels,
         links: &mut Links,
         to: ReplyToken,
@@ -161,20 +163,20 @@ impl Requests {
             return;
         }
         for copy in std::mem::take(&mut known.copies) {
-            match answer(sh, own, links, &copy, &body, &known.answered_by) {
+            match answer(cx, own, links, &copy, &body, &known.answered_by) {
                 Ok(sent_by) => known.answered_by.push(sent_by),
-                Err(reason) => sh.drops.count(reason),
+                Err(reason) => cx.drops.count(reason),
             }
         }
         known.answer = Some(body);
     }
 
     /// Old requests are forgotten.
-    pub(crate) fn on_timer(&mut self, sh: &mut Shared) {
-        let now = sh.mono();
+    pub(crate) fn on_timer(&mut self, cx: &mut Context) {
+        let now = cx.mono();
         while let Some((&token, known)) = self.remembered.first_key_value() {
             if known.until > now {
-                sh.timers.set(Timer::Requests, known.until);
+                cx.timers.set(Timer::Requests, known.until);
                 return;
             }
             let id = known.id;
@@ -187,7 +189,7 @@ impl Requests {
 /// Seals an answer and sends it through a persona tunnel other than the one that brought the request and, where there are
 /// others, than those that carried answers to earlier copies. Returns the tunnel.
 fn answer(
-    sh: &mut Shared,
+    cx: &mut Context,
     own: &mut OwnTunnels,
     links: &mut Links,
     copy: &Copy,
@@ -203,16 +205,16 @@ fn answer(
         .collect();
     let from = if fresh.is_empty() { usable } else { fresh };
     let &send = from
-        .get(sh.index(from.len()))
+        .get(cx.index(from.len()))
         .ok_or(DropReason::NoPersona)?;
     let datagram = copy
         .responder
-        .seal(copy.gate, body, &mut sh.secrets)
+        .seal(copy.gate, body, &mut cx.secrets)
         .map_err(|_| DropReason::Malformed)?;
     #[cfg(feature = "probe")]
-    crate::probe::response_sealed(sh, copy.to, body);
+    crate::probe::response_sealed(cx, copy.to, body);
     own.send(
-        sh,
+        cx,
         links,
         send,
         &Cell::Send {

@@ -1,7 +1,8 @@
 //! Messages: requests sealed to a persona, responses sealed with what the request's context exports (protocol §8).
 
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 
+use deut_common::ids::PersonaKey;
 use hpke::{
     Deserializable, Kem, OpModeR, OpModeS, Serializable,
     aead::{AeadCtxR, AeadCtxS, ChaCha20Poly1305},
@@ -10,7 +11,6 @@ use hpke::{
 };
 use rand::{Rng, rngs::StdRng};
 use sha2::{Digest, Sha256};
-use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     drop_reason::DropReason,
-    ids::{Gate, PersonaKey},
+    ids::Gate,
     keys::{self, PersonaSecret},
     labels,
     packet::MESSAGE_DATAGRAM,

@@ -2,12 +2,16 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use deut_common::{
+    ids::RelayId,
+    time::{Mono, Unix},
+};
+
 use super::Directory;
 use crate::{
-    api::{BootstrapPeer, BootstrapTrouble, Mono, Unix},
+    context::Context,
     drop_reason::DropReason,
-    ids::RelayId,
-    shared::Shared,
+    io::{BootstrapPeer, BootstrapTrouble},
     timers::Timer,
     wire::descriptor::Descriptor,
 };
@@ -79,7 +83,7 @@ impl Bootstrap {
 
 impl Directory {
     /// Takes the list (64 at most) and asks those that are new on it at once.
-    pub(crate) fn set_bootstrap(&mut self, sh: &mut Shared, peers: Vec<BootstrapPeer>) {
+    pub(crate) fn set_bootstrap(&mut self, cx: &mut Context, peers: Vec<BootstrapPeer>) {
         let known = std::mem::take(&mut self.bootstrap.peers);
         let mut new = Vec::new();
         for BootstrapPeer { address, key } in peers.into_iter().take(PEERS) {
@@ -101,13 +105,13 @@ impl Directory {
             });
         }
         if known.is_empty() {
-            self.bootstrap.pause_ms = sh.config.times.bootstrap_ms.0;
-            self.bootstrap.next_at = sh.mono();
+            self.bootstrap.pause_ms = cx.config.times.bootstrap_ms.0;
+            self.bootstrap.next_at = cx.mono();
         }
         for address in new {
-            self.ask(sh, address, None);
+            self.ask(cx, address, None);
         }
-        self.on_bootstrap_timer(sh);
+        self.on_bootstrap_timer(cx);
     }
 
     /// The relay that is verified at this address, if it has the key that is wanted.
@@ -134,25 +138,29 @@ impl Directory {
     }
 
     /// Takes a relay of the last run and asks who lives there now. Its descriptor may have ended since.
-    pub(crate) fn restore(&mut self, sh: &mut Shared, bytes: &[u8; 196]) -> Result<(), DropReason> {
+    pub(crate) fn restore(
+        &mut self,
+        cx: &mut Context,
+        bytes: &[u8; 196],
+    ) -> Result<(), DropReason> {
         let descriptor = Descriptor::decode(bytes).map_err(|error| self.refuse(error))?;
         let issued = Unix(u64::from(descriptor.epoch) * 60);
         descriptor
-            .check(&sh.config.policy, issued, None)
+            .check(&cx.config.policy, issued, None)
             .map_err(|error| self.refuse(error))?;
         if self.own != Some(descriptor.id()) {
             let address = descriptor.address;
-            self.memory.add(sh, Arc::new(descriptor));
-            self.ask(sh, address, None);
+            self.memory.add(cx, Arc::new(descriptor));
+            self.ask(cx, address, None);
         }
         Ok(())
     }
 
     /// Asks every peer that is not verified at the moment; while nobody is known, remembered relays too.
-    pub(crate) fn on_bootstrap_timer(&mut self, sh: &mut Shared) {
-        let now = sh.mono();
+    pub(crate) fn on_bootstrap_timer(&mut self, cx: &mut Context) {
+        let now = cx.mono();
         for address in self.memory.take_due(now) {
-            self.ask(sh, address, None);
+            self.ask(cx, address, None);
         }
         if self.bootstrap.next_at <= now {
             let mut missing = self.missing_peers();
@@ -160,18 +168,18 @@ impl Directory {
                 missing.extend(self.memory.round());
             }
             for address in missing {
-                self.ask(sh, address, None);
+                self.ask(cx, address, None);
             }
-            let pause = sh.around(self.bootstrap.pause_ms, 25);
+            let pause = cx.around(self.bootstrap.pause_ms, 25);
             self.bootstrap.next_at = now.plus_ms(pause);
             self.bootstrap.pause_ms =
-                (self.bootstrap.pause_ms * 2).min(sh.config.times.bootstrap_ms.1);
+                (self.bootstrap.pause_ms * 2).min(cx.config.times.bootstrap_ms.1);
         }
         let rounds =
             !self.bootstrap.is_empty() || self.verified.is_empty() && !self.memory.is_empty();
         let round = rounds.then_some(self.bootstrap.next_at);
         if let Some(at) = self.memory.next_due().into_iter().chain(round).min() {
-            sh.timers.set(Timer::Bootstrap, at.max(now.plus_ms(1)));
+            cx.timers.set(Timer::Bootstrap, at.max(now.plus_ms(1)));
         }
     }
 
@@ -183,20 +191,20 @@ impl Directory {
 
     /// A relay left. If it was the last one, all begin again at once, and no silence counts any more against those that
     /// proved themselves before: it was more likely our own network that was gone.
-    pub(super) fn after_leaving(&mut self, sh: &mut Shared) {
+    pub(super) fn after_leaving(&mut self, cx: &mut Context) {
         if !self.verified.is_empty() {
             return;
         }
         for relay in self.memory.iter() {
-            self.shunned.forgive(sh, relay.address);
+            self.shunned.forgive(cx, relay.address);
         }
-        self.start_over(sh);
+        self.start_over(cx);
     }
 
     /// Whoever is to be asked is asked at once, and then with pauses that grow from the beginning.
-    pub(crate) fn start_over(&mut self, sh: &mut Shared) {
-        self.bootstrap.pause_ms = sh.config.times.bootstrap_ms.0;
-        self.bootstrap.next_at = sh.mono();
-        sh.timers.set_earlier(Timer::Bootstrap, sh.mono());
+    pub(crate) fn start_over(&mut self, cx: &mut Context) {
+        self.bootstrap.pause_ms = cx.config.times.bootstrap_ms.0;
+        self.bootstrap.next_at = cx.mono();
+        cx.timers.set_earlier(Timer::Bootstrap, cx.mono());
     }
 }

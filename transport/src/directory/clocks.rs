@@ -3,11 +3,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use deut_common::time::{Mono, Unix};
+
 use super::crowd::prefix_of;
-use crate::{
-    api::{Mono, Unix},
-    shared::Shared,
-};
+use crate::context::Context;
 
 /// Prefixes whose word is kept; the oldest leaves.
 pub(super) const KEPT: usize = 32;
@@ -45,13 +44,13 @@ pub(crate) struct Clocks {
 
 impl Clocks {
     /// A relay whose answer is verified told the time. Each prefix has one word, its newest.
-    pub(super) fn hear(&mut self, sh: &Shared, from: SocketAddr, theirs: Unix) {
+    pub(super) fn hear(&mut self, cx: &Context, from: SocketAddr, theirs: Unix) {
         let signed = |unix: Unix| i64::try_from(unix.0).unwrap_or(i64::MAX);
-        let ahead_s = signed(sh.now.unix)
+        let ahead_s = signed(cx.now.unix)
             .saturating_sub(signed(theirs))
             .clamp(-MOST_S, MOST_S);
-        let at = sh.mono();
-        let prefix = prefix_of(sh.config.policy.profile, from);
+        let at = cx.mono();
+        let prefix = prefix_of(cx.config.policy.profile, from);
         self.words.retain(|_, word| at < word.at.plus_ms(FRESH_MS));
         if self.words.len() >= KEPT
             && !self.words.contains_key(&prefix)
@@ -120,20 +119,20 @@ impl Clocks {
 mod tests {
     use super::*;
     use crate::{
-        api::Now,
         config::{Config, Role},
         policy::{Policy, Profile},
     };
+    use deut_common::time::Now;
 
     const TIME: u64 = 1_800_000_000;
 
-    fn shared(profile: Profile) -> Shared {
+    fn shared(profile: Profile) -> Context {
         let policy = Policy::new("example", profile).expect("a short name");
         let now = Now {
             mono: Mono(0),
             unix: Unix(TIME),
         };
-        Shared::new(Config::new(policy, Role::Client), [1; 32], now)
+        Context::new(Config::new(policy, Role::Client), [1; 32], now)
     }
 
     fn at(text: &str) -> SocketAddr {
@@ -142,10 +141,10 @@ mod tests {
 
     /// What is said after these relays told how far we are ahead of them.
     fn said(profile: Profile, words: &[(&str, i64)]) -> Option<(i64, bool)> {
-        let (sh, mut clocks) = (shared(profile), Clocks::default());
+        let (cx, mut clocks) = (shared(profile), Clocks::default());
         for (from, ahead_s) in words {
             let theirs = Unix(TIME.saturating_add_signed(-ahead_s));
-            clocks.hear(&sh, at(from), theirs);
+            clocks.hear(&cx, at(from), theirs);
         }
         clocks.off().map(|off| (off.ahead_s, off.few))
     }
@@ -200,11 +199,11 @@ mod tests {
 
     #[test]
     fn the_number_stays_while_it_wavers_and_the_words_are_bounded() {
-        let (sh, mut clocks) = (shared(Profile::Test), Clocks::default());
+        let (cx, mut clocks) = (shared(Profile::Test), Clocks::default());
         let mut said = Vec::new();
         for port in 4_000..4_200 {
             let from = SocketAddr::from(([10, 0, 0, 1], port));
-            clocks.hear(&sh, from, Unix(TIME - 200 - u64::from(port % 9)));
+            clocks.hear(&cx, from, Unix(TIME - 200 - u64::from(port % 9)));
             said.push(clocks.off().expect("it is off").ahead_s);
         }
         said.drain(..2);

@@ -6,7 +6,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use crate::{api::Mono, policy::Profile, shared::Shared};
+use deut_common::time::Mono;
+
+use crate::{context::Context, policy::Profile};
 
 /// Addresses that did not answer are remembered (the oldest leaves).
 const SHUNNED: usize = 4_096;
@@ -69,20 +71,20 @@ pub(super) struct Shunned {
 }
 
 impl Shunned {
-    pub(super) fn contains(&self, sh: &Shared, address: SocketAddr) -> bool {
-        let host = host_of(sh.config.policy.profile, address);
+    pub(super) fn contains(&self, cx: &Context, address: SocketAddr) -> bool {
+        let host = host_of(cx.config.policy.profile, address);
         self.until
             .get(&host)
-            .is_some_and(|&until| until > sh.mono())
+            .is_some_and(|&until| until > cx.mono())
     }
 
-    pub(super) fn add(&mut self, sh: &Shared, address: SocketAddr) {
-        let host = host_of(sh.config.policy.profile, address);
-        let until = sh.mono().plus_ms(sh.config.times.shunned_ms);
+    pub(super) fn add(&mut self, cx: &Context, address: SocketAddr) {
+        let host = host_of(cx.config.policy.profile, address);
+        let until = cx.mono().plus_ms(cx.config.times.shunned_ms);
         self.until.insert(host, until);
         self.order.push_back((until, host));
         while let Some(&(until, host)) = self.order.front() {
-            if until > sh.mono() && self.order.len() <= SHUNNED {
+            if until > cx.mono() && self.order.len() <= SHUNNED {
                 break;
             }
             self.order.pop_front();
@@ -93,9 +95,9 @@ impl Shunned {
     }
 
     /// It answered after all.
-    pub(super) fn forgive(&mut self, sh: &Shared, address: SocketAddr) {
+    pub(super) fn forgive(&mut self, cx: &Context, address: SocketAddr) {
         self.until
-            .remove(&host_of(sh.config.policy.profile, address));
+            .remove(&host_of(cx.config.policy.profile, address));
     }
 
     pub(super) fn len(&self) -> usize {

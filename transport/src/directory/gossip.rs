@@ -2,14 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use deut_common::{buckets::Bucket, ids::RelayId, time::Mono};
+
 use super::Directory;
 use crate::{
-    api::Mono,
+    context::Context,
     drop_reason::DropReason,
-    ids::RelayId,
-    limiter::Bucket,
-    links::{LinkHandle, Links},
-    shared::Shared,
+    ids::LinkHandle,
+    links::Links,
     timers::Timer,
     wire::{descriptor::Descriptor, frame},
 };
@@ -58,19 +58,19 @@ impl GossipState {
 
 impl Directory {
     /// A link stands: each side sends one frame at once.
-    pub(crate) fn link_up(&mut self, sh: &mut Shared, links: &mut Links, link: LinkHandle) {
+    pub(crate) fn link_up(&mut self, cx: &mut Context, links: &mut Links, link: LinkHandle) {
         let state = GossipState {
             news: VecDeque::new(),
-            next_frame: sh.mono(),
+            next_frame: cx.mono(),
             last_frame: None,
             next_question: None,
             questions: 0,
             fruitless: 0,
-            answers: Bucket::new((10, 64), sh.mono()),
-            considered: Bucket::new((1, 64), sh.mono()),
+            answers: Bucket::new((10, 64), cx.mono()),
+            considered: Bucket::new((1, 64), cx.mono()),
         };
         self.gossip.insert(link, state);
-        self.on_gossip_timer(sh, links, link);
+        self.on_gossip_timer(cx, links, link);
     }
 
     /// A link is gone.
@@ -79,9 +79,9 @@ impl Directory {
     }
 
     /// A relay was verified for the first time: tell some neighbours, but not itself.
-    pub(crate) fn spread(&mut self, sh: &mut Shared, links: &Links, relay: RelayId) {
+    pub(crate) fn spread(&mut self, cx: &mut Context, links: &Links, relay: RelayId) {
         let neighbours: Vec<LinkHandle> = self.gossip.keys().copied().collect();
-        for link in sh.sample(neighbours, TELL) {
+        for link in cx.sample(neighbours, TELL) {
             let Some(state) = self.gossip.get_mut(&link) else {
                 continue;
             };
@@ -92,14 +92,14 @@ impl Directory {
             if state.news.len() > NEWS {
                 state.news.pop_front();
             }
-            sh.timers.set_earlier(Timer::Gossip(link), state.due());
+            cx.timers.set_earlier(Timer::Gossip(link), state.due());
         }
     }
 
     /// Six descriptors at most: news first, then a uniform sample; never the neighbour's own.
     fn frame_for(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         link: LinkHandle,
         neighbour: Option<RelayId>,
     ) -> Vec<[u8; 196]> {
@@ -112,7 +112,7 @@ impl Directory {
             .into_iter()
             .filter_map(|relay| self.get(relay).cloned())
             .collect::<Vec<_>>();
-        let sample = self.sample(sh, PER_FRAME + 1);
+        let sample = self.sample(cx, PER_FRAME + 1);
         let mut chosen: Vec<Arc<Descriptor>> = Vec::with_capacity(PER_FRAME);
         for descriptor in news.into_iter().chain(sample) {
             let id = descriptor.id();
@@ -129,26 +129,26 @@ impl Directory {
             .collect()
     }
 
-    fn send_frame(&mut self, sh: &mut Shared, links: &mut Links, link: LinkHandle) {
+    fn send_frame(&mut self, cx: &mut Context, links: &mut Links, link: LinkHandle) {
         let neighbour = links.get(link).and_then(|link| link.relay);
-        let descriptors = self.frame_for(sh, link, neighbour);
-        let next = sh.around(sh.config.times.gossip_ms, 20);
+        let descriptors = self.frame_for(cx, link, neighbour);
+        let next = cx.around(cx.config.times.gossip_ms, 20);
         if let Some(state) = self.gossip.get_mut(&link) {
-            state.last_frame = Some(sh.mono());
-            state.next_frame = sh.mono().plus_ms(next);
+            state.last_frame = Some(cx.mono());
+            state.next_frame = cx.mono().plus_ms(next);
         }
         if descriptors.is_empty() {
             // Nothing to tell, but the other side must hear the session's first datagram.
-            links.send(sh, link, &frame::encode_keep_alive());
+            links.send(cx, link, &frame::encode_keep_alive());
         } else {
-            links.send(sh, link, &frame::encode_gossip(&descriptors));
+            links.send(cx, link, &frame::encode_gossip(&descriptors));
         }
     }
 
     /// A neighbour sent descriptors.
     pub(crate) fn on_gossip(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         link: LinkHandle,
         descriptors: &[[u8; 196]],
     ) {
@@ -157,26 +157,26 @@ impl Directory {
             if self.is_known(bytes) {
                 continue;
             }
-            if Descriptor::decode(bytes).is_ok_and(|unknown| self.has_no_room(sh, unknown.id())) {
+            if Descriptor::decode(bytes).is_ok_and(|unknown| self.has_no_room(cx, unknown.id())) {
                 // Does not count against what this neighbour may tell of known ones.
-                sh.drops.count(DropReason::TableFull);
+                cx.drops.count(DropReason::TableFull);
                 continue;
             }
             let allowed = self
                 .gossip
                 .get_mut(&link)
-                .is_some_and(|state| state.considered.take(sh.mono()));
+                .is_some_and(|state| state.considered.take(cx.mono()));
             let considered = if allowed {
-                self.consider(sh, bytes)
+                self.consider(cx, bytes)
             } else {
                 Err(DropReason::RateLimited)
             };
             if let Err(reason) = considered {
-                sh.drops.count(reason);
+                cx.drops.count(reason);
             }
         }
         let fruitful = self.questions.len() > before;
-        let wants_more = self.len() < ENOUGH && !self.is_full(sh);
+        let wants_more = self.len() < ENOUGH && !self.is_full(cx);
         let Some(state) = self.gossip.get_mut(&link) else {
             return;
         };
@@ -188,37 +188,42 @@ impl Directory {
         if wants_more && state.questions < ASK_IN_ALL && state.fruitless < FRUITLESS {
             state
                 .next_question
-                .get_or_insert(sh.mono().plus_ms(ASK_EVERY_MS));
-            sh.timers.set_earlier(Timer::Gossip(link), state.due());
+                .get_or_insert(cx.mono().plus_ms(ASK_EVERY_MS));
+            cx.timers.set_earlier(Timer::Gossip(link), state.due());
         }
     }
 
     /// A neighbour knows few relays.
     pub(crate) fn on_gossip_request(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         link: LinkHandle,
     ) {
         if self
             .gossip
             .get_mut(&link)
-            .is_some_and(|state| state.answers.take(sh.mono()))
+            .is_some_and(|state| state.answers.take(cx.mono()))
         {
-            self.send_frame(sh, links, link);
+            self.send_frame(cx, links, link);
         }
     }
 
     /// Something is due on this link.
-    pub(crate) fn on_gossip_timer(&mut self, sh: &mut Shared, links: &mut Links, link: LinkHandle) {
-        let now = sh.mono();
+    pub(crate) fn on_gossip_timer(
+        &mut self,
+        cx: &mut Context,
+        links: &mut Links,
+        link: LinkHandle,
+    ) {
+        let now = cx.mono();
         let Some(state) = self.gossip.get_mut(&link) else {
             return;
         };
         if state.next_question.is_some_and(|at| at <= now) {
             state.next_question = None;
             state.questions += 1;
-            links.send(sh, link, &frame::encode_gossip_request());
+            links.send(cx, link, &frame::encode_gossip_request());
         }
         let Some(state) = self.gossip.get(&link) else {
             return;
@@ -228,10 +233,10 @@ impl Directory {
                 .last_frame
                 .is_none_or(|at| at.plus_ms(NEWS_EVERY_MS) <= now);
         if news || state.next_frame <= now {
-            self.send_frame(sh, links, link);
+            self.send_frame(cx, links, link);
         }
         if let Some(state) = self.gossip.get(&link) {
-            sh.timers
+            cx.timers
                 .set(Timer::Gossip(link), state.due().max(now.plus_ms(1)));
         }
     }

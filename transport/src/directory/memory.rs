@@ -4,13 +4,13 @@
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
-use super::host_of;
-use crate::{
-    api::{Mono, Unix},
+use deut_common::{
     ids::RelayId,
-    shared::Shared,
-    wire::descriptor::Descriptor,
+    time::{Mono, Unix},
 };
+
+use super::host_of;
+use crate::{context::Context, wire::descriptor::Descriptor};
 
 /// Relays that fell silent are asked once more after so long.
 const LOST_MS: u64 = 10_001;
@@ -45,23 +45,23 @@ impl Memory {
     }
 
     /// Remembers a relay; at the cap the oldest leaves.
-    pub(super) fn add(&mut self, sh: &Shared, descriptor: Arc<Descriptor>) {
-        let host = host_of(sh.config.policy.profile, descriptor.address);
+    pub(super) fn add(&mut self, cx: &Context, descriptor: Arc<Descriptor>) {
+        let host = host_of(cx.config.policy.profile, descriptor.address);
         self.relays.retain(|other| other.host != host);
         self.relays.push_back(Remembered {
             descriptor,
             host,
             once_at: None,
         });
-        while self.relays.len() > sh.config.limits.relays_remembered {
+        while self.relays.len() > cx.config.limits.relays_remembered {
             self.relays.pop_front();
         }
     }
 
     /// As [`Memory::add`], for one that may only have been slow; when it is to be asked.
-    pub(super) fn add_lost(&mut self, sh: &Shared, descriptor: Arc<Descriptor>) -> Mono {
-        let at = sh.mono().plus_ms(LOST_MS);
-        self.add(sh, descriptor);
+    pub(super) fn add_lost(&mut self, cx: &Context, descriptor: Arc<Descriptor>) -> Mono {
+        let at = cx.mono().plus_ms(LOST_MS);
+        self.add(cx, descriptor);
         if let Some(added) = self.relays.back_mut() {
             added.once_at = Some(at);
         }

@@ -17,21 +17,21 @@ pub(crate) use bootstrap::Bootstrap;
 pub(crate) use clocks::ClockOff;
 use clocks::Clocks;
 pub(crate) use crowd::host_of;
+use deut_common::{buckets::Bucket, ids::RelayId, time::Mono};
+
 use crowd::{Crowds, Shunned, prefix_of};
 pub(crate) use gossip::GossipState;
-use memory::Memory;
 
 use crate::{
-    api::{Mono, Output, Persist},
     config::{Limits, Role},
-    ids::RelayId,
-    limiter::Bucket,
-    links::LinkHandle,
-    shared::Shared,
+    context::Context,
+    ids::LinkHandle,
+    io::{Output, Persist},
     status::Reason,
     timers::Timer,
     wire::descriptor::{Descriptor, DescriptorError},
 };
+use memory::Memory;
 
 /// Identities in one /16 (IPv6: /32) at most, and at one IPv4 address or in one IPv6 /64.
 const PER_PREFIX: usize = 16;
@@ -78,7 +78,7 @@ pub(crate) enum DirectoryEvent {
     /// A relay left.
     Left,
     /// A bootstrap peer cannot be used.
-    Trouble(SocketAddr, crate::api::BootstrapTrouble),
+    Trouble(SocketAddr, crate::io::BootstrapTrouble),
 }
 
 /// How often a descriptor was refused, by reason.
@@ -110,7 +110,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn new(own: Option<RelayId>, sh: &Shared) -> Self {
+    pub(crate) fn new(own: Option<RelayId>, cx: &Context) -> Self {
         Self {
             own,
             verified: BTreeMap::new(),
@@ -127,7 +127,7 @@ impl Directory {
             memory: Memory::default(),
             met: false,
             gossip: BTreeMap::new(),
-            newcomers: Bucket::slow((sh.config.times.newcomer_ms, 1), sh.mono()),
+            newcomers: Bucket::slow((cx.config.times.newcomer_ms, 1), cx.mono()),
             refusals: Refusals::new(),
         }
     }
@@ -150,15 +150,15 @@ impl Directory {
     }
 
     /// What to say while no relay is known, or no listed one has answered.
-    pub(crate) fn lonely(&self, sh: &Shared) -> Option<Reason> {
-        let listed = sh.config.peers_listed || !self.bootstrap.is_empty();
+    pub(crate) fn lonely(&self, cx: &Context) -> Option<Reason> {
+        let listed = cx.config.peers_listed || !self.bootstrap.is_empty();
         let alone = self.verified.is_empty();
         match (alone, listed) {
             (false, _) => (listed && !self.bootstrap.joined).then_some(Reason::NoBootstrapPeer),
             (true, _) if self.met => Some(Reason::NobodyAnswers),
             (true, true) => Some(Reason::NoBootstrapPeer),
             (true, false) if !self.memory.is_empty() => Some(Reason::NobodyAnswers),
-            (true, false) if sh.config.role == Role::Client => Some(Reason::NoPeersListed),
+            (true, false) if cx.config.role == Role::Client => Some(Reason::NoPeersListed),
             (true, false) => Some(Reason::FirstOfItsNetwork),
         }
     }
@@ -170,13 +170,13 @@ impl Directory {
 
     /// Our wall clock jumped. What others told of it is over, so some are asked anew; and whoever was silent may only have
     /// been refused by the old clock.
-    pub(crate) fn clock_jumped(&mut self, sh: &mut Shared) {
+    pub(crate) fn clock_jumped(&mut self, cx: &mut Context) {
         self.clocks.forget();
         self.shunned = Shunned::default();
-        for relay in self.sample(sh, AGAIN_AT_ONCE) {
-            self.ask(sh, relay.address, Some(relay.id()));
+        for relay in self.sample(cx, AGAIN_AT_ONCE) {
+            self.ask(cx, relay.address, Some(relay.id()));
         }
-        self.start_over(sh);
+        self.start_over(cx);
     }
 
     /// How often a descriptor was refused, by reason.
@@ -214,11 +214,11 @@ impl Directory {
     /// A uniform choice among the relays that `eligible` accepts.
     pub(crate) fn choose(
         &self,
-        sh: &mut Shared,
+        cx: &mut Context,
         eligible: impl Fn(&Descriptor) -> bool,
     ) -> Option<Arc<Descriptor>> {
         for _ in 0..8 {
-            let drawn = self.order.get(sh.index(self.order.len()))?;
+            let drawn = self.order.get(cx.index(self.order.len()))?;
             if eligible(drawn) {
                 return Some(Arc::clone(drawn));
             }
@@ -227,24 +227,24 @@ impl Directory {
             .all()
             .filter(|descriptor| eligible(descriptor))
             .collect();
-        let index = sh.index(fitting.len());
+        let index = cx.index(fitting.len());
         fitting.get(index).map(|descriptor| Arc::clone(descriptor))
     }
 
     /// Up to `count` different relays, uniformly.
-    pub(crate) fn sample(&self, sh: &mut Shared, count: usize) -> Vec<Arc<Descriptor>> {
+    pub(crate) fn sample(&self, cx: &mut Context, count: usize) -> Vec<Arc<Descriptor>> {
         // A handful of many: drawn again where it was drawn before, which is rare.
         let picked = if self.order.len() > 8 * count {
             let mut picked = Vec::with_capacity(count);
             while picked.len() < count {
-                let at = sh.index(self.order.len());
+                let at = cx.index(self.order.len());
                 if !picked.contains(&at) {
                     picked.push(at);
                 }
             }
             picked
         } else {
-            sh.sample((0..self.order.len()).collect(), count)
+            cx.sample((0..self.order.len()).collect(), count)
         };
         picked
             .into_iter()
@@ -257,16 +257,16 @@ impl Directory {
         error
     }
 
-    fn is_full(&self, sh: &Shared) -> bool {
-        self.verified.len() >= sh.config.limits.relays
+    fn is_full(&self, cx: &Context) -> bool {
+        self.verified.len() >= cx.config.limits.relays
     }
 
     /// A relay answered from its address under its key.
-    fn insert(&mut self, sh: &mut Shared, descriptor: Descriptor) -> Option<DirectoryEvent> {
+    fn insert(&mut self, cx: &mut Context, descriptor: Descriptor) -> Option<DirectoryEvent> {
         let id = descriptor.id();
         let known = self.remove(id);
         let new = known.is_none();
-        let profile = sh.config.policy.profile;
+        let profile = cx.config.policy.profile;
         let (host, prefix) = (
             host_of(profile, descriptor.address),
             prefix_of(profile, descriptor.address),
@@ -276,8 +276,8 @@ impl Directory {
             *self.refusals.entry("Crowded").or_default() += 1;
             return None;
         }
-        if self.is_full(sh) {
-            let victim = self.order.get(sh.index(self.order.len()))?.id();
+        if self.is_full(cx) {
+            let victim = self.order.get(cx.index(self.order.len()))?.id();
             self.remove(victim);
         }
         self.memory.forget(id, descriptor.address);
@@ -295,16 +295,16 @@ impl Directory {
         let entry = Entry {
             descriptor: Arc::clone(&descriptor),
             at: self.order.len(),
-            verified: sh.mono(),
+            verified: cx.mono(),
             host,
             prefix,
         };
         self.order.push(Arc::clone(&descriptor));
         self.verified.insert(id, entry);
-        sh.timers
-            .set_earlier(Timer::Persist, sh.mono().plus_ms(PERSIST_MS));
-        sh.timers
-            .set_earlier(Timer::Directory, sh.mono().plus_ms(VERIFY_AGAIN_MS));
+        cx.timers
+            .set_earlier(Timer::Persist, cx.mono().plus_ms(PERSIST_MS));
+        cx.timers
+            .set_earlier(Timer::Directory, cx.mono().plus_ms(VERIFY_AGAIN_MS));
         Some(DirectoryEvent::Verified { descriptor, new })
     }
 
@@ -331,23 +331,23 @@ impl Directory {
     }
 
     /// A relay does not answer: it leaves until it is verified again.
-    pub(crate) fn silent(&mut self, sh: &mut Shared, relay: RelayId) -> Option<DirectoryEvent> {
+    pub(crate) fn silent(&mut self, cx: &mut Context, relay: RelayId) -> Option<DirectoryEvent> {
         let entry = self.remove(relay)?;
-        self.shunned.add(sh, entry.descriptor.address);
+        self.shunned.add(cx, entry.descriptor.address);
         // It may only have been slow: one more question, when the shunning is over.
-        let at = self.memory.add_lost(sh, entry.descriptor);
-        sh.timers.set_earlier(Timer::Bootstrap, at);
-        self.after_leaving(sh);
+        let at = self.memory.add_lost(cx, entry.descriptor);
+        cx.timers.set_earlier(Timer::Bootstrap, at);
+        self.after_leaving(cx);
         Some(DirectoryEvent::Left)
     }
 
     /// The relays worth keeping over a restart: verified ones, and where there is room those that were, which come first,
     /// as they are the older ones. Nobody at all is nothing to keep: the list of before is better.
-    pub(crate) fn persist(&mut self, sh: &mut Shared) {
+    pub(crate) fn persist(&mut self, cx: &mut Context) {
         if !self.verified.is_empty() {
-            self.memory.forget_old(sh.now.unix);
+            self.memory.forget_old(cx.now.unix);
         }
-        let verified = self.sample(sh, PERSISTED);
+        let verified = self.sample(cx, PERSISTED);
         let room = PERSISTED - verified.len();
         let remembered = self.memory.newest(room);
         let relays: Vec<[u8; 196]> = remembered
@@ -355,7 +355,7 @@ impl Directory {
             .map(|descriptor| *descriptor.bytes())
             .collect();
         if !relays.is_empty() {
-            sh.out.push_back(Output::Persist(Persist::Relays(relays)));
+            cx.out.push_back(Output::Persist(Persist::Relays(relays)));
         }
     }
 }

@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
 
+use deut_common::time::{Mono, Now, Unix};
+
 use super::*;
 use crate::{
-    api::{BootstrapPeer, Mono, Now, Unix},
     config::{Config, Role},
     drop_reason::DropReason,
+    io::BootstrapPeer,
     keys::RelayKeys,
     policy::{Policy, Profile},
     wire::datagram::{Kind, parse_who_are_you, who_are_you_answer},
@@ -15,7 +17,7 @@ const START: u64 = 1_800_000_000;
 
 /// A directory that is full, and relays that answer.
 struct Fixture {
-    sh: Shared,
+    cx: Context,
     directory: Directory,
 }
 
@@ -32,10 +34,10 @@ impl Fixture {
         let policy = Policy::new("bottle", Profile::Test).expect("a short name");
         let mut config = Config::new(policy, Role::Client);
         config.limits.relays = CAP;
-        let sh = Shared::new(config, [1; 32], Now::default());
+        let cx = Context::new(config, [1; 32], Now::default());
         let mut it = Self {
-            directory: Directory::new(None, &sh),
-            sh,
+            directory: Directory::new(None, &cx),
+            cx,
         };
         it.at(0);
         for number in 0..8 {
@@ -46,7 +48,7 @@ impl Fixture {
     }
 
     fn at(&mut self, s: u64) {
-        self.sh.now = Now {
+        self.cx.now = Now {
             mono: Mono(s * 1_000_000),
             unix: Unix(START + s),
         };
@@ -55,7 +57,7 @@ impl Fixture {
     /// The descriptor of a relay, issued so many minutes after the start.
     fn descriptor(&self, number: u8, minutes: u32) -> Descriptor {
         let epoch = (START / 60) as u32 + minutes;
-        let network = self.sh.config.policy.network;
+        let network = self.cx.config.policy.network;
         Descriptor::sign(
             &keys(number),
             network,
@@ -68,12 +70,12 @@ impl Fixture {
 
     fn show(&mut self, number: u8, minutes: u32) -> Result<(), DropReason> {
         let descriptor = self.descriptor(number, minutes);
-        self.directory.consider(&mut self.sh, descriptor.bytes())
+        self.directory.consider(&mut self.cx, descriptor.bytes())
     }
 
     /// All relays that were asked answer; how many these are.
     fn answer_all(&mut self, minutes: u32) -> usize {
-        let sent: Vec<Output> = self.sh.out.drain(..).collect();
+        let sent: Vec<Output> = self.cx.out.drain(..).collect();
         let mut asked = 0;
         for output in sent {
             let Output::Transmit { to, mut packet, .. } = output else {
@@ -86,9 +88,9 @@ impl Fixture {
             let shown = self.descriptor(number, minutes);
             let asker = address(255);
             let answer =
-                who_are_you_answer(&keys(number), &shown, &nonce, asker, &mut self.sh.secrets);
+                who_are_you_answer(&keys(number), &shown, &nonce, asker, &mut self.cx.secrets);
             self.directory
-                .on_answer(&mut self.sh, to, &answer)
+                .on_answer(&mut self.cx, to, &answer)
                 .expect("a good answer");
             asked += 1;
         }
@@ -119,7 +121,7 @@ fn a_full_directory_takes_up_one_unknown_relay_in_thirty_seconds() {
     }
     assert_eq!(asked, 20);
     // The twin: as long as there is room, all of them at once.
-    it.sh.config.limits.relays = 200;
+    it.cx.config.limits.relays = 200;
     for number in 100..200 {
         assert_eq!(it.show(number, 0), Ok(()));
     }
@@ -151,7 +153,7 @@ fn news_of_known_relays_are_always_taken() {
         (it.show(100, 0), it.show(101, 0)),
         (Ok(()), Err(DropReason::TableFull))
     );
-    it.sh.out.clear();
+    it.cx.out.clear();
     for number in 0..8 {
         assert_eq!(it.show(number, 2), Ok(()));
     }
@@ -170,10 +172,10 @@ fn one_who_is_refused_for_crowding_pushes_nobody_out() {
     let mut it = Fixture::full();
     let before = it.known();
     // Somebody else at an address that is listed already.
-    let network = it.sh.config.policy.network;
+    let network = it.cx.config.policy.network;
     let epoch = (START / 60) as u32;
     let crowd = Descriptor::sign(&keys(100), network, address(3), None, epoch, epoch + 1_440);
-    assert!(it.directory.insert(&mut it.sh, crowd).is_none());
+    assert!(it.directory.insert(&mut it.cx, crowd).is_none());
     assert_eq!(it.known(), before);
 }
 
@@ -183,7 +185,7 @@ fn rubbish_does_not_use_up_the_place_of_a_newcomer() {
     let mut forged = *it.descriptor(100, 0).bytes();
     forged[195] ^= 1;
     for _ in 0..1_000 {
-        assert!(it.directory.consider(&mut it.sh, &forged).is_err());
+        assert!(it.directory.consider(&mut it.cx, &forged).is_err());
     }
     assert_eq!((it.show(101, 0), it.answer_all(0)), (Ok(()), 1));
 }
@@ -192,7 +194,7 @@ impl Fixture {
     /// Lists that were to be saved since the last call.
     fn saved(&mut self) -> Vec<BTreeSet<RelayId>> {
         let id = |bytes: &[u8; 196]| Descriptor::decode(bytes).expect("ours").id();
-        let sent = self.sh.out.drain(..);
+        let sent = self.cx.out.drain(..);
         sent.filter_map(|output| match output {
             Output::Persist(Persist::Relays(relays)) => Some(relays.iter().map(id).collect()),
             _ => None,
@@ -202,7 +204,7 @@ impl Fixture {
 
     fn all_fall_silent(&mut self) {
         for relay in self.known() {
-            self.directory.silent(&mut self.sh, relay);
+            self.directory.silent(&mut self.cx, relay);
         }
         assert_eq!(self.directory.len(), 0);
     }
@@ -211,39 +213,39 @@ impl Fixture {
 #[test]
 fn a_saved_list_is_never_replaced_by_an_empty_one() {
     let mut it = Fixture::full();
-    it.sh.out.clear();
+    it.cx.out.clear();
     let known = it.known();
-    it.directory.persist(&mut it.sh);
+    it.directory.persist(&mut it.cx);
     assert_eq!(it.saved(), vec![known.clone()]);
     it.all_fall_silent();
-    it.directory.persist(&mut it.sh);
+    it.directory.persist(&mut it.cx);
     assert_eq!(it.saved(), [known], "those that were known");
 
     // One who never knew anybody has nothing to save, and says nothing.
-    let mut sh = it.sh;
-    let mut directory = Directory::new(None, &sh);
-    sh.out.clear();
-    directory.persist(&mut sh);
-    assert!(sh.out.is_empty());
+    let mut cx = it.cx;
+    let mut directory = Directory::new(None, &cx);
+    cx.out.clear();
+    directory.persist(&mut cx);
+    assert!(cx.out.is_empty());
 }
 
 #[test]
 fn only_so_many_are_remembered_the_newest_and_one_of_each_host() {
     let mut it = Fixture::full();
-    it.sh.config.limits.relays_remembered = 3;
+    it.cx.config.limits.relays_remembered = 3;
     let mut lost = Vec::new();
     for number in 0..8 {
         lost.push(keys(number).id());
-        it.directory.silent(&mut it.sh, keys(number).id());
+        it.directory.silent(&mut it.cx, keys(number).id());
         assert!(it.directory.memory.len() <= 3);
     }
-    it.sh.out.clear();
-    it.directory.persist(&mut it.sh);
+    it.cx.out.clear();
+    it.directory.persist(&mut it.cx);
     let newest: BTreeSet<RelayId> = lost.split_off(5).into_iter().collect();
     assert_eq!(it.saved(), [newest]);
     // Others at an address that is remembered take its place.
     for number in 100..110 {
-        let network = it.sh.config.policy.network;
+        let network = it.cx.config.policy.network;
         let epoch = (START / 60) as u32;
         let other = Descriptor::sign(
             &keys(number),
@@ -253,9 +255,9 @@ fn only_so_many_are_remembered_the_newest_and_one_of_each_host() {
             epoch,
             epoch + 1_440,
         );
-        it.directory.memory.add(&it.sh, Arc::new(other));
+        it.directory.memory.add(&it.cx, Arc::new(other));
     }
-    it.directory.persist(&mut it.sh);
+    it.directory.persist(&mut it.cx);
     let left = BTreeSet::from([keys(5).id(), keys(6).id(), keys(109).id()]);
     assert_eq!(it.saved(), [left]);
 }
@@ -267,15 +269,15 @@ fn who_was_not_heard_of_for_a_week_is_forgotten_once_others_are_known() {
     it.all_fall_silent();
     let month = 30 * 86_400;
     it.at(month);
-    it.sh.out.clear();
-    it.directory.persist(&mut it.sh);
+    it.cx.out.clear();
+    it.directory.persist(&mut it.cx);
     assert_eq!(it.saved(), [known], "while nobody is known, none");
-    it.directory.on_bootstrap_timer(&mut it.sh);
+    it.directory.on_bootstrap_timer(&mut it.cx);
     let minutes = (month / 60) as u32;
     assert_eq!(it.answer_all(minutes), 8, "and all are asked");
-    it.directory.silent(&mut it.sh, keys(0).id());
+    it.directory.silent(&mut it.cx, keys(0).id());
     it.at(2 * month);
-    it.directory.persist(&mut it.sh);
+    it.directory.persist(&mut it.cx);
     let left: BTreeSet<RelayId> = (1..8).map(|number| keys(number).id()).collect();
     assert_eq!((it.directory.memory.len(), it.saved()), (0, vec![left]));
 }
@@ -283,20 +285,20 @@ fn who_was_not_heard_of_for_a_week_is_forgotten_once_others_are_known() {
 #[test]
 fn who_stays_away_is_asked_a_few_at_a_time_and_not_at_all_while_others_are_known() {
     let mut it = Fixture::full();
-    it.sh.config.limits.relays = 100;
+    it.cx.config.limits.relays = 100;
     (8..80).for_each(|number| assert_eq!(it.show(number, 0), Ok(())));
     it.answer_all(0);
     assert_eq!(it.directory.len(), 80);
     let (last, others): (Vec<_>, Vec<_>) =
         it.known().into_iter().partition(|id| *id == keys(0).id());
     for relay in others {
-        it.directory.silent(&mut it.sh, relay);
+        it.directory.silent(&mut it.cx, relay);
     }
     it.at(60);
-    it.directory.on_bootstrap_timer(&mut it.sh);
+    it.directory.on_bootstrap_timer(&mut it.cx);
     // Each may only have been slow.
     let asked = |it: &mut Fixture| {
-        let sent = it.sh.out.drain(..);
+        let sent = it.cx.out.drain(..);
         let to = sent.filter_map(|output| match output {
             Output::Transmit { to, .. } => Some(to),
             _ => None,
@@ -308,13 +310,13 @@ fn who_stays_away_is_asked_a_few_at_a_time_and_not_at_all_while_others_are_known
     };
     assert_eq!(asked(&mut it).len(), 79);
     it.at(3_600);
-    it.directory.on_bootstrap_timer(&mut it.sh);
+    it.directory.on_bootstrap_timer(&mut it.cx);
     assert_eq!(asked(&mut it), [], "one is known");
-    it.directory.silent(&mut it.sh, last[0]);
+    it.directory.silent(&mut it.cx, last[0]);
     let mut all = BTreeSet::new();
     for round in 1..=3 {
         it.at(3_600 + 100 * round);
-        it.directory.on_bootstrap_timer(&mut it.sh);
+        it.directory.on_bootstrap_timer(&mut it.cx);
         let asked = asked(&mut it);
         assert!(asked.len() <= 33, "{asked:?}");
         all.extend(asked);
@@ -328,7 +330,7 @@ impl Fixture {
             address: address(number),
             key: key.map(|key| keys(key).identity()),
         });
-        self.directory.set_bootstrap(&mut self.sh, peers.collect());
+        self.directory.set_bootstrap(&mut self.cx, peers.collect());
     }
 
     fn answering(&self) -> Vec<SocketAddr> {
@@ -340,7 +342,7 @@ impl Fixture {
 fn a_key_holds_for_a_question_whose_peer_left_the_list_meanwhile() {
     for (key, verified) in [(Some(99), false), (Some(50), true), (None, true)] {
         let mut it = Fixture::full();
-        it.sh.config.limits.relays = 100;
+        it.cx.config.limits.relays = 100;
         it.list(&[(50, key)]);
         assert_eq!(it.answering(), []);
         // A name has other addresses by now.
@@ -364,11 +366,11 @@ fn a_peer_that_fell_silent_does_not_answer_until_it_is_verified_again() {
     let mut it = Fixture::full();
     it.list(&[(3, Some(3)), (4, Some(99)), (5, None)]);
     assert_eq!(it.answering(), [address(3), address(5)], "known before");
-    it.directory.silent(&mut it.sh, keys(3).id());
+    it.directory.silent(&mut it.cx, keys(3).id());
     assert_eq!(it.answering(), [address(5)]);
     it.at(60);
-    it.sh.out.clear();
-    it.directory.on_bootstrap_timer(&mut it.sh);
+    it.cx.out.clear();
+    it.directory.on_bootstrap_timer(&mut it.cx);
     assert!(it.answer_all(0) >= 1);
     assert_eq!(it.answering(), [address(3), address(5)]);
 }

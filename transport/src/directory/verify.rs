@@ -2,13 +2,18 @@
 
 use std::net::SocketAddr;
 
+use deut_common::{
+    ids::RelayId,
+    time::{Mono, Unix},
+};
+
 use super::{AGAIN_AT_ONCE, AGAIN_PAUSE_MS, Directory, DirectoryEvent, Question, VERIFY_AGAIN_MS};
 use crate::{
-    api::{BootstrapTrouble, Mono, Port, Unix},
+    context::Context,
     drop_reason::DropReason,
-    ids::RelayId,
+    ids::Port,
+    io::BootstrapTrouble,
     packet::Packet,
-    shared::Shared,
     timers::Timer,
     wire::{
         datagram::{self, Answer, Datagram},
@@ -25,17 +30,17 @@ impl Directory {
     /// Somebody showed a descriptor: check what can be checked without its owner, then ask its address.
     pub(crate) fn consider(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         bytes: &[u8; 196],
     ) -> Result<(), DropReason> {
         let descriptor = Descriptor::decode(bytes).map_err(|error| self.refuse(error))?;
-        self.consider_decoded(sh, &descriptor)
+        self.consider_decoded(cx, &descriptor)
     }
 
     /// As [`Directory::consider`], decoded.
     pub(crate) fn consider_decoded(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         descriptor: &Descriptor,
     ) -> Result<(), DropReason> {
         let id = descriptor.id();
@@ -43,37 +48,37 @@ impl Directory {
         let same = known
             .as_ref()
             .is_some_and(|known| known.bytes() == descriptor.bytes());
-        if self.own == Some(id) || same || self.shunned.contains(sh, descriptor.address) {
+        if self.own == Some(id) || same || self.shunned.contains(cx, descriptor.address) {
             return Ok(());
         }
-        if self.has_no_room(sh, id) {
+        if self.has_no_room(cx, id) {
             return Err(DropReason::TableFull);
         }
-        self.check(sh, descriptor, known.as_deref())?;
-        if known.is_none() && self.is_full(sh) && !self.newcomers.take(sh.mono()) {
+        self.check(cx, descriptor, known.as_deref())?;
+        if known.is_none() && self.is_full(cx) && !self.newcomers.take(cx.mono()) {
             return Err(DropReason::TableFull);
         }
-        self.ask(sh, descriptor.address, Some(id));
+        self.ask(cx, descriptor.address, Some(id));
         Ok(())
     }
 
     /// In a network larger than the directory everybody tells of unknown relays all the time: taking up each would verify
     /// and forget for ever. Now and then one is taken up.
-    pub(super) fn has_no_room(&mut self, sh: &Shared, relay: RelayId) -> bool {
-        self.get(relay).is_none() && self.is_full(sh) && !self.newcomers.has(sh.mono())
+    pub(super) fn has_no_room(&mut self, cx: &Context, relay: RelayId) -> bool {
+        self.get(relay).is_none() && self.is_full(cx) && !self.newcomers.has(cx.mono())
     }
 
     /// Every rule that needs no answer of the relay.
     fn check(
         &mut self,
-        sh: &Shared,
+        cx: &Context,
         descriptor: &Descriptor,
         known: Option<&Descriptor>,
     ) -> Result<(), DropReason> {
         descriptor
             .check(
-                &sh.config.policy,
-                sh.now.unix,
+                &cx.config.policy,
+                cx.now.unix,
                 known.map(|known| known.epoch),
             )
             .map_err(|error| self.refuse(error))?;
@@ -84,12 +89,12 @@ impl Directory {
     }
 
     /// Asks an address who it is, unless a question to it is under way.
-    pub(super) fn ask(&mut self, sh: &mut Shared, address: SocketAddr, expected: Option<RelayId>) {
-        if self.asked.contains_key(&address) || self.questions.len() >= sh.config.limits.unverified
+    pub(super) fn ask(&mut self, cx: &mut Context, address: SocketAddr, expected: Option<RelayId>) {
+        if self.asked.contains_key(&address) || self.questions.len() >= cx.config.limits.unverified
         {
             return;
         }
-        let nonce = sh.secret();
+        let nonce = cx.secret();
         let key = self.bootstrap.key_of(address);
         self.asked.insert(address, nonce);
         self.questions.insert(
@@ -99,28 +104,28 @@ impl Directory {
                 expected,
                 key,
                 sends: 0,
-                next_at: sh.mono(),
+                next_at: cx.mono(),
             },
         );
-        self.send_question(sh, nonce);
+        self.send_question(cx, nonce);
     }
 
-    fn send_question(&mut self, sh: &mut Shared, nonce: [u8; 16]) {
+    fn send_question(&mut self, cx: &mut Context, nonce: [u8; 16]) {
         let Some(question) = self.questions.get_mut(&nonce) else {
             return;
         };
         question.sends += 1;
-        question.next_at = sh.mono().plus_ms(ANSWER_MS);
+        question.next_at = cx.mono().plus_ms(ANSWER_MS);
         let (to, next_at) = (question.address, question.next_at);
-        let datagram = datagram::who_are_you(sh.config.policy.network, &nonce, &mut sh.secrets);
-        sh.transmit(Port::Relay, to, Packet::copy_of(&datagram));
-        sh.timers.set_earlier(Timer::Directory, next_at);
+        let datagram = datagram::who_are_you(cx.config.policy.network, &nonce, &mut cx.secrets);
+        cx.transmit(Port::Relay, to, Packet::copy_of(&datagram));
+        cx.timers.set_earlier(Timer::Directory, next_at);
     }
 
     /// An answer arrived.
     pub(crate) fn on_answer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         from: SocketAddr,
         datagram: &Datagram,
     ) -> Result<Vec<DirectoryEvent>, DropReason> {
@@ -133,7 +138,7 @@ impl Directory {
             return Err(DropReason::UnexpectedAnswer);
         }
         let (expected, key) = (question.expected, question.key);
-        if answer.network != sh.config.policy.network {
+        if answer.network != cx.config.policy.network {
             // Only who sees our traffic could forge this, and could as well swallow it; a user wants to know.
             self.end_question(&answer.nonce);
             *self
@@ -142,9 +147,9 @@ impl Directory {
                 .or_default() += 1;
             return Ok(self.trouble(from, BootstrapTrouble::OtherNetwork));
         }
-        let descriptor = match self.accept(sh, from, &answer) {
+        let descriptor = match self.accept(cx, from, &answer) {
             Ok(descriptor) => descriptor,
-            Err(reason) => return self.refused(sh, from, &answer, reason),
+            Err(reason) => return self.refused(cx, from, &answer, reason),
         };
         let id = descriptor.id();
         if self.own == Some(id) {
@@ -159,10 +164,10 @@ impl Directory {
         }
         self.end_question(&answer.nonce);
         if let Some(time) = answer.time(&descriptor) {
-            self.clocks.hear(sh, from, time);
+            self.clocks.hear(cx, from, time);
         }
         self.bootstrap.answered(from, id);
-        self.shunned.forgive(sh, from);
+        self.shunned.forgive(cx, from);
         let mut events = Vec::new();
         // Another relay lives at this address now.
         if let Some(expected) = expected.filter(|&expected| expected != id) {
@@ -171,21 +176,21 @@ impl Directory {
                 events.push(DirectoryEvent::Left);
             }
         }
-        events.extend(self.insert(sh, descriptor));
+        events.extend(self.insert(cx, descriptor));
         Ok(events)
     }
 
     /// The descriptor of an answer, if all of it holds.
     fn accept(
         &mut self,
-        sh: &Shared,
+        cx: &Context,
         from: SocketAddr,
         answer: &Answer,
     ) -> Result<Descriptor, DropReason> {
         let descriptor =
             Descriptor::decode(&answer.descriptor).map_err(|error| self.refuse(error))?;
         let known = self.get(descriptor.id()).cloned();
-        self.check(sh, &descriptor, known.as_deref())?;
+        self.check(cx, &descriptor, known.as_deref())?;
         if descriptor.address != from {
             return Err(self.refuse(DescriptorError::Address).into());
         }
@@ -199,16 +204,16 @@ impl Directory {
     /// silent, and whoever looks into why nothing works must hear of it.
     fn refused(
         &mut self,
-        sh: &Shared,
+        cx: &Context,
         from: SocketAddr,
         answer: &Answer,
         reason: DropReason,
     ) -> Result<Vec<DirectoryEvent>, DropReason> {
-        if let Some((relay, time)) = self.by_its_own_clock(sh, from, answer) {
+        if let Some((relay, time)) = self.by_its_own_clock(cx, from, answer) {
             self.end_question(&answer.nonce);
-            self.clocks.hear(sh, from, time);
+            self.clocks.hear(cx, from, time);
             if let Some(entry) = self.verified.get_mut(&relay) {
-                entry.verified = sh.mono();
+                entry.verified = cx.mono();
             }
             return Ok(self.trouble(from, BootstrapTrouble::OtherClock));
         }
@@ -222,13 +227,13 @@ impl Directory {
     /// Who answered and what its clock shows, if the answer is refused for its times but would hold by that clock.
     fn by_its_own_clock(
         &self,
-        sh: &Shared,
+        cx: &Context,
         from: SocketAddr,
         answer: &Answer,
     ) -> Option<(RelayId, Unix)> {
-        let policy = &sh.config.policy;
+        let policy = &cx.config.policy;
         let descriptor = Descriptor::decode(&answer.descriptor).ok()?;
-        let by_ours = descriptor.check(policy, sh.now.unix, None);
+        let by_ours = descriptor.check(policy, cx.now.unix, None);
         let by_times = matches!(
             by_ours,
             Err(DescriptorError::Expired | DescriptorError::EpochAhead)
@@ -256,8 +261,8 @@ impl Directory {
     }
 
     /// Questions are overdue, or verified relays are due again.
-    pub(crate) fn on_timer(&mut self, sh: &mut Shared) -> Vec<DirectoryEvent> {
-        let now = sh.mono();
+    pub(crate) fn on_timer(&mut self, cx: &mut Context) -> Vec<DirectoryEvent> {
+        let now = cx.mono();
         let mut events = Vec::new();
         let due: Vec<[u8; 16]> = self
             .questions
@@ -271,27 +276,27 @@ impl Directory {
                 .get(&nonce)
                 .is_some_and(|question| question.sends < SENDS)
             {
-                self.send_question(sh, nonce);
+                self.send_question(cx, nonce);
             } else {
-                events.extend(self.give_up(sh, &nonce));
+                events.extend(self.give_up(cx, &nonce));
             }
         }
-        self.verify_again(sh);
-        self.plan(sh);
+        self.verify_again(cx);
+        self.plan(cx);
         events
     }
 
-    fn give_up(&mut self, sh: &mut Shared, nonce: &[u8; 16]) -> Vec<DirectoryEvent> {
+    fn give_up(&mut self, cx: &mut Context, nonce: &[u8; 16]) -> Vec<DirectoryEvent> {
         let Some(question) = self.end_question(nonce) else {
             return Vec::new();
         };
         *self.refusals.entry("NotEchoed").or_default() += 1;
         let mut events = self.trouble(question.address, BootstrapTrouble::Silent);
         if let Some(relay) = question.expected {
-            self.shunned.add(sh, question.address);
+            self.shunned.add(cx, question.address);
             if let Some(entry) = self.remove(relay) {
-                self.memory.add(sh, entry.descriptor);
-                self.after_leaving(sh);
+                self.memory.add(cx, entry.descriptor);
+                self.after_leaving(cx);
                 events.push(DirectoryEvent::Left);
             }
         }
@@ -299,8 +304,8 @@ impl Directory {
     }
 
     /// The relay that was verified longest ago is asked again, a few at a time.
-    fn verify_again(&mut self, sh: &mut Shared) {
-        let now = sh.mono();
+    fn verify_again(&mut self, cx: &mut Context) {
+        let now = cx.mono();
         if now < self.again_at {
             return;
         }
@@ -313,7 +318,7 @@ impl Directory {
             .take(AGAIN_AT_ONCE)
             .collect();
         for (id, address) in due {
-            self.ask(sh, address, Some(id));
+            self.ask(cx, address, Some(id));
         }
         let first = self.verified.values().map(|entry| entry.verified).min();
         self.again_at = first
@@ -322,7 +327,7 @@ impl Directory {
             .max(now.plus_ms(AGAIN_PAUSE_MS));
     }
 
-    fn plan(&self, sh: &mut Shared) {
+    fn plan(&self, cx: &mut Context) {
         let question = self
             .questions
             .values()
@@ -331,8 +336,8 @@ impl Directory {
         let again = (!self.verified.is_empty()).then_some(self.again_at);
         let next: Option<Mono> = question.into_iter().chain(again).min();
         if let Some(at) = next {
-            sh.timers
-                .set(Timer::Directory, at.max(sh.mono().plus_ms(100)));
+            cx.timers
+                .set(Timer::Directory, at.max(cx.mono().plus_ms(100)));
         }
     }
 }

@@ -1,14 +1,14 @@
 //! What a master asks of its endpoint through the tunnel (protocol §7.2).
 
-use super::{Endpoint, ServedId, world::Outgoing};
+use super::{Endpoint, outside::Outgoing};
 use crate::{
+    context::Context,
     crypto::session::plaintext_mut,
     directory::Directory,
     drop_reason::DropReason,
-    ids::Gate,
+    ids::{Gate, ServedId},
     links::Links,
     packet::Packet,
-    shared::Shared,
     timers::Timer,
     wire::{cell::Cell, frame},
 };
@@ -30,13 +30,13 @@ impl Endpoint {
     /// A cell arrived at its end.
     pub(crate) fn on_cell(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         directory: &Directory,
         id: ServedId,
         packet: &mut Packet,
     ) -> Result<CellOutcome, DropReason> {
-        let now = sh.mono();
+        let now = cx.mono();
         let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::UnknownTunnel)?;
         let frame = plaintext_mut(packet.as_relay_mut().ok_or(DropReason::BadLength)?);
         let mut nonce = frame::cell_nonce(frame);
@@ -46,13 +46,13 @@ impl Endpoint {
         tunnel.last_used = now;
         if tunnel.cipher.is_confirmed() && !tunnel.confirmed {
             tunnel.confirmed = true;
-            sh.timers.set(
+            cx.timers.set(
                 Timer::Served(id),
-                now.plus_ms(sh.config.times.tunnel_idle_ms),
+                now.plus_ms(cx.config.times.tunnel_idle_ms),
             );
         }
         #[cfg(feature = "probe")]
-        crate::probe::endpoint_opened(sh, crate::probe::Direction::FromMaster, &cell);
+        crate::probe::endpoint_opened(cx, crate::probe::Direction::FromMaster, &cell);
         if let Cell::Send { to, datagram } = cell {
             return Ok(CellOutcome::Send(Box::new(Outgoing {
                 tunnel: id,
@@ -60,13 +60,13 @@ impl Endpoint {
                 datagram,
             })));
         }
-        self.on_request(sh, links, directory, id, cell)
+        self.on_request(cx, links, directory, id, cell)
     }
 
     /// A numbered request: executed once, answered as often as it is repeated.
     fn on_request(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         directory: &Directory,
         id: ServedId,
@@ -78,7 +78,7 @@ impl Endpoint {
             Some((last, answer)) if *last == number => {
                 let again = answer.clone();
                 if let Some(answer) = again {
-                    self.send_back(sh, links, id, &answer);
+                    self.send_back(cx, links, id, &answer);
                 }
                 return Ok(CellOutcome::Done);
             }
@@ -94,15 +94,15 @@ impl Endpoint {
             if tunnel.confirmed || tunnel.answered.is_some() {
                 return Err(DropReason::UnexpectedCell);
             }
-            self.start_exchange(sh, id, number, (spki, sealed))?;
+            self.start_exchange(cx, id, number, (spki, sealed))?;
             return Ok(CellOutcome::Done);
         }
         let close = matches!(cell, Cell::Close { .. });
-        let answer = self.execute(sh, directory, id, cell)?;
+        let answer = self.execute(cx, directory, id, cell)?;
         if let Some(tunnel) = self.tunnels.get_mut(&id) {
             tunnel.answered = Some((number, Some(Box::new(answer.clone()))));
         }
-        self.send_back(sh, links, id, &answer);
+        self.send_back(cx, links, id, &answer);
         Ok(if close {
             CellOutcome::Close
         } else {
@@ -112,7 +112,7 @@ impl Endpoint {
 
     fn execute(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         directory: &Directory,
         id: ServedId,
         cell: Cell,
@@ -120,7 +120,7 @@ impl Endpoint {
         if let Cell::Seeds { number } = cell {
             return Ok(Cell::SeedsAnswer {
                 number,
-                contacts: self.some_contacts(sh, id),
+                contacts: self.some_contacts(cx, id),
             });
         }
         let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::UnknownTunnel)?;
@@ -150,16 +150,16 @@ impl Endpoint {
     }
 
     /// Contacts of other tunnels that end here, at random.
-    fn some_contacts(&self, sh: &mut Shared, asker: ServedId) -> Vec<Vec<u8>> {
-        self.contacts_but_of(sh, Some(asker))
+    fn some_contacts(&self, cx: &mut Context, asker: ServedId) -> Vec<Vec<u8>> {
+        self.contacts_but_of(cx, Some(asker))
     }
 
     /// Contacts of tunnels that end here, at random, for this machine's own planes: see `Command::WantSeeds`.
-    pub(crate) fn contacts_for_ourselves(&self, sh: &mut Shared) -> Vec<Vec<u8>> {
-        self.contacts_but_of(sh, None)
+    pub(crate) fn contacts_for_ourselves(&self, cx: &mut Context) -> Vec<Vec<u8>> {
+        self.contacts_but_of(cx, None)
     }
 
-    fn contacts_but_of(&self, sh: &mut Shared, asker: Option<ServedId>) -> Vec<Vec<u8>> {
+    fn contacts_but_of(&self, cx: &mut Context, asker: Option<ServedId>) -> Vec<Vec<u8>> {
         let others = self.tunnels.iter().filter(|(id, _)| Some(**id) != asker);
         let mut contacts: Vec<&Vec<u8>> = others
             .filter_map(|(_, tunnel)| tunnel.contact.as_ref())
@@ -167,7 +167,7 @@ impl Endpoint {
         contacts.sort_unstable();
         contacts.dedup();
         let contacts: Vec<Vec<u8>> = contacts.into_iter().cloned().collect();
-        sh.sample(contacts, SEEDS)
+        cx.sample(contacts, SEEDS)
     }
 
     /// How many contacts are registered here.

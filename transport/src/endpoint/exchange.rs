@@ -1,13 +1,14 @@
 //! The endpoint's half of the RSA exchange (protocol §7.3). RSA runs in the worker, never here.
 
-use super::{Endpoint, ServedId};
+use super::Endpoint;
 use crate::{
-    api::{JobTicket, Priority},
+    context::Context,
     crypto::exchange::{Transcript, session_keys},
     drop_reason::DropReason,
+    ids::{JobTicket, ServedId},
+    io::Priority,
     links::Links,
     rsa::{JOB_AGAIN_MS, Job, JobResult, OAEP_LEN, SPKI_LEN},
-    shared::Shared,
     timers::Timer,
     wire::cell::Cell,
 };
@@ -24,7 +25,7 @@ impl Endpoint {
     /// A master asks for the exchange: the private operation goes to the worker.
     pub(super) fn start_exchange(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         tunnel: ServedId,
         number: u32,
         (spki, sealed): (Box<[u8; SPKI_LEN]>, Box<[u8; OAEP_LEN]>),
@@ -32,15 +33,15 @@ impl Endpoint {
         let Some(rsa) = &self.rsa else {
             return Err(DropReason::UnexpectedCell);
         };
-        if self.exchanges.len() >= sh.config.limits.jobs {
+        if self.exchanges.len() >= cx.config.limits.jobs {
             return Err(DropReason::TableFull);
         }
-        if !self.exchange_bucket.take(sh.mono()) {
+        if !self.exchange_bucket.take(cx.mono()) {
             return Err(DropReason::RateLimited);
         }
         let key = rsa.private.clone();
-        let blinding = sh.secret();
-        let ticket = sh.job(
+        let blinding = cx.secret();
+        let ticket = cx.job(
             Priority::Exchange,
             Job::Open {
                 key,
@@ -66,13 +67,13 @@ impl Endpoint {
     /// The worker is done; `false` if the ticket is not ours.
     pub(crate) fn on_job(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         ticket: JobTicket,
         result: &JobResult,
     ) -> bool {
         if self.rsa_job == Some(ticket) {
-            self.on_own_key(sh, result);
+            self.on_own_key(cx, result);
             return true;
         }
         let Some(exchange) = self.exchanges.remove(&ticket) else {
@@ -80,8 +81,8 @@ impl Endpoint {
         };
         match result {
             JobResult::Opened(seed) => {
-                if let Err(reason) = self.finish_exchange(sh, links, exchange, seed) {
-                    sh.drops.count(reason);
+                if let Err(reason) = self.finish_exchange(cx, links, exchange, seed) {
+                    cx.drops.count(reason);
                 }
             }
             JobResult::Refused | JobResult::Key(_) => {
@@ -94,29 +95,29 @@ impl Endpoint {
         true
     }
 
-    fn on_own_key(&mut self, sh: &mut Shared, result: &JobResult) {
+    fn on_own_key(&mut self, cx: &mut Context, result: &JobResult) {
         self.rsa_job = None;
         if let JobResult::Key(pair) = result {
-            sh.counters.rsa_keys += 1;
+            cx.counters.rsa_keys += 1;
             self.rsa = Some(pair.clone());
         } else {
             // The worker's queue is full: asked again at once it would refuse again, for ever.
-            sh.timers
-                .set_earlier(Timer::Ports, sh.mono().plus_ms(JOB_AGAIN_MS));
+            cx.timers
+                .set_earlier(Timer::Ports, cx.mono().plus_ms(JOB_AGAIN_MS));
         }
     }
 
     /// Orders the RSA key of this start, unless it is there or under way.
-    pub(super) fn order_key(&mut self, sh: &mut Shared) {
+    pub(super) fn order_key(&mut self, cx: &mut Context) {
         if self.ports.is_some() && self.rsa.is_none() && self.rsa_job.is_none() {
-            let seed = sh.secret();
-            self.rsa_job = Some(sh.job(Priority::FirstTunnels, Job::Generate { seed }));
+            let seed = cx.secret();
+            self.rsa_job = Some(cx.job(Priority::FirstTunnels, Job::Generate { seed }));
         }
     }
 
     fn finish_exchange(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         exchange: Exchange,
         seed_m: &[u8; 32],
@@ -133,8 +134,8 @@ impl Endpoint {
             .ok_or(DropReason::StaleJob)?
             .public
             .clone();
-        let seed_e: [u8; 32] = sh.secret();
-        let oaep_seed = sh.secret();
+        let seed_e: [u8; 32] = cx.secret();
+        let oaep_seed = cx.secret();
         let sealed_e = self
             .suite
             .seal(&spki, &seed_e, oaep_seed)
@@ -157,7 +158,7 @@ impl Endpoint {
             confirmation,
         };
         tunnel.answered = Some((number, Some(Box::new(answer.clone()))));
-        self.send_back(sh, links, id, &answer);
+        self.send_back(cx, links, id, &answer);
         Ok(())
     }
 }

@@ -2,16 +2,19 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use super::{ServedId, remembered::Remembered};
+use deut_common::{
+    buckets::{Bucket, Buckets},
+    time::Mono,
+};
+
+use super::remembered::Remembered;
 use crate::{
-    api::{Mono, Port, PortToken},
     config::Limits,
+    context::Context,
     directory::host_of,
     drop_reason::DropReason,
-    ids::Gate,
-    limiter::{Bucket, Buckets},
+    ids::{Gate, Port, PortToken, ServedId},
     packet::{MESSAGE_DATAGRAM, Packet},
-    shared::Shared,
     timers::Timer,
     wire::{
         bytes::part,
@@ -82,18 +85,18 @@ impl Hellos {
     }
 
     /// Whether a HELLO to this address would leave, budgets aside.
-    fn may_ask(&mut self, sh: &Shared, to: SocketAddr, gate: Gate) -> Result<(), DropReason> {
-        if sh.config.limits.hellos == 0 {
+    fn may_ask(&mut self, cx: &Context, to: SocketAddr, gate: Gate) -> Result<(), DropReason> {
+        if cx.config.limits.hellos == 0 {
             return Err(DropReason::UnknownDestination);
         }
         if self.pending.contains_key(&to) {
             // The first one stays: whoever floods an address pushes out nobody's message.
             return Err(DropReason::HelloPending);
         }
-        if self.silent.contains((to, gate), sh.mono()) {
+        if self.silent.contains((to, gate), cx.mono()) {
             return Err(DropReason::SilentDestination);
         }
-        if self.pending.len() >= sh.config.limits.hellos {
+        if self.pending.len() >= cx.config.limits.hellos {
             return Err(DropReason::TableFull);
         }
         Ok(())
@@ -102,27 +105,27 @@ impl Hellos {
     /// Asks an address for the gate of the message that waits. `budget` is the tunnel's.
     pub(super) fn ask(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         budget: &mut Bucket,
         to: SocketAddr,
         waiting: Waiting,
     ) -> Result<(), DropReason> {
-        self.may_ask(sh, to, waiting.gate())?;
-        let now = sh.mono();
-        let host = host_of(sh.config.policy.profile, to);
+        self.may_ask(cx, to, waiting.gate())?;
+        let now = cx.mono();
+        let host = host_of(cx.config.policy.profile, to);
         if !self.per_host.take(host, now) || !budget.take(now) || !self.in_all.take(now) {
             return Err(DropReason::RateLimited);
         }
         let pending = Pending {
             waiting,
-            nonce: sh.secret(),
+            nonce: cx.secret(),
             asked: now,
             repeated: false,
         };
-        send(sh, to, &pending);
-        sh.timers.set(
+        send(cx, to, &pending);
+        cx.timers.set(
             Timer::Hello(to),
-            now.plus_ms(sh.config.times.hello_repeat_ms),
+            now.plus_ms(cx.config.times.hello_repeat_ms),
         );
         self.pending.insert(to, pending);
         Ok(())
@@ -131,7 +134,7 @@ impl Hellos {
     /// Asks again, or gives up. `open`: whether the tunnel that asks still stands.
     pub(super) fn on_timer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         to: SocketAddr,
         open: impl Fn(ServedId) -> bool,
     ) {
@@ -141,24 +144,24 @@ impl Hellos {
         let open = open(pending.waiting.tunnel);
         if open && !pending.repeated {
             pending.repeated = true;
-            send(sh, to, pending);
-            let end = pending.asked.plus_ms(sh.config.times.hello_timeout_ms);
-            return sh.timers.set(Timer::Hello(to), end);
+            send(cx, to, pending);
+            let end = pending.asked.plus_ms(cx.config.times.hello_timeout_ms);
+            return cx.timers.set(Timer::Hello(to), end);
         }
         let gate = pending.waiting.gate();
         self.pending.remove(&to);
         if open {
             // An echo to a port that has closed would not have reached us: that says nothing about the address.
-            let until = sh.mono().plus_ms(sh.config.times.silence_ms);
+            let until = cx.mono().plus_ms(cx.config.times.silence_ms);
             self.silent.add((to, gate), until);
         }
-        sh.drops.count(DropReason::SilentDestination);
+        cx.drops.count(DropReason::SilentDestination);
     }
 
     /// An echo arrived at `token` from `from`: the message that waited may leave.
     pub(super) fn accept(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         token: PortToken,
         from: SocketAddr,
         nonce: HelloNonce,
@@ -171,28 +174,27 @@ impl Hellos {
             .pending
             .remove(&from)
             .ok_or(DropReason::UnexpectedEcho)?;
-        sh.timers.clear(Timer::Hello(from));
+        cx.timers.clear(Timer::Hello(from));
         self.per_host
-            .give_back(host_of(sh.config.policy.profile, from));
+            .give_back(host_of(cx.config.policy.profile, from));
         self.in_all.give_back();
-        let until = sh.mono().plus_ms(sh.config.times.consent_ms);
+        let until = cx.mono().plus_ms(cx.config.times.consent_ms);
         self.consenting.add(from, until);
-        sh.counters.hellos_echoed += 1;
+        cx.counters.hellos_echoed += 1;
         Ok(pending.waiting)
     }
 }
 
-fn send(sh: &mut Shared, to: SocketAddr, pending: &Pending) {
+fn send(cx: &mut Context, to: SocketAddr, pending: &Pending) {
     let question = Hello::Question {
         gate: pending.waiting.gate(),
         nonce: pending.nonce,
     };
-    let datagram = question.encode(sh.secret());
-    sh.counters.hellos_sent += 1;
+    let datagram = question.encode(cx.secret());
+    cx.counters.hellos_sent += 1;
     let from = Port::Endpoint(pending.waiting.token);
-    sh.transmit(from, to, Packet::copy_of(&datagram));
+    cx.transmit(from, to, Packet::copy_of(&datagram));
 }
 
 #[cfg(test)]
-#[path = "hello_tests.rs"]
 mod tests;

@@ -4,9 +4,9 @@
 mod cells;
 mod exchange;
 mod hello;
+mod outside;
 mod ports;
 mod remembered;
-mod world;
 
 use std::{
     collections::BTreeMap,
@@ -14,39 +14,42 @@ use std::{
     sync::Arc,
 };
 
+use crate::ids::ServedId;
+
 pub(crate) use cells::CellOutcome;
-use hello::Hellos;
-use ports::Ports;
+use deut_common::{
+    buckets::{Bucket, Buckets},
+    time::Mono,
+};
 
 use crate::{
-    api::{JobTicket, Mono, Output, Port, PortError, PortToken, Priority},
     config::Role,
+    context::Context,
     crypto::{
         layer::LayerKeys,
         tunnel::{TunnelCipher, TunnelRole},
         walk::{EndpointAnswer, Hop},
     },
     drop_reason::DropReason,
-    ids::{Gate, TunnelId},
+    ids::{Gate, JobTicket, LinkHandle, Port, PortToken, TunnelId},
+    io::{Output, PortError, Priority},
     keys::RelayKeys,
-    limiter::{Bucket, Buckets},
-    links::{ControlToken, LinkHandle, Links},
+    links::{ControlToken, Links},
     packet::RELAY_DATAGRAM,
-    routes::{Route, Routes},
+    relayer::{
+        routes::{Route, Routes},
+        walks::Forwarded,
+    },
     rsa::{Job, RsaKeyPair, RsaSuite},
-    shared::Shared,
     timers::Timer,
-    walks::Forwarded,
     wire::{
         cell::Cell,
         descriptor::Descriptor,
         frame::{Control, WALK_BLOCK, WALK_SEALED, WalkAnswer},
     },
 };
-
-/// Names a tunnel that ends here. Never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ServedId(pub(crate) u64);
+use hello::Hellos;
+use ports::Ports;
 
 /// Ports tried when others hold them.
 const PORT_TRIES: u8 = 8;
@@ -109,9 +112,9 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn new(sh: &mut Shared, keys: Arc<RelayKeys>, suite: Arc<dyn RsaSuite>) -> Self {
-        let limits = sh.config.limits.clone();
-        let (ip, range) = match sh.config.role {
+    pub(crate) fn new(cx: &mut Context, keys: Arc<RelayKeys>, suite: Arc<dyn RsaSuite>) -> Self {
+        let limits = cx.config.limits.clone();
+        let (ip, range) = match cx.config.role {
             Role::Relay {
                 address,
                 endpoint_ports,
@@ -119,8 +122,8 @@ impl Endpoint {
             Role::Client => (IpAddr::from([0; 4]), None),
         };
         let rsa_job = range.is_some().then(|| {
-            let seed = sh.secret();
-            sh.job(Priority::FirstTunnels, Job::Generate { seed })
+            let seed = cx.secret();
+            cx.job(Priority::FirstTunnels, Job::Generate { seed })
         });
         Self {
             keys,
@@ -134,10 +137,10 @@ impl Endpoint {
             by_token: BTreeMap::new(),
             by_port: BTreeMap::new(),
             exchanges: BTreeMap::new(),
-            exchange_bucket: Bucket::new(limits.exchanges, sh.mono()),
+            exchange_bucket: Bucket::new(limits.exchanges, cx.mono()),
             per_destination: Buckets::new(limits.messages_per_destination, 4_096),
-            in_all: Bucket::new(limits.messages_in_all, sh.mono()),
-            hellos: Hellos::new(&limits, sh.mono()),
+            in_all: Bucket::new(limits.messages_in_all, cx.mono()),
+            hellos: Hellos::new(&limits, cx.mono()),
             next: 0,
         }
     }
@@ -147,25 +150,25 @@ impl Endpoint {
     }
 
     /// Whether the coin may fall on "endpoint" at all.
-    pub(crate) fn can_serve(&self, sh: &Shared) -> bool {
-        self.rsa.is_some() && self.len() < sh.config.limits.endpoint_tunnels
+    pub(crate) fn can_serve(&self, cx: &Context) -> bool {
+        self.rsa.is_some() && self.len() < cx.config.limits.endpoint_tunnels
     }
 
     /// The coin said "endpoint": open a port. Gives the walk back if there is none.
     pub(crate) fn serve(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         walk: Box<Forwarded>,
     ) -> Result<(), Box<Forwarded>> {
         let Some(port) = self
             .ports
             .as_mut()
-            .and_then(|ports| ports.take(sh, self.ip))
+            .and_then(|ports| ports.take(cx, self.ip))
         else {
             return Err(walk);
         };
         self.open_port(
-            sh,
+            cx,
             Opening {
                 walk,
                 port,
@@ -175,10 +178,10 @@ impl Endpoint {
         Ok(())
     }
 
-    fn open_port(&mut self, sh: &mut Shared, opening: Opening) {
+    fn open_port(&mut self, cx: &mut Context, opening: Opening) {
         self.next += 1;
         let token = PortToken(self.next);
-        sh.out.push_back(Output::OpenPort {
+        cx.out.push_back(Output::OpenPort {
             token,
             port: opening.port,
         });
@@ -188,37 +191,37 @@ impl Endpoint {
     /// The port is open (answer the walk), or another one must be tried; the walk comes back when all fail.
     pub(crate) fn on_port_opened(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         routes: &mut Routes,
         own: &Descriptor,
         (token, result): (PortToken, Result<(), PortError>),
     ) -> Option<Box<Forwarded>> {
         let Some(mut opening) = self.opening.remove(&token) else {
-            sh.drops.count(DropReason::StaleJob);
+            cx.drops.count(DropReason::StaleJob);
             return None;
         };
         if result.is_ok() {
-            self.answer(sh, links, routes, own, token, opening);
+            self.answer(cx, links, routes, own, token, opening);
             return None;
         }
         let ports = self.ports.as_mut()?;
-        ports.in_use(sh, opening.port);
+        ports.in_use(cx, opening.port);
         if opening.tries >= PORT_TRIES {
             return Some(opening.walk);
         }
-        let Some(port) = ports.take(sh, self.ip) else {
+        let Some(port) = ports.take(cx, self.ip) else {
             return Some(opening.walk);
         };
         opening.port = port;
         opening.tries += 1;
-        self.open_port(sh, opening);
+        self.open_port(cx, opening);
         None
     }
 
     fn answer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         routes: &mut Routes,
         own: &Descriptor,
@@ -230,20 +233,20 @@ impl Endpoint {
         let id = ServedId(token.0);
         let incoming = links
             .is_up(prev)
-            .then(|| routes.fresh(sh, prev, Route::Served(id)))
+            .then(|| routes.fresh(cx, prev, Route::Served(id)))
             .flatten();
         let (Some(mut sealed), Some(incoming)) =
-            (self.sealed_answer(sh, own, port, &hop), incoming)
+            (self.sealed_answer(cx, own, port, &hop), incoming)
         else {
             routes.free_outgoing(prev, id_back);
-            sh.out.push_back(Output::ClosePort(token));
-            return self.release(sh, port);
+            cx.out.push_back(Output::ClosePort(token));
+            return self.release(cx, port);
         };
         #[cfg(feature = "probe")]
-        crate::probe::walk_taken(sh, *hop.element(), None);
-        let mut block: [u8; WALK_BLOCK] = sh.secret();
+        crate::probe::walk_taken(cx, *hop.element(), None);
+        let mut block: [u8; WALK_BLOCK] = cx.secret();
         hop.wrap(&mut block, &mut sealed);
-        links.add_tunnel(sh, prev);
+        links.add_tunnel(cx, prev);
         let served = Served {
             prev,
             incoming,
@@ -257,20 +260,20 @@ impl Endpoint {
             contact: None,
             answered: None,
             confirmed: false,
-            messages: Bucket::new(sh.config.limits.messages_per_tunnel, sh.mono()),
-            hellos: Bucket::slow(sh.config.limits.hellos_per_tunnel, sh.mono()),
-            echoes: Bucket::new(sh.config.limits.echoes_per_tunnel, sh.mono()),
-            last_used: sh.mono(),
-            ends_at: sh.mono().plus_ms(sh.config.times.tunnel_end_ms),
+            messages: Bucket::new(cx.config.limits.messages_per_tunnel, cx.mono()),
+            hellos: Bucket::slow(cx.config.limits.hellos_per_tunnel, cx.mono()),
+            echoes: Bucket::new(cx.config.limits.echoes_per_tunnel, cx.mono()),
+            last_used: cx.mono(),
+            ends_at: cx.mono().plus_ms(cx.config.times.tunnel_end_ms),
         };
         self.tunnels.insert(id, Box::new(served));
         self.by_token.insert(token, id);
         self.by_port.insert(port, id);
-        sh.timers
-            .set(Timer::Served(id), sh.mono().plus_ms(HALF_OPEN_MS));
+        cx.timers
+            .set(Timer::Served(id), cx.mono().plus_ms(HALF_OPEN_MS));
         let id_fwd = incoming;
         send_answer(
-            sh,
+            cx,
             links,
             prev,
             WalkAnswer {
@@ -285,15 +288,15 @@ impl Endpoint {
     /// Who we are, which key we have, and which port is open for this tunnel (protocol §6.3).
     fn sealed_answer(
         &self,
-        sh: &Shared,
+        cx: &Context,
         own: &Descriptor,
         port: u16,
         hop: &Hop,
     ) -> Option<[u8; WALK_SEALED]> {
         let address = SocketAddr::new(own.address.ip(), port);
         let families = if address.is_ipv4() { 1 } else { 2 };
-        let life_s = sh.config.times.tunnel_end_ms / 1_000;
-        let expiry = u32::try_from(sh.now.unix.0.saturating_add(life_s)).unwrap_or(u32::MAX);
+        let life_s = cx.config.times.tunnel_end_ms / 1_000;
+        let expiry = u32::try_from(cx.now.unix.0.saturating_add(life_s)).unwrap_or(u32::MAX);
         let spki = self.rsa.as_ref()?.public.clone();
         let answer = EndpointAnswer {
             descriptor: own.clone(),
@@ -305,24 +308,24 @@ impl Endpoint {
         Some(answer.seal(&self.keys, hop))
     }
 
-    fn release(&mut self, sh: &mut Shared, port: u16) {
+    fn release(&mut self, cx: &mut Context, port: u16) {
         if let Some(ports) = &mut self.ports {
-            ports.release(sh, port);
+            ports.release(cx, port);
         }
     }
 
     /// Ports that rested long enough are free again.
-    pub(crate) fn on_ports_timer(&mut self, sh: &mut Shared) {
-        self.order_key(sh);
+    pub(crate) fn on_ports_timer(&mut self, cx: &mut Context) {
+        self.order_key(cx);
         if let Some(ports) = &mut self.ports {
-            ports.on_timer(sh);
+            ports.on_timer(cx);
         }
     }
 
     /// Half open, idle or at its end?
     pub(crate) fn on_timer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         routes: &mut Routes,
         id: ServedId,
@@ -332,18 +335,18 @@ impl Endpoint {
         };
         let due = tunnel
             .ends_at
-            .min(tunnel.last_used.plus_ms(sh.config.times.tunnel_idle_ms));
-        if tunnel.confirmed && sh.mono() < due {
-            sh.timers.set(Timer::Served(id), due);
+            .min(tunnel.last_used.plus_ms(cx.config.times.tunnel_idle_ms));
+        if tunnel.confirmed && cx.mono() < due {
+            cx.timers.set(Timer::Served(id), due);
         } else {
-            self.close(sh, links, routes, id, None);
+            self.close(cx, links, routes, id, None);
         }
     }
 
     /// Ends a tunnel; the previous hop is told unless its link is `gone`.
     pub(crate) fn close(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         links: &mut Links,
         routes: &mut Routes,
         id: ServedId,
@@ -352,15 +355,15 @@ impl Endpoint {
         let Some(tunnel) = self.tunnels.remove(&id) else {
             return;
         };
-        sh.timers.clear(Timer::Served(id));
+        cx.timers.clear(Timer::Served(id));
         self.by_token.remove(&tunnel.token);
         self.by_port.remove(&tunnel.port);
         routes.forget(tunnel.prev, tunnel.incoming);
         routes.free_outgoing(tunnel.prev, tunnel.outgoing);
-        links.drop_tunnel(sh, tunnel.prev);
+        links.drop_tunnel(cx, tunnel.prev);
         if gone != Some(tunnel.prev) {
             links.send_control(
-                sh,
+                cx,
                 tunnel.prev,
                 &Control::TunnelClosed {
                     id: tunnel.outgoing,
@@ -368,8 +371,8 @@ impl Endpoint {
                 ControlToken::Nobody,
             );
         }
-        sh.out.push_back(Output::ClosePort(tunnel.token));
-        self.release(sh, tunnel.port);
+        cx.out.push_back(Output::ClosePort(tunnel.token));
+        self.release(cx, tunnel.port);
     }
 
     /// All tunnels that end here.
@@ -378,7 +381,7 @@ impl Endpoint {
     }
 
     /// Sends a cell back to the master.
-    fn send_back(&mut self, sh: &mut Shared, links: &mut Links, id: ServedId, cell: &Cell) {
+    fn send_back(&mut self, cx: &mut Context, links: &mut Links, id: ServedId, cell: &Cell) {
         let Some(tunnel) = self.tunnels.get_mut(&id) else {
             return;
         };
@@ -392,21 +395,21 @@ impl Endpoint {
         tunnel.layers.back(&mut nonce, body);
         crate::wire::frame::set_cell_header(frame, tunnel.outgoing, nonce);
         let link = tunnel.prev;
-        if let Ok(to) = links.seal(sh, link, &mut packet) {
-            sh.transmit(Port::Relay, to, packet);
+        if let Ok(to) = links.seal(cx, link, &mut packet) {
+            cx.transmit(Port::Relay, to, packet);
         }
     }
 }
 
 /// Sends a walk answer over a link.
 pub(crate) fn send_answer(
-    sh: &mut Shared,
+    cx: &mut Context,
     links: &mut Links,
     link: LinkHandle,
     answer: WalkAnswer,
 ) {
     links.send_control(
-        sh,
+        cx,
         link,
         &Control::WalkAnswer(Box::new(answer)),
         ControlToken::Nobody,
@@ -414,6 +417,6 @@ pub(crate) fn send_answer(
 }
 
 /// The answer of a relayer that found no next hop: nothing in it can be opened.
-pub(crate) fn unopenable(sh: &mut Shared) -> ([u8; WALK_BLOCK], [u8; WALK_SEALED]) {
-    (sh.secret(), sh.secret())
+pub(crate) fn unopenable(cx: &mut Context) -> ([u8; WALK_BLOCK], [u8; WALK_SEALED]) {
+    (cx.secret(), cx.secret())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::Mono;
+use deut_common::time::Mono;
 
 struct Place {
     until: Mono,

@@ -1,13 +1,14 @@
 //! Acknowledged control frames (protocol §5).
 
-use super::{LinkEvent, LinkHandle, Links};
+use deut_common::time::Mono;
+use rand::Rng;
+
+use super::{LinkEvent, Links};
 use crate::{
-    api::Mono,
-    shared::Shared,
-    walks::WalkId,
+    context::Context,
+    ids::{LinkHandle, WalkId},
     wire::frame::{self, Control, FrameBytes},
 };
-use rand::Rng;
 
 /// Sends of one control frame.
 const SENDS: u8 = 3;
@@ -35,7 +36,7 @@ impl Links {
     /// Sends a control frame up to three times; `false` at the cap or without the link.
     pub(crate) fn send_control(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         handle: LinkHandle,
         control: &Control,
         token: ControlToken,
@@ -43,13 +44,13 @@ impl Links {
         let Some(link) = self.links.get_mut(&handle) else {
             return false;
         };
-        if link.in_flight.len() >= sh.config.limits.control_in_flight {
+        if link.in_flight.len() >= cx.config.limits.control_in_flight {
             return false;
         }
-        let tag = sh.secrets.next_u32();
+        let tag = cx.secrets.next_u32();
         let frame = Box::new(frame::encode_control(tag, control));
         if token != ControlToken::Probe {
-            link.last_used = sh.mono();
+            link.last_used = cx.mono();
         }
         link.in_flight.insert(
             tag,
@@ -60,13 +61,17 @@ impl Links {
                 token,
             },
         );
-        self.resend_control(sh, handle);
+        self.resend_control(cx, handle);
         true
     }
 
     /// Sends what has not been sent yet or is due again; nothing while there is no session.
-    pub(super) fn resend_control(&mut self, sh: &mut Shared, handle: LinkHandle) -> Vec<LinkEvent> {
-        let now = sh.mono();
+    pub(super) fn resend_control(
+        &mut self,
+        cx: &mut Context,
+        handle: LinkHandle,
+    ) -> Vec<LinkEvent> {
+        let now = cx.mono();
         let mut failed = Vec::new();
         let Some(link) = self.links.get_mut(&handle).filter(|link| link.is_up()) else {
             return failed;
@@ -80,31 +85,31 @@ impl Links {
                 failed.push(LinkEvent::ControlFailed(handle, control.token));
                 return false;
             }
-            control.next_at = Some(now.plus_ms(sh.config.times.control_repeat_ms << control.sends));
+            control.next_at = Some(now.plus_ms(cx.config.times.control_repeat_ms << control.sends));
             control.sends += 1;
             due.push(control.frame.clone());
             true
         });
         for frame in due {
-            self.send(sh, handle, &frame);
+            self.send(cx, handle, &frame);
         }
-        self.plan(sh, handle);
+        self.plan(cx, handle);
         failed
     }
 
     /// Acknowledges a control frame; whether it is the first copy.
-    pub(crate) fn on_control(&mut self, sh: &mut Shared, handle: LinkHandle, tag: u32) -> bool {
-        self.send(sh, handle, &frame::encode_ack(tag));
+    pub(crate) fn on_control(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) -> bool {
+        self.send(cx, handle, &frame::encode_ack(tag));
         self.links
             .get_mut(&handle)
             .is_some_and(|link| link.first_sight(tag))
     }
 
     /// One of our control frames arrived.
-    pub(crate) fn on_ack(&mut self, sh: &mut Shared, handle: LinkHandle, tag: u32) {
+    pub(crate) fn on_ack(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) {
         if let Some(link) = self.links.get_mut(&handle) {
             link.in_flight.remove(&tag);
         }
-        self.plan(sh, handle);
+        self.plan(cx, handle);
     }
 }

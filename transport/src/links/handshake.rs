@@ -2,17 +2,19 @@
 
 use std::net::SocketAddr;
 
-use super::{LinkEvent, LinkHandle, Links, link::Slot};
+use deut_common::time::Mono;
+
+use super::{LinkEvent, Links, link::Slot};
 use crate::{
-    api::{Mono, Port},
+    context::Context,
     crypto::{
         noise::{Initiator, Responder, initiate, open_initiation},
         session::Session,
     },
     drop_reason::DropReason,
+    ids::{LinkHandle, Port},
     packet::Packet,
     policy::Profile,
-    shared::Shared,
     wire::{
         datagram::{Datagram, Kind},
         descriptor::Descriptor,
@@ -36,7 +38,7 @@ impl Links {
     /// The link to this relay; a new one is dialled. `None` at the caps.
     pub(crate) fn dial(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: Option<&Descriptor>,
         to: &Descriptor,
     ) -> Option<LinkHandle> {
@@ -48,22 +50,22 @@ impl Links {
                 .is_some_and(|link| link.relay.is_none_or(|relay| relay == to.id()));
             return same.then_some(handle);
         }
-        let handle = self.insert(sh, to.link, to.address)?;
+        let handle = self.insert(cx, to.link, to.address)?;
         self.name(handle, to);
         if let Some(link) = self.links.get_mut(&handle) {
             link.remote_identity = Some(to.identity);
         }
-        if self.start_dial(sh, own, handle, 1) {
+        if self.start_dial(cx, own, handle, 1) {
             return Some(handle);
         }
-        self.remove(sh, handle, false);
+        self.remove(cx, handle, false);
         None
     }
 
     /// A neighbour may have forgotten this link: a session is made anew, and the old one serves meanwhile.
     pub(crate) fn renew(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: Option<&Descriptor>,
         handle: LinkHandle,
         identity: Option<[u8; 32]>,
@@ -74,7 +76,7 @@ impl Links {
             .filter(|link| link.is_up() && link.dial.is_none())
         {
             link.remote_identity = link.remote_identity.or(identity);
-            self.start_dial(sh, own, handle, 1);
+            self.start_dial(cx, own, handle, 1);
         }
     }
 
@@ -86,16 +88,16 @@ impl Links {
     /// Sends an initiation with a key pair and an index of its own, in place of an earlier one.
     pub(super) fn start_dial(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: Option<&Descriptor>,
         handle: LinkHandle,
         sends: u8,
     ) -> bool {
-        if self.dials >= sh.config.limits.handshakes {
+        if self.dials >= cx.config.limits.handshakes {
             return false;
         }
-        let index = self.fresh_index(sh);
-        self.last_time = sh
+        let index = self.fresh_index(cx);
+        self.last_time = cx
             .now
             .unix
             .0
@@ -108,7 +110,7 @@ impl Links {
             return false;
         };
         let responder = Responder {
-            network: sh.config.policy.network,
+            network: cx.config.policy.network,
             identity,
             link: link.remote_key,
         };
@@ -118,11 +120,11 @@ impl Links {
             index,
             own,
             self.last_time,
-            &mut sh.secrets,
+            &mut cx.secrets,
         ) else {
             return false;
         };
-        let next_at = sh.mono().plus_ms(sh.config.times.handshake_repeat_ms);
+        let next_at = cx.mono().plus_ms(cx.config.times.handshake_repeat_ms);
         match link.dial.replace(Dial {
             initiator,
             sends,
@@ -135,25 +137,25 @@ impl Links {
         }
         self.by_index.insert(index, handle);
         let to = link.address;
-        sh.transmit(Port::Relay, to, Packet::copy_of(&datagram));
-        self.plan(sh, handle);
+        cx.transmit(Port::Relay, to, Packet::copy_of(&datagram));
+        self.plan(cx, handle);
         true
     }
 
     /// The dial's answer is overdue: once more, or the link is dead.
     pub(super) fn repeat_dial(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: Option<&Descriptor>,
         handle: LinkHandle,
     ) -> Option<LinkEvent> {
         let link = self.links.get_mut(&handle)?;
         let sends = link.dial.as_ref()?.sends;
-        if sends < SENDS && self.dials <= sh.config.limits.handshakes {
+        if sends < SENDS && self.dials <= cx.config.limits.handshakes {
             self.dials = self.dials.saturating_sub(1);
             let old = link.dial.take()?;
             self.by_index.remove(&old.initiator.index());
-            if self.start_dial(sh, own, handle, sends + 1) {
+            if self.start_dial(cx, own, handle, sends + 1) {
                 return None;
             }
         }
@@ -162,7 +164,7 @@ impl Links {
             self.end_dial(handle);
             return None;
         }
-        self.remove(sh, handle, true)
+        self.remove(cx, handle, true)
     }
 
     fn end_dial(&mut self, handle: LinkHandle) {
@@ -180,23 +182,23 @@ impl Links {
     /// Somebody dials us.
     pub(crate) fn on_initiation(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         from: SocketAddr,
         datagram: &Datagram,
     ) -> Result<(), DropReason> {
         self.check_gate(datagram, Kind::HandshakeInit)?;
-        let source = match sh.config.policy.profile {
+        let source = match cx.config.policy.profile {
             Profile::Production => SocketAddr::new(from.ip(), 0),
             Profile::Test => from,
         };
-        if !self.answered_per_source.take(source, sh.mono()) || !self.answered.take(sh.mono()) {
+        if !self.answered_per_source.take(source, cx.mono()) || !self.answered.take(cx.mono()) {
             return Err(DropReason::RateLimited);
         }
         let opened = open_initiation(
             &self.keys,
-            sh.config.policy.network,
+            cx.config.policy.network,
             datagram,
-            &mut sh.secrets,
+            &mut cx.secrets,
         )
         .map_err(|_| DropReason::BadHandshake)?;
         if opened.remote_link == self.keys.link() {
@@ -213,17 +215,17 @@ impl Links {
             return Err(DropReason::BadHandshake);
         }
         let remote_link = opened.remote_link;
-        let handle = self.link_for(sh, from, remote_link, opened.time)?;
+        let handle = self.link_for(cx, from, remote_link, opened.time)?;
         self.yield_dial(handle)?;
-        let index = self.fresh_index(sh);
+        let index = self.fresh_index(cx);
         let remote_index = opened.sender_index;
         let (keys, answer) = opened
-            .answer(index, &mut sh.secrets)
+            .answer(index, &mut cx.secrets)
             .map_err(|_| DropReason::BadHandshake)?;
         let slot = Slot {
             index,
             session: Session::new(keys, remote_index),
-            since: sh.mono(),
+            since: cx.mono(),
             ours: false,
             address: from,
         };
@@ -234,20 +236,20 @@ impl Links {
             }
         }
         self.by_index.insert(index, handle);
-        sh.transmit(Port::Relay, from, Packet::copy_of(&answer));
-        self.plan(sh, handle);
+        cx.transmit(Port::Relay, from, Packet::copy_of(&answer));
+        self.plan(cx, handle);
         Ok(())
     }
 
     /// The link of an initiator. A recorded initiation gets none: its time is not above the last one, or far off.
     fn link_for(
         &mut self,
-        sh: &Shared,
+        cx: &Context,
         from: SocketAddr,
         remote: [u8; 32],
         time: u64,
     ) -> Result<LinkHandle, DropReason> {
-        let off = sh.now.unix.0.abs_diff(time / 1_000_000);
+        let off = cx.now.unix.0.abs_diff(time / 1_000_000);
         let last = self
             .by_key
             .get(&remote)
@@ -258,7 +260,7 @@ impl Links {
         }
         let handle = match self.by_key.get(&remote) {
             Some(&handle) => handle,
-            None => self.insert(sh, remote, from).ok_or(DropReason::TableFull)?,
+            None => self.insert(cx, remote, from).ok_or(DropReason::TableFull)?,
         };
         if let Some(link) = self.links.get_mut(&handle) {
             link.last_time = time;
@@ -281,7 +283,7 @@ impl Links {
     /// The answer to our initiation.
     pub(crate) fn on_answer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         datagram: &Datagram,
     ) -> Result<Option<LinkEvent>, DropReason> {
         self.check_gate(datagram, Kind::HandshakeAnswer)?;
@@ -305,20 +307,20 @@ impl Links {
         let slot = Slot {
             index,
             session: Session::new(keys, remote_index),
-            since: sh.mono(),
+            since: cx.mono(),
             ours: true,
             address: link.address,
         };
-        let opened = link.promote(sh.mono(), slot);
+        let opened = link.promote(cx.mono(), slot);
         for gone in opened.superseded {
             self.by_index.remove(&gone);
         }
-        self.settle(sh, handle);
+        self.settle(cx, handle);
         if opened.first {
             return Ok(Some(LinkEvent::Up(handle)));
         }
         // The responder uses the new session only after it has heard us under it.
-        self.send(sh, handle, &frame::encode_keep_alive());
+        self.send(cx, handle, &frame::encode_keep_alive());
         Ok(None)
     }
 }

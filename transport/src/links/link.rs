@@ -5,16 +5,19 @@ use std::{
     net::SocketAddr,
 };
 
+use deut_common::{
+    buckets::Bucket,
+    ids::RelayId,
+    time::{Mono, Now},
+};
+
 use super::{control::InFlight, handshake::Dial};
 use crate::{
-    api::{Mono, Now},
+    context::Context,
     crypto::session::Session,
     drop_reason::DropReason,
-    ids::RelayId,
-    limiter::Bucket,
     packet::{Packet, RELAY_DATAGRAM},
     policy::Profile,
-    shared::Shared,
     wire::{descriptor::Descriptor, frame::FrameBytes},
 };
 
@@ -89,10 +92,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(remote_key: [u8; 32], address: SocketAddr, sh: &Shared) -> Self {
-        let (rate, burst) = sh.config.limits.walks_per_neighbour;
+    pub(super) fn new(remote_key: [u8; 32], address: SocketAddr, cx: &Context) -> Self {
+        let (rate, burst) = cx.config.limits.walks_per_neighbour;
         // In a network of sixteen every neighbour carries the walks of thousands.
-        let times = if sh.config.policy.profile == Profile::Test {
+        let times = if cx.config.policy.profile == Profile::Test {
             8
         } else {
             1
@@ -102,8 +105,8 @@ impl Link {
             address,
             relay: None,
             tunnels: 0,
-            last_used: sh.mono(),
-            walks: Bucket::new((rate * times, burst * times), sh.mono()),
+            last_used: cx.mono(),
+            walks: Bucket::new((rate * times, burst * times), cx.mono()),
             dial: None,
             current: None,
             unconfirmed: VecDeque::new(),
@@ -113,8 +116,8 @@ impl Link {
             tags: VecDeque::new(),
             silent_since: None,
             probe_armed: false,
-            last_heard: sh.mono(),
-            last_sent: sh.mono(),
+            last_heard: cx.mono(),
+            last_sent: cx.mono(),
             was_up: false,
             presented: None,
             remote_identity: None,
@@ -141,12 +144,12 @@ impl Link {
     /// Opens a datagram under the session with our `index`.
     pub(super) fn open(
         &mut self,
-        sh: &Shared,
+        cx: &Context,
         index: u32,
         datagram: &mut [u8; RELAY_DATAGRAM],
     ) -> Result<LinkOpened, DropReason> {
-        let now = sh.mono();
-        let life_us = sh.config.times.rekey_ms.1 * 1_000;
+        let now = cx.mono();
+        let life_us = cx.config.times.rekey_ms.1 * 1_000;
         let mut opened = LinkOpened::default();
         if let Some(slot) = self.current.as_mut().filter(|slot| slot.index == index) {
             if now.since(slot.since) > life_us {

@@ -10,22 +10,26 @@ mod upkeep;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use crate::ids::LinkHandle;
+
 pub(crate) use control::ControlToken;
+use deut_common::{
+    buckets::{Bucket, Buckets},
+    ids::RelayId,
+};
 pub(crate) use link::Link;
 use rand::Rng;
 
 use crate::{
-    api::Port,
+    context::Context,
     crypto::{
         noise::{check_mac1, mac1_key},
         session::plaintext_mut,
     },
     drop_reason::DropReason,
-    ids::RelayId,
+    ids::Port,
     keys::RelayKeys,
-    limiter::{Bucket, Buckets},
     packet::{Packet, RELAY_DATAGRAM},
-    shared::Shared,
     timers::Timer,
     wire::{
         datagram::{Datagram, Kind, SessionHeader},
@@ -33,10 +37,6 @@ use crate::{
         frame::FrameBytes,
     },
 };
-
-/// Names a link. Never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct LinkHandle(pub u64);
 
 /// What the rest of the node must know about a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(crate) fn new(keys: Arc<RelayKeys>, sh: &Shared) -> Self {
+    pub(crate) fn new(keys: Arc<RelayKeys>, cx: &Context) -> Self {
         Self {
             mac1: mac1_key(&keys.link()),
             keys,
@@ -90,8 +90,8 @@ impl Links {
             by_index: BTreeMap::new(),
             dials: 0,
             next: 0,
-            answered: Bucket::new(sh.config.limits.handshakes_answered, sh.mono()),
-            answered_per_source: Buckets::new(sh.config.limits.handshakes_per_source, 4_096),
+            answered: Bucket::new(cx.config.limits.handshakes_answered, cx.mono()),
+            answered_per_source: Buckets::new(cx.config.limits.handshakes_per_source, 4_096),
             last_time: 0,
         }
     }
@@ -125,7 +125,7 @@ impl Links {
     /// Opens a session datagram in place; the frame is then at the plaintext's place.
     pub(crate) fn open(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         datagram: &mut [u8; RELAY_DATAGRAM],
     ) -> Result<Opened, DropReason> {
         let header = SessionHeader::parse(datagram).ok_or(DropReason::Malformed)?;
@@ -137,12 +137,12 @@ impl Links {
             .links
             .get_mut(&handle)
             .ok_or(DropReason::UnknownSession)?;
-        let opened = link.open(sh, header.index, datagram)?;
+        let opened = link.open(cx, header.index, datagram)?;
         for index in opened.superseded {
             self.by_index.remove(&index);
         }
         if opened.promoted {
-            self.settle(sh, handle);
+            self.settle(cx, handle);
         }
         Ok(Opened {
             link: handle,
@@ -151,16 +151,16 @@ impl Links {
     }
 
     /// After a new session took effect: send what waited, plan what is due.
-    fn settle(&mut self, sh: &mut Shared, handle: LinkHandle) {
-        self.flush(sh, handle);
-        self.plan(sh, handle);
+    fn settle(&mut self, cx: &mut Context, handle: LinkHandle) {
+        self.flush(cx, handle);
+        self.plan(cx, handle);
     }
 
     /// Encrypts the cell that stands at the packet's plaintext place and says whereto it goes. A neighbour that is silent
     /// after a cell is probed. Not so after other frames: an acknowledgement that asks for an answer would never end.
     pub(crate) fn seal(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         handle: LinkHandle,
         packet: &mut Packet,
     ) -> Result<SocketAddr, DropReason> {
@@ -168,18 +168,18 @@ impl Links {
             .links
             .get_mut(&handle)
             .ok_or(DropReason::UnknownSession)?;
-        let to = link.seal(sh.now, packet)?;
-        if link.starts_silence(sh.mono()) {
-            sh.timers.set(
+        let to = link.seal(cx.now, packet)?;
+        if link.starts_silence(cx.mono()) {
+            cx.timers.set(
                 Timer::LinkProbe(handle),
-                sh.mono().plus_ms(link::SILENCE_MS),
+                cx.mono().plus_ms(link::SILENCE_MS),
             );
         }
         Ok(to)
     }
 
     /// Sends a frame, or keeps it until the session stands (32 at most; further ones are lost).
-    pub(crate) fn send(&mut self, sh: &mut Shared, handle: LinkHandle, frame: &FrameBytes) {
+    pub(crate) fn send(&mut self, cx: &mut Context, handle: LinkHandle, frame: &FrameBytes) {
         let Some(link) = self.links.get_mut(&handle) else {
             return;
         };
@@ -191,21 +191,21 @@ impl Links {
         if let Some(datagram) = packet.as_relay_mut() {
             *plaintext_mut(datagram) = *frame;
         }
-        if let Ok(to) = link.seal(sh.now, &mut packet) {
-            sh.transmit(Port::Relay, to, packet);
+        if let Ok(to) = link.seal(cx.now, &mut packet) {
+            cx.transmit(Port::Relay, to, packet);
         }
     }
 
-    fn flush(&mut self, sh: &mut Shared, handle: LinkHandle) {
+    fn flush(&mut self, cx: &mut Context, handle: LinkHandle) {
         let waiting = self
             .links
             .get_mut(&handle)
             .map(|link| link.take_waiting())
             .unwrap_or_default();
         for frame in waiting {
-            self.send(sh, handle, &frame);
+            self.send(cx, handle, &frame);
         }
-        self.resend_control(sh, handle);
+        self.resend_control(cx, handle);
     }
 
     /// MAC1 of a handshake datagram, before any public-key work.
@@ -217,9 +217,9 @@ impl Links {
         }
     }
 
-    fn fresh_index(&self, sh: &mut Shared) -> u32 {
+    fn fresh_index(&self, cx: &mut Context) -> u32 {
         loop {
-            let index = sh.secrets.next_u32();
+            let index = cx.secrets.next_u32();
             if index != 0 && !self.by_index.contains_key(&index) {
                 return index;
             }
@@ -239,17 +239,17 @@ impl Links {
 
     fn insert(
         &mut self,
-        sh: &Shared,
+        cx: &Context,
         remote_key: [u8; 32],
         address: SocketAddr,
     ) -> Option<LinkHandle> {
-        if self.links.len() >= sh.config.limits.links {
+        if self.links.len() >= cx.config.limits.links {
             return None;
         }
         self.next += 1;
         let handle = LinkHandle(self.next);
         self.links
-            .insert(handle, Box::new(Link::new(remote_key, address, sh)));
+            .insert(handle, Box::new(Link::new(remote_key, address, cx)));
         self.by_key.insert(remote_key, handle);
         Some(handle)
     }
@@ -257,7 +257,7 @@ impl Links {
     /// Forgets a link; what was over it is the caller's to end.
     pub(crate) fn remove(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         handle: LinkHandle,
         silent: bool,
     ) -> Option<LinkEvent> {
@@ -280,7 +280,7 @@ impl Links {
             Timer::LinkProbe(handle),
             Timer::Gossip(handle),
         ] {
-            sh.timers.clear(timer);
+            cx.timers.clear(timer);
         }
         Some(LinkEvent::Dead {
             link: handle,
@@ -290,33 +290,33 @@ impl Links {
     }
 
     /// Tells the neighbour that this link ends in peace.
-    pub(crate) fn goodbye(&mut self, sh: &mut Shared, handle: LinkHandle) {
+    pub(crate) fn goodbye(&mut self, cx: &mut Context, handle: LinkHandle) {
         if self.is_up(handle) {
-            self.send(sh, handle, &crate::wire::frame::encode_goodbye());
+            self.send(cx, handle, &crate::wire::frame::encode_goodbye());
         }
     }
 
     /// The node stops.
-    pub(crate) fn forget_all(&mut self, sh: &mut Shared) {
+    pub(crate) fn forget_all(&mut self, cx: &mut Context) {
         for handle in self.handles() {
-            self.remove(sh, handle, false);
+            self.remove(cx, handle, false);
         }
     }
 
     /// One more tunnel uses this link.
-    pub(crate) fn add_tunnel(&mut self, sh: &Shared, handle: LinkHandle) {
+    pub(crate) fn add_tunnel(&mut self, cx: &Context, handle: LinkHandle) {
         if let Some(link) = self.links.get_mut(&handle) {
             link.tunnels += 1;
-            link.last_used = sh.mono();
+            link.last_used = cx.mono();
         }
     }
 
     /// One tunnel less uses this link.
-    pub(crate) fn drop_tunnel(&mut self, sh: &mut Shared, handle: LinkHandle) {
+    pub(crate) fn drop_tunnel(&mut self, cx: &mut Context, handle: LinkHandle) {
         if let Some(link) = self.links.get_mut(&handle) {
             link.tunnels = link.tunnels.saturating_sub(1);
-            link.last_used = sh.mono();
+            link.last_used = cx.mono();
         }
-        self.plan(sh, handle);
+        self.plan(cx, handle);
     }
 }

@@ -1,13 +1,15 @@
 //! What a link does by itself: resend, rekey, probe, keep alive, close.
 
+use deut_common::time::Mono;
+
 use super::{
-    ControlToken, LinkEvent, LinkHandle, Links,
+    ControlToken, LinkEvent, Links,
     link::{Link, SESSION_DATAGRAMS},
 };
 use crate::{
-    api::Mono,
     config::Role,
-    shared::Shared,
+    context::Context,
+    ids::LinkHandle,
     timers::Timer,
     wire::{
         descriptor::Descriptor,
@@ -17,47 +19,47 @@ use crate::{
 
 impl Links {
     /// Sets the link's timer to what is due first.
-    pub(super) fn plan(&self, sh: &mut Shared, handle: LinkHandle) {
+    pub(super) fn plan(&self, cx: &mut Context, handle: LinkHandle) {
         if let Some(link) = self.links.get(&handle) {
-            let at = next_due(link, sh);
-            sh.timers.set(Timer::Link(handle), at);
+            let at = next_due(link, cx);
+            cx.timers.set(Timer::Link(handle), at);
         }
     }
 
     /// The link's timer fired.
     pub(crate) fn on_timer(
         &mut self,
-        sh: &mut Shared,
+        cx: &mut Context,
         own: Option<&Descriptor>,
         handle: LinkHandle,
     ) -> Vec<LinkEvent> {
-        let now = sh.mono();
+        let now = cx.mono();
         let Some(link) = self.links.get(&handle) else {
             return Vec::new();
         };
         if link.dial.as_ref().is_some_and(|dial| dial.next_at <= now)
-            && let Some(dead) = self.repeat_dial(sh, own, handle)
+            && let Some(dead) = self.repeat_dial(cx, own, handle)
         {
             return vec![dead];
         }
-        if self.links.get(&handle).is_none_or(|link| is_over(link, sh)) {
-            self.goodbye(sh, handle);
-            return self.remove(sh, handle, false).into_iter().collect();
+        if self.links.get(&handle).is_none_or(|link| is_over(link, cx)) {
+            self.goodbye(cx, handle);
+            return self.remove(cx, handle, false).into_iter().collect();
         }
         if self
             .links
             .get(&handle)
-            .is_some_and(|link| wants_rekey(link, sh))
+            .is_some_and(|link| wants_rekey(link, cx))
         {
-            self.start_dial(sh, own, handle, 1);
+            self.start_dial(cx, own, handle, 1);
         }
-        let events = self.resend_control(sh, handle);
+        let events = self.resend_control(cx, handle);
         if events
             .iter()
             .any(|event| matches!(event, LinkEvent::ControlFailed(_, ControlToken::Probe)))
         {
             return self
-                .remove(sh, handle, true)
+                .remove(cx, handle, true)
                 .into_iter()
                 .chain(events)
                 .collect();
@@ -65,33 +67,33 @@ impl Links {
         if self
             .links
             .get(&handle)
-            .is_some_and(|link| keep_alive_at(link, sh).is_some_and(|at| at <= now))
+            .is_some_and(|link| keep_alive_at(link, cx).is_some_and(|at| at <= now))
         {
-            self.send(sh, handle, &frame::encode_keep_alive());
+            self.send(cx, handle, &frame::encode_keep_alive());
         }
-        self.plan(sh, handle);
+        self.plan(cx, handle);
         events
     }
 
     /// We sent and heard nothing: is the neighbour still there?
-    pub(crate) fn on_probe_timer(&mut self, sh: &mut Shared, handle: LinkHandle) {
+    pub(crate) fn on_probe_timer(&mut self, cx: &mut Context, handle: LinkHandle) {
         let Some(link) = self.links.get_mut(&handle) else {
             return;
         };
-        match link.probe_due(sh.mono()) {
+        match link.probe_due(cx.mono()) {
             None => {}
-            Some(Err(later)) => sh.timers.set(Timer::LinkProbe(handle), later),
+            Some(Err(later)) => cx.timers.set(Timer::LinkProbe(handle), later),
             Some(Ok(())) => {
                 let probing = link
                     .in_flight
                     .values()
                     .any(|control| control.token == ControlToken::Probe);
-                sh.timers.set(
+                cx.timers.set(
                     Timer::LinkProbe(handle),
-                    sh.mono().plus_ms(super::link::SILENCE_MS),
+                    cx.mono().plus_ms(super::link::SILENCE_MS),
                 );
                 if link.is_silent() && link.is_up() && !probing {
-                    self.send_control(sh, handle, &Control::Probe, ControlToken::Probe);
+                    self.send_control(cx, handle, &Control::Probe, ControlToken::Probe);
                 }
             }
         }
@@ -99,46 +101,46 @@ impl Links {
 }
 
 /// A link without a session and without a dial, or idle without a tunnel, or with a session past its end.
-fn is_over(link: &Link, sh: &Shared) -> bool {
-    let now = sh.mono();
-    let idle = link.tunnels == 0 && now >= link.last_used.plus_ms(sh.config.times.link_idle_ms);
+fn is_over(link: &Link, cx: &Context) -> bool {
+    let now = cx.mono();
+    let idle = link.tunnels == 0 && now >= link.last_used.plus_ms(cx.config.times.link_idle_ms);
     let unconfirmed = !link.is_up()
         && link.dial.is_none()
-        && now >= link.last_used.plus_ms(sh.config.times.build_timeout_ms);
+        && now >= link.last_used.plus_ms(cx.config.times.build_timeout_ms);
     let expired = link
         .current
         .as_ref()
-        .is_some_and(|slot| now >= slot.since.plus_ms(sh.config.times.rekey_ms.1));
+        .is_some_and(|slot| now >= slot.since.plus_ms(cx.config.times.rekey_ms.1));
     idle || unconfirmed || (expired && link.dial.is_none() && link.unconfirmed.is_empty())
 }
 
-fn wants_rekey(link: &Link, sh: &Shared) -> bool {
+fn wants_rekey(link: &Link, cx: &Context) -> bool {
     link.dial.is_none()
         && link.tunnels > 0
         && link.current.as_ref().is_some_and(|slot| {
-            let old = sh.mono() >= slot.since.plus_ms(sh.config.times.rekey_ms.0);
+            let old = cx.mono() >= slot.since.plus_ms(cx.config.times.rekey_ms.0);
             slot.ours && (old || slot.session.sent() >= SESSION_DATAGRAMS / 16 * 15)
         })
 }
 
 /// Only a node that cannot be dialled keeps its links open by sending.
-fn keep_alive_at(link: &Link, sh: &Shared) -> Option<Mono> {
-    let (every, spread) = sh.config.times.keep_alive_ms;
+fn keep_alive_at(link: &Link, cx: &Context) -> Option<Mono> {
+    let (every, spread) = cx.config.times.keep_alive_ms;
     let jitter = link
         .remote_key
         .first()
         .map_or(0, |&byte| u64::from(byte) * 2 * spread / 255);
-    (sh.config.role == Role::Client && link.tunnels > 0 && link.is_up()).then(|| {
+    (cx.config.role == Role::Client && link.tunnels > 0 && link.is_up()).then(|| {
         link.last_sent
             .plus_ms(every.saturating_sub(spread) + jitter)
     })
 }
 
-fn next_due(link: &Link, sh: &Shared) -> Mono {
-    let times = &sh.config.times;
+fn next_due(link: &Link, cx: &Context) -> Mono {
+    let times = &cx.config.times;
     let mut due = link.last_used.plus_ms(times.link_idle_ms);
     if link.tunnels > 0 {
-        due = sh.mono().plus_ms(times.link_idle_ms);
+        due = cx.mono().plus_ms(times.link_idle_ms);
     }
     if !link.is_up() && link.dial.is_none() {
         due = due.min(link.last_used.plus_ms(times.build_timeout_ms));
@@ -148,7 +150,7 @@ fn next_due(link: &Link, sh: &Shared) -> Mono {
     }
     if let Some(slot) = &link.current {
         let rekey = slot.since.plus_ms(times.rekey_ms.0);
-        due = due.min(if rekey > sh.mono() {
+        due = due.min(if rekey > cx.mono() {
             rekey
         } else {
             slot.since.plus_ms(times.rekey_ms.1)
@@ -160,7 +162,7 @@ fn next_due(link: &Link, sh: &Shared) -> Mono {
             .min();
         due = resend.map_or(due, |at| due.min(at));
     }
-    keep_alive_at(link, sh)
+    keep_alive_at(link, cx)
         .map_or(due, |at| due.min(at))
-        .max(sh.mono().plus_ms(1))
+        .max(cx.mono().plus_ms(1))
 }

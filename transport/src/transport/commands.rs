@@ -2,8 +2,9 @@
 
 use super::Transport;
 use crate::{
-    api::{CallError, Command, DownReason, Event, PoolId, TunnelHandle},
     calls::NewCall,
+    ids::{PoolId, TunnelHandle},
+    io::{CallError, Command, DownReason, Event},
 };
 
 impl Transport {
@@ -11,9 +12,9 @@ impl Transport {
         if self.own.shutting_down {
             return self.refuse(&command);
         }
-        let (sh, own, links) = (&mut self.sh, &mut self.own, &mut self.links);
+        let (cx, own, links) = (&mut self.cx, &mut self.own, &mut self.links);
         match command {
-            Command::Bootstrap(peers) => self.directory.set_bootstrap(sh, peers),
+            Command::Bootstrap(peers) => self.directory.set_bootstrap(cx, peers),
             Command::Call {
                 ticket,
                 group,
@@ -23,7 +24,7 @@ impl Transport {
                 body,
             } => {
                 self.calls.start(
-                    sh,
+                    cx,
                     own,
                     links,
                     NewCall {
@@ -36,23 +37,23 @@ impl Transport {
                     },
                 );
             }
-            Command::EndGroup(group) => self.calls.end_group(sh, own, links, group),
+            Command::EndGroup(group) => self.calls.end_group(cx, own, links, group),
             Command::Persona(secret) => {
                 self.requests.clear();
-                let events = own.set_persona(sh, links, &mut self.routes, secret);
+                let events = own.set_persona(cx, links, &mut self.routes, secret);
                 self.count(|this| this.on_own_events(events));
             }
-            Command::Advertise(contact) => own.advertise(sh, links, contact),
+            Command::Advertise(contact) => own.advertise(cx, links, contact),
             Command::MoveOn(pool) => {
-                let events = own.move_on(sh, pool);
+                let events = own.move_on(cx, pool);
                 self.count(|this| this.on_own_events(events));
             }
             Command::WantSeeds(pool) => {
-                own.want_seeds(sh, links, pool);
+                own.want_seeds(cx, links, pool);
                 self.seed_ourselves(pool);
             }
-            Command::Reply { to, body } => self.requests.reply(sh, own, links, to, body),
-            Command::EchoAll => own.echo_all(sh, links),
+            Command::Reply { to, body } => self.requests.reply(cx, own, links, to, body),
+            Command::EchoAll => own.echo_all(cx, links),
             Command::Shutdown => self.shut_down(),
         }
     }
@@ -62,7 +63,7 @@ impl Transport {
         if let Command::Call { ticket, .. } = *command {
             let why = CallError::Cancelled;
             let sent_by = Vec::new();
-            self.sh.event(Event::Failed {
+            self.cx.event(Event::Failed {
                 ticket,
                 why,
                 sent_by,
@@ -77,33 +78,33 @@ impl Transport {
         if self.directory.len() != 1 {
             return;
         }
-        let contacts = self.endpoint.contacts_for_ourselves(&mut self.sh);
+        let contacts = self.endpoint.contacts_for_ourselves(&mut self.cx);
         if !contacts.is_empty() {
-            self.sh.event(Event::Seeds { pool, contacts });
+            self.cx.event(Event::Seeds { pool, contacts });
         }
     }
 
     /// Ends all calls, and all tunnels politely, and plans nothing more.
     fn shut_down(&mut self) {
-        self.calls.end_all(&mut self.sh);
+        self.calls.end_all(&mut self.cx);
         self.own.shutting_down = true;
-        let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
+        let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
         let own: Vec<TunnelHandle> = self.own.iter().map(|(handle, _)| handle).collect();
         for handle in own {
             self.own
-                .close(sh, links, routes, handle, DownReason::Closed);
+                .close(cx, links, routes, handle, DownReason::Closed);
         }
         for id in self.endpoint.ids() {
-            self.endpoint.close(sh, links, routes, id, None);
+            self.endpoint.close(cx, links, routes, id, None);
         }
         for id in self.relays.ids() {
-            self.relays.close(sh, links, routes, id, None);
+            self.relays.close(cx, links, routes, id, None);
         }
-        self.directory.persist(sh);
+        self.directory.persist(cx);
         for link in links.handles() {
-            links.goodbye(sh, link);
+            links.goodbye(cx, link);
         }
-        self.links.forget_all(&mut self.sh);
-        self.sh.timers.clear_all();
+        self.links.forget_all(&mut self.cx);
+        self.cx.timers.clear_all();
     }
 }

@@ -4,13 +4,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::Transport;
 use crate::{
-    api::Port,
     crypto::session::plaintext,
     drop_reason::DropReason,
+    ids::Port,
     links::LinkEvent,
     packet::Packet,
     policy::Profile,
-    routes::Route,
+    relayer::routes::Route,
     wire::{
         datagram::{self, Datagram, Kind},
         frame::{self, Frame},
@@ -19,7 +19,7 @@ use crate::{
 #[cfg(feature = "probe")]
 use crate::{
     crypto::session::plaintext_mut,
-    links::LinkHandle,
+    ids::LinkHandle,
     misconduct::{Passing, cell_passes},
     probe::Direction,
 };
@@ -40,7 +40,7 @@ impl Transport {
             Port::Endpoint(token) => {
                 let own = self.descriptor.as_ref().ok_or(DropReason::NotARelay)?;
                 self.endpoint.on_datagram(
-                    &mut self.sh,
+                    &mut self.cx,
                     &mut self.links,
                     own,
                     (token, from),
@@ -61,14 +61,14 @@ impl Transport {
             Kind::Session => return self.on_session(from, packet),
             Kind::WhoAreYou => self.on_question(from, datagram)?,
             Kind::WhoAreYouAnswer => {
-                let events = self.directory.on_answer(&mut self.sh, from, datagram)?;
+                let events = self.directory.on_answer(&mut self.cx, from, datagram)?;
                 self.on_directory_events(events);
             }
             Kind::HandshakeInit => {
-                self.links.on_initiation(&mut self.sh, from, datagram)?;
+                self.links.on_initiation(&mut self.cx, from, datagram)?;
             }
             Kind::HandshakeAnswer => {
-                if let Some(event) = self.links.on_answer(&mut self.sh, datagram)? {
+                if let Some(event) = self.links.on_answer(&mut self.cx, datagram)? {
                     self.on_link_events(vec![event]);
                 }
             }
@@ -79,19 +79,19 @@ impl Transport {
     /// Stateless: the answer is as long as the question and costs two signatures.
     fn on_question(&mut self, from: SocketAddr, question: &Datagram) -> Result<(), DropReason> {
         let own = self.descriptor.as_ref().ok_or(DropReason::NotARelay)?;
-        let source = match self.sh.config.policy.profile {
+        let source = match self.cx.config.policy.profile {
             Profile::Production => SocketAddr::new(from.ip(), 0),
             Profile::Test => from,
         };
-        let now = self.sh.mono();
+        let now = self.cx.mono();
         if !self.questions_per_source.take(source, now) || !self.questions.take(now) {
             return Err(DropReason::RateLimited);
         }
         let asked = datagram::parse_who_are_you(question);
         let mut answer =
-            datagram::who_are_you_answer(&self.keys, own, &asked.nonce, from, &mut self.sh.secrets);
-        datagram::put_time(&mut answer, &self.keys, self.sh.now.unix);
-        self.sh
+            datagram::who_are_you_answer(&self.keys, own, &asked.nonce, from, &mut self.cx.secrets);
+        datagram::put_time(&mut answer, &self.keys, self.cx.now.unix);
+        self.cx
             .transmit(Port::Relay, from, Packet::copy_of(&answer));
         Ok(())
     }
@@ -102,9 +102,9 @@ impl Transport {
         packet: &mut Packet,
     ) -> Result<Option<SocketAddr>, DropReason> {
         let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
-        let opened = self.links.open(&mut self.sh, datagram)?;
+        let opened = self.links.open(&mut self.cx, datagram)?;
         #[cfg(feature = "probe")]
-        crate::probe::frame_opened(&mut self.sh, plaintext(datagram));
+        crate::probe::frame_opened(&mut self.cx, plaintext(datagram));
         let _ = from;
         if opened.up {
             self.on_link_events(vec![LinkEvent::Up(opened.link)]);
@@ -120,33 +120,33 @@ impl Transport {
             .ok_or(DropReason::UnknownTunnel)?
         {
             route @ (Route::Forward(_) | Route::Back(_)) => {
-                let next = self.relays.pass(self.sh.now.mono, route, packet)?;
+                let next = self.relays.pass(self.cx.now.mono, route, packet)?;
                 #[cfg(feature = "probe")]
                 self.misbehave(next, packet)?;
-                self.links.seal(&mut self.sh, next, packet).map(Some)
+                self.links.seal(&mut self.cx, next, packet).map(Some)
             }
             Route::Served(id) => {
                 let outcome = self.endpoint.on_cell(
-                    &mut self.sh,
+                    &mut self.cx,
                     &mut self.links,
                     &self.directory,
                     id,
                     packet,
                 );
                 #[cfg(feature = "probe")]
-                crate::probe::cell_judged(&mut self.sh, Direction::FromMaster, &outcome);
+                crate::probe::cell_judged(&mut self.cx, Direction::FromMaster, &outcome);
                 self.on_cell_outcome(id, outcome?).map(|()| None)
             }
             Route::Own(handle) => {
                 let events = self.own.on_cell(
-                    &mut self.sh,
+                    &mut self.cx,
                     &mut self.links,
                     &mut self.routes,
                     handle,
                     packet,
                 );
                 #[cfg(feature = "probe")]
-                crate::probe::cell_judged(&mut self.sh, Direction::ToMaster, &events);
+                crate::probe::cell_judged(&mut self.cx, Direction::ToMaster, &events);
                 self.on_own_events(events?).map(|()| None)
             }
             Route::Walk(_) => Err(DropReason::UnknownTunnel),
@@ -158,32 +158,32 @@ impl Transport {
     fn misbehave(&mut self, next: LinkHandle, packet: &mut Packet) -> Result<(), DropReason> {
         let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
         let frame = plaintext_mut(datagram);
-        if cell_passes(&mut self.sh, frame) == Passing::Twice {
-            self.links.send(&mut self.sh, next, frame);
+        if cell_passes(&mut self.cx, frame) == Passing::Twice {
+            self.links.send(&mut self.cx, next, frame);
         }
         Ok(())
     }
 
     /// Relays that were verified, left, or cannot be used.
     pub(super) fn on_directory_events(&mut self, events: Vec<crate::directory::DirectoryEvent>) {
-        use crate::{api::Event, directory::DirectoryEvent, timers::Timer};
+        use crate::{directory::DirectoryEvent, io::Event, timers::Timer};
         for event in events {
             match event {
                 DirectoryEvent::Verified { descriptor, new } => {
                     if new {
                         self.directory
-                            .spread(&mut self.sh, &self.links, descriptor.id());
+                            .spread(&mut self.cx, &self.links, descriptor.id());
                     }
                     self.link_if_wanted(&descriptor);
                     for pool in self.own.pools() {
-                        self.sh
+                        self.cx
                             .timers
-                            .set_earlier(Timer::Pool(pool), self.sh.now.mono);
+                            .set_earlier(Timer::Pool(pool), self.cx.now.mono);
                     }
                 }
                 DirectoryEvent::Left => {}
                 DirectoryEvent::Trouble(address, trouble) => {
-                    self.sh.event(Event::Bootstrap { address, trouble })
+                    self.cx.event(Event::Bootstrap { address, trouble })
                 }
             }
         }
@@ -199,7 +199,7 @@ impl Transport {
             .any(|relay| relay == descriptor.id());
         if listed || self.links.len() < FEW {
             self.links
-                .dial(&mut self.sh, self.descriptor.as_ref(), descriptor);
+                .dial(&mut self.cx, self.descriptor.as_ref(), descriptor);
         }
     }
 }

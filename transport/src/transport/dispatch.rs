@@ -2,10 +2,11 @@
 
 use super::Transport;
 use crate::{
-    api::{Event, JobTicket, PoolId, PortError, PortToken},
     drop_reason::DropReason,
-    links::{ControlToken, LinkEvent, LinkHandle},
-    own::{BuildContext, OwnEvent},
+    ids::{JobTicket, LinkHandle, PoolId, PortToken},
+    io::{Event, PortError},
+    links::{ControlToken, LinkEvent},
+    master::{BuildContext, OwnEvent},
     rsa::JobResult,
     timers::Timer,
 };
@@ -16,7 +17,7 @@ const TIMERS_AT_ONCE: usize = 10_000;
 impl Transport {
     pub(super) fn on_timeout(&mut self) {
         for _ in 0..TIMERS_AT_ONCE {
-            let Some(timer) = self.sh.timers.pop_due(self.sh.now.mono) else {
+            let Some(timer) = self.cx.timers.pop_due(self.cx.now.mono) else {
                 return;
             };
             self.on_timer(timer);
@@ -24,39 +25,39 @@ impl Transport {
     }
 
     fn on_timer(&mut self, timer: Timer) {
-        let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
+        let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
         match timer {
             Timer::Link(link) => {
-                let events = links.on_timer(sh, self.descriptor.as_ref(), link);
+                let events = links.on_timer(cx, self.descriptor.as_ref(), link);
                 self.on_link_events(events);
             }
-            Timer::LinkProbe(link) => links.on_probe_timer(sh, link),
-            Timer::Gossip(link) => self.directory.on_gossip_timer(sh, links, link),
+            Timer::LinkProbe(link) => links.on_probe_timer(cx, link),
+            Timer::Gossip(link) => self.directory.on_gossip_timer(cx, links, link),
             Timer::Directory => {
-                let events = self.directory.on_timer(sh);
+                let events = self.directory.on_timer(cx);
                 self.on_directory_events(events);
             }
-            Timer::Bootstrap => self.directory.on_bootstrap_timer(sh),
+            Timer::Bootstrap => self.directory.on_bootstrap_timer(cx),
             Timer::Walk(id) => self.on_walk_timer(id),
-            Timer::Relayed(id) => self.relays.on_timer(sh, links, routes, id),
-            Timer::Served(id) => self.endpoint.on_timer(sh, links, routes, id),
-            Timer::Ports => self.endpoint.on_ports_timer(sh),
-            Timer::Hello(to) => self.endpoint.on_hello_timer(sh, to),
+            Timer::Relayed(id) => self.relays.on_timer(cx, links, routes, id),
+            Timer::Served(id) => self.endpoint.on_timer(cx, links, routes, id),
+            Timer::Ports => self.endpoint.on_ports_timer(cx),
+            Timer::Hello(to) => self.endpoint.on_hello_timer(cx, to),
             Timer::Own(handle) => {
                 let mut context = BuildContext {
                     links,
                     routes,
                     directory: &self.directory,
                 };
-                let events = self.own.on_timer(sh, &mut context, handle);
+                let events = self.own.on_timer(cx, &mut context, handle);
                 self.count(|this| this.on_own_events(events));
             }
             Timer::Pool(pool) => self.tend(pool),
-            Timer::Call(ticket) => self.calls.on_timer(sh, &mut self.own, links, ticket),
-            Timer::Group(group) => self.calls.on_group_timer(sh, &mut self.own, links, group),
-            Timer::Requests => self.requests.on_timer(sh),
+            Timer::Call(ticket) => self.calls.on_timer(cx, &mut self.own, links, ticket),
+            Timer::Group(group) => self.calls.on_group_timer(cx, &mut self.own, links, group),
+            Timer::Requests => self.requests.on_timer(cx),
             Timer::Descriptor => self.issue_descriptor(),
-            Timer::Persist => self.directory.persist(sh),
+            Timer::Persist => self.directory.persist(cx),
         }
     }
 
@@ -64,7 +65,7 @@ impl Transport {
         let machines = (&mut self.links, &mut self.routes, &mut self.walks);
         let events = self
             .own
-            .tend(&mut self.sh, machines, pool, self.directory.len());
+            .tend(&mut self.cx, machines, pool, self.directory.len());
         self.count(|this| this.on_own_events(events));
     }
 
@@ -79,7 +80,7 @@ impl Transport {
                 } => {
                     self.directory.link_down(link);
                     if let Some(relay) = relay.filter(|_| silent) {
-                        let left = self.directory.silent(&mut self.sh, relay);
+                        let left = self.directory.silent(&mut self.cx, relay);
                         self.on_directory_events(left.into_iter().collect());
                     }
                     for route in self.routes.on_link(link) {
@@ -88,7 +89,7 @@ impl Transport {
                 }
                 LinkEvent::ControlFailed(_, ControlToken::Walk(walk)) => {
                     if let Some(relay) = self.walks.asked(walk) {
-                        let left = self.directory.silent(&mut self.sh, relay);
+                        let left = self.directory.silent(&mut self.cx, relay);
                         self.on_directory_events(left.into_iter().collect());
                     }
                     self.retry_walk(walk);
@@ -99,14 +100,14 @@ impl Transport {
     }
 
     fn on_link_up(&mut self, link: LinkHandle) {
-        self.directory.link_up(&mut self.sh, &mut self.links, link);
+        self.directory.link_up(&mut self.cx, &mut self.links, link);
         let presented = self
             .links
             .get_mut(link)
             .and_then(|link| link.presented.take());
         if let Some(descriptor) = presented {
             self.links.name(link, &descriptor);
-            let considered = self.directory.consider_decoded(&mut self.sh, &descriptor);
+            let considered = self.directory.consider_decoded(&mut self.cx, &descriptor);
             self.count(|_| considered);
         }
     }
@@ -117,15 +118,15 @@ impl Transport {
             match event {
                 OwnEvent::Up | OwnEvent::ReplyGate => {
                     self.calls
-                        .tunnels_changed(&mut self.sh, &mut self.own, &mut self.links);
+                        .tunnels_changed(&mut self.cx, &mut self.own, &mut self.links);
                 }
                 OwnEvent::Down(handle) => self.calls.tunnel_down(handle),
                 OwnEvent::Arrived(handle, pool, datagram) => {
                     result = self.on_message(handle, pool, &datagram)
                 }
                 OwnEvent::Addresses => {
-                    let addresses = self.own.addresses(&self.sh);
-                    self.sh.event(Event::OwnAddresses(addresses));
+                    let addresses = self.own.addresses(&self.cx);
+                    self.cx.event(Event::OwnAddresses(addresses));
                 }
             }
         }
@@ -135,28 +136,28 @@ impl Transport {
     /// A message came out of an own tunnel: the gate tells whether it is an answer or a request.
     fn on_message(
         &mut self,
-        via: crate::api::TunnelHandle,
+        via: crate::ids::TunnelHandle,
         pool: PoolId,
         datagram: &[u8; 1_120],
     ) -> Result<(), DropReason> {
-        let (sh, own, links) = (&mut self.sh, &mut self.own, &mut self.links);
+        let (cx, own, links) = (&mut self.cx, &mut self.own, &mut self.links);
         let gate = datagram.first_chunk().copied().map(crate::ids::Gate);
         let tunnel = own.get(via).ok_or(DropReason::UnknownTunnel)?;
         if gate.is_some() && (gate == tunnel.reply.gate || gate == tunnel.reply.setting) {
-            return self.calls.on_response(sh, via, datagram);
+            return self.calls.on_response(cx, via, datagram);
         }
         if pool == PoolId::Persona {
-            return self.requests.on_request(sh, own, links, via, datagram);
+            return self.requests.on_request(cx, own, links, via, datagram);
         }
         Err(DropReason::GateClosed)
     }
 
     pub(super) fn on_port_opened(&mut self, token: PortToken, result: Result<(), PortError>) {
         let Some(own) = &self.descriptor else { return };
-        let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
+        let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
         if let Some(walk) = self
             .endpoint
-            .on_port_opened(sh, links, routes, own, (token, result))
+            .on_port_opened(cx, links, routes, own, (token, result))
         {
             self.answer_unopenable(&walk);
         }
@@ -165,19 +166,19 @@ impl Transport {
     pub(super) fn on_job(&mut self, ticket: JobTicket, result: &JobResult) {
         if self
             .endpoint
-            .on_job(&mut self.sh, &mut self.links, ticket, result)
+            .on_job(&mut self.cx, &mut self.links, ticket, result)
         {
             return;
         }
         match self.own.on_job(
-            &mut self.sh,
+            &mut self.cx,
             &mut self.links,
             &mut self.routes,
             ticket,
             result,
         ) {
             Some(events) => self.count(|this| this.on_own_events(events)),
-            None => self.sh.drops.count(DropReason::StaleJob),
+            None => self.cx.drops.count(DropReason::StaleJob),
         }
     }
 }

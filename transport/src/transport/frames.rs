@@ -2,12 +2,11 @@
 
 use super::Transport;
 use crate::{
-    api::DownReason,
     drop_reason::DropReason,
-    endpoint::{CellOutcome, ServedId},
-    ids::TunnelId,
-    links::LinkHandle,
-    routes::Route,
+    endpoint::CellOutcome,
+    ids::{LinkHandle, ServedId, TunnelId},
+    io::DownReason,
+    relayer::routes::Route,
     wire::frame::{Control, Frame},
 };
 
@@ -42,26 +41,26 @@ impl Transport {
         match frame {
             OwnedFrame::KeepAlive => Ok(()),
             OwnedFrame::Control(tag, control) => {
-                if !self.links.on_control(&mut self.sh, link, tag) {
+                if !self.links.on_control(&mut self.cx, link, tag) {
                     return Err(DropReason::DuplicateControl);
                 }
                 self.on_control(link, control)
             }
             OwnedFrame::Ack(tag) => {
-                self.links.on_ack(&mut self.sh, link, tag);
+                self.links.on_ack(&mut self.cx, link, tag);
                 Ok(())
             }
             OwnedFrame::Gossip(descriptors) => {
-                self.directory.on_gossip(&mut self.sh, link, &descriptors);
+                self.directory.on_gossip(&mut self.cx, link, &descriptors);
                 Ok(())
             }
             OwnedFrame::GossipRequest => {
                 self.directory
-                    .on_gossip_request(&mut self.sh, &mut self.links, link);
+                    .on_gossip_request(&mut self.cx, &mut self.links, link);
                 Ok(())
             }
             OwnedFrame::Goodbye => {
-                let gone = self.links.remove(&mut self.sh, link, false);
+                let gone = self.links.remove(&mut self.cx, link, false);
                 self.on_link_events(gone.into_iter().collect());
                 Ok(())
             }
@@ -87,16 +86,16 @@ impl Transport {
 
     /// Ends what stands behind a route; `gone` is the side that needs no telling.
     pub(super) fn close_route(&mut self, route: Route, gone: LinkHandle) {
-        let (sh, links, routes) = (&mut self.sh, &mut self.links, &mut self.routes);
+        let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
         match route {
             Route::Forward(id) | Route::Back(id) => {
-                self.relays.close(sh, links, routes, id, Some(gone))
+                self.relays.close(cx, links, routes, id, Some(gone))
             }
-            Route::Served(id) => self.endpoint.close(sh, links, routes, id, Some(gone)),
+            Route::Served(id) => self.endpoint.close(cx, links, routes, id, Some(gone)),
             Route::Own(handle) => {
                 let events = self
                     .own
-                    .down(sh, links, routes, handle, DownReason::ClosedByPeer);
+                    .down(cx, links, routes, handle, DownReason::ClosedByPeer);
                 self.count(|this| this.on_own_events(events));
             }
             Route::Walk(walk) => self.retry_walk(walk),
@@ -112,13 +111,13 @@ impl Transport {
             CellOutcome::Done => Ok(()),
             CellOutcome::Close => {
                 self.endpoint
-                    .close(&mut self.sh, &mut self.links, &mut self.routes, id, None);
+                    .close(&mut self.cx, &mut self.links, &mut self.routes, id, None);
                 Ok(())
             }
             CellOutcome::Send(outgoing) => {
                 let own = self.descriptor.as_ref().ok_or(DropReason::NotARelay)?;
                 self.endpoint.send_out(
-                    &mut self.sh,
+                    &mut self.cx,
                     &mut self.links,
                     &self.directory,
                     own,
@@ -131,7 +130,7 @@ impl Transport {
     /// Counts what a step outside the datagram path discarded.
     pub(super) fn count(&mut self, step: impl FnOnce(&mut Self) -> Result<(), DropReason>) {
         if let Err(reason) = step(self) {
-            self.sh.drops.count(reason);
+            self.cx.drops.count(reason);
         }
     }
 }

@@ -10,25 +10,28 @@ mod walking;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use deut_common::{
+    buckets::{Bucket, Buckets},
+    time::{Now, Unix},
+};
+
 use crate::{
-    api::{Event, Input, Now, Output, Port, RelayView, Unix},
     calls::{Calls, Requests},
     config::{Config, Role},
+    context::Context,
     directory::Directory,
     drop_reason::{DropCounts, DropReason},
     endpoint::Endpoint,
+    ids::Port,
+    io::{Event, Input, Output, RelayView},
     keys::RelayKeys,
-    limiter::{Bucket, Buckets},
     links::Links,
-    own::{Around, OwnTunnels},
+    master::{Around, OwnTunnels},
     packet::Packet,
-    relay::RelayTable,
-    routes::Routes,
+    relayer::{routes::Routes, tunnels::RelayTable, walks::Walks},
     rsa::RsaSuite,
-    shared::Shared,
     status::{Audit, Counters, Readiness, TunnelView},
     timers::Timer,
-    walks::Walks,
     wire::descriptor::Descriptor,
 };
 
@@ -63,7 +66,7 @@ pub enum Handled {
 
 /// DEUT as a state machine: links, tunnels as master, relayer and endpoint, messages.
 pub struct Transport {
-    sh: Shared,
+    cx: Context,
     keys: Arc<RelayKeys>,
     descriptor: Option<Descriptor>,
     links: Links,
@@ -91,17 +94,17 @@ impl Transport {
         seed: [u8; 32],
         now: Now,
     ) -> Self {
-        let mut sh = Shared::new(config, seed, now);
+        let mut cx = Context::new(config, seed, now);
         let keys = Arc::new(RelayKeys::from_seed(&restored.key_seed));
-        let own = matches!(sh.config.role, Role::Relay { .. }).then(|| keys.id());
-        let limits = sh.config.limits.clone();
+        let own = matches!(cx.config.role, Role::Relay { .. }).then(|| keys.id());
+        let limits = cx.config.limits.clone();
         let mut transport = Self {
-            links: Links::new(Arc::clone(&keys), &sh),
-            directory: Directory::new(own, &sh),
+            links: Links::new(Arc::clone(&keys), &cx),
+            directory: Directory::new(own, &cx),
             routes: Routes::default(),
             walks: Walks::default(),
             relays: RelayTable::default(),
-            endpoint: Endpoint::new(&mut sh, Arc::clone(&keys), Arc::clone(&suite)),
+            endpoint: Endpoint::new(&mut cx, Arc::clone(&keys), Arc::clone(&suite)),
             own: OwnTunnels::new(suite, own),
             calls: Calls::default(),
             requests: Requests::default(),
@@ -111,12 +114,12 @@ impl Transport {
             standing: standing::Standing::default(),
             descriptor: None,
             keys,
-            sh,
+            cx,
         };
         transport.issue_descriptor();
         for bytes in &restored.relays {
-            if let Err(reason) = transport.directory.restore(&mut transport.sh, bytes) {
-                transport.sh.drops.count(reason);
+            if let Err(reason) = transport.directory.restore(&mut transport.cx, bytes) {
+                transport.cx.drops.count(reason);
             }
         }
         transport
@@ -127,14 +130,14 @@ impl Transport {
         let Role::Relay {
             address,
             endpoint_ports,
-        } = self.sh.config.role
+        } = self.cx.config.role
         else {
             return;
         };
-        let Unix(now) = self.sh.now.unix;
+        let Unix(now) = self.cx.now.unix;
         let epoch = u32::try_from(now / 60).unwrap_or(u32::MAX);
         let expiry = epoch.saturating_add(DESCRIPTOR_MINUTES);
-        let network = self.sh.config.policy.network;
+        let network = self.cx.config.policy.network;
         self.descriptor = Some(Descriptor::sign(
             &self.keys,
             network,
@@ -144,10 +147,10 @@ impl Transport {
             expiry,
         ));
         let again = self
-            .sh
+            .cx
             .mono()
             .plus_ms(u64::from(DESCRIPTOR_MINUTES) * 30_000);
-        self.sh.timers.set(Timer::Descriptor, again);
+        self.cx.timers.set(Timer::Descriptor, again);
     }
 
     /// A datagram arrived on one of our ports.
@@ -161,11 +164,11 @@ impl Transport {
         self.look(now);
         match self.on_datagram(at, from, &mut packet) {
             Ok(forward) => {
-                self.sh.counters.accepted += 1;
+                self.cx.counters.accepted += 1;
                 match forward {
                     Some(to) => {
-                        self.sh.counters.relayed_cells += 1;
-                        self.sh.counters.datagrams_sent += 1;
+                        self.cx.counters.relayed_cells += 1;
+                        self.cx.counters.datagrams_sent += 1;
                         Handled::Forward {
                             from: Port::Relay,
                             to,
@@ -176,8 +179,8 @@ impl Transport {
                 }
             }
             Err(reason) => {
-                self.sh.counters.dropped += 1;
-                self.sh.drops.count(reason);
+                self.cx.counters.dropped += 1;
+                self.cx.drops.count(reason);
                 Handled::Dropped(reason, packet)
             }
         }
@@ -198,13 +201,13 @@ impl Transport {
     /// What to do next; until `Wait`.
     pub fn poll_output(&mut self, now: Now) -> Output {
         self.look(now);
-        if self.sh.out.is_empty() {
+        if self.cx.out.is_empty() {
             self.tell_readiness();
         }
-        if let Some(output) = self.sh.out.pop_front() {
+        if let Some(output) = self.cx.out.pop_front() {
             return output;
         }
-        match self.sh.timers.next() {
+        match self.cx.timers.next() {
             Some((at, timer)) => Output::Wait {
                 until: Some(at),
                 why: timer.why(),
@@ -220,7 +223,7 @@ impl Transport {
         let readiness = self.readiness();
         if readiness != self.told {
             self.told = readiness.clone();
-            self.sh.event(Event::Ready(readiness));
+            self.cx.event(Event::Ready(readiness));
         }
     }
 
@@ -229,12 +232,12 @@ impl Transport {
     pub fn readiness(&self) -> Readiness {
         let around = Around {
             relays: self.directory.len(),
-            lonely: self.directory.lonely(&self.sh),
+            lonely: self.directory.lonely(&self.cx),
             clock: self.directory.clock_off(),
             local: self.standing.local,
             stood_still_s: self.standing.still_s,
         };
-        self.own.readiness(&self.sh, &around)
+        self.own.readiness(&self.cx, &around)
     }
 
     /// Own tunnels, oldest first.
@@ -273,13 +276,13 @@ impl Transport {
     /// Counters since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.sh.counters.clone()
+        self.cx.counters.clone()
     }
 
     /// Drops by reason since the start.
     #[must_use]
     pub const fn drops(&self) -> &DropCounts {
-        &self.sh.drops
+        &self.cx.drops
     }
 
     /// How often a descriptor was refused, by the broken rule.
@@ -305,8 +308,8 @@ impl Transport {
     /// Sizes against caps.
     #[must_use]
     pub fn audit(&self) -> Audit {
-        let hellos = self.endpoint.hello_sizes(&self.sh);
-        let directory = self.directory.sizes(&self.sh.config.limits);
+        let hellos = self.endpoint.hello_sizes(&self.cx);
+        let directory = self.directory.sizes(&self.cx.config.limits);
         let sizes = directory.into_iter().chain(self.sizes()).chain(hellos);
         Audit {
             sizes: sizes.collect(),
@@ -314,7 +317,7 @@ impl Transport {
     }
 
     fn sizes(&self) -> [(&'static str, usize, usize); 13] {
-        let limits = &self.sh.config.limits;
+        let limits = &self.cx.config.limits;
         let tunnels = limits.own_tunnels + limits.transit_tunnels * 2 + limits.endpoint_tunnels;
         let links_timers = limits.links * 3;
         [
@@ -364,7 +367,7 @@ impl Transport {
             ),
             (
                 "timers",
-                self.sh.timers.len(),
+                self.cx.timers.len(),
                 links_timers + 2 * tunnels + limits.calls + limits.groups + limits.hellos + 16,
             ),
         ]
@@ -373,12 +376,12 @@ impl Transport {
     /// Reports what each role can read; for the tests crate.
     #[cfg(feature = "probe")]
     pub fn set_probe(&mut self, probe: crate::probe::Probe) {
-        self.sh.probe = Some(probe);
+        self.cx.probe = Some(probe);
     }
 
     /// From now on this relayer misbehaves; for the tests crate.
     #[cfg(feature = "probe")]
     pub fn set_misconduct(&mut self, misconduct: crate::misconduct::Misconduct) {
-        self.sh.misconduct = misconduct;
+        self.cx.misconduct = misconduct;
     }
 }

@@ -1,7 +1,9 @@
 //! What a node cannot see from outside: that it stood still, that its clock jumped, that its machine does not send.
 
+use deut_common::time::Now;
+
 use super::Transport;
-use crate::api::{LocalNetwork, Now};
+use crate::status::LocalNetwork;
 
 /// Later than this after what was due first: the process or its machine stood still. Neighbours give a silent link up
 /// after some 20 s, and it may have been silent before.
@@ -20,11 +22,11 @@ pub(super) struct Standing {
 impl Transport {
     /// Takes the time, and sees whether it is later than it should be.
     pub fn look(&mut self, now: Now) {
-        let before = std::mem::replace(&mut self.sh.now, now);
+        let before = std::mem::replace(&mut self.cx.now, now);
         if now == before || self.own.shutting_down {
             return;
         }
-        if let Some((due, _)) = self.sh.timers.next() {
+        if let Some((due, _)) = self.cx.timers.next() {
             let late = now.mono.since(due.max(before.mono));
             if late >= STILL_US {
                 self.doubt_all(now.mono.since(before.mono) / 1_000_000);
@@ -44,7 +46,7 @@ impl Transport {
         }
         // Also while it does not work: only what is sent shows that it works again.
         if self.directory.len() == 0 {
-            self.directory.start_over(&mut self.sh);
+            self.directory.start_over(&mut self.cx);
         }
     }
 
@@ -52,19 +54,19 @@ impl Transport {
     /// to prove itself; until then it counts for nothing.
     fn doubt_all(&mut self, still_s: u64) {
         self.standing.still_s = still_s;
-        let neighbours = self.own.doubt_all(&mut self.sh);
+        let neighbours = self.own.doubt_all(&mut self.cx);
         for (link, relay) in neighbours {
             let identity = self.directory.get(relay).map(|relay| relay.identity);
             self.links
-                .renew(&mut self.sh, self.descriptor.as_ref(), link, identity);
+                .renew(&mut self.cx, self.descriptor.as_ref(), link, identity);
         }
     }
 
     /// What depended on the old wall clock is made anew.
     fn clock_jumped(&mut self) {
         self.links.clock_jumped();
-        self.directory.clock_jumped(&mut self.sh);
-        let minutes = self.sh.now.unix.0 / 60;
+        self.directory.clock_jumped(&mut self.cx);
+        let minutes = self.cx.now.unix.0 / 60;
         let holds = self
             .descriptor
             .as_ref()

@@ -6,13 +6,15 @@ use crate::{
     crypto::walk::Hop,
     drop_reason::DropReason,
     endpoint::{send_answer, unopenable},
-    ids::TunnelId,
-    links::{ControlToken, LinkHandle},
-    own::BuildContext,
+    ids::{LinkHandle, TunnelId, WalkId},
+    links::ControlToken,
+    master::BuildContext,
     policy::{FORWARD_PROBABILITY, Profile},
-    relay::Side,
-    routes::Route,
-    walks::{Forwarded, Origin, Sent, WalkContext, WalkEnd, WalkId},
+    relayer::{
+        routes::Route,
+        tunnels::Side,
+        walks::{Forwarded, Origin, Sent, WalkContext, WalkEnd},
+    },
     wire::frame::{Control, WalkAnswer, WalkRequest},
 };
 
@@ -23,22 +25,22 @@ impl Transport {
         link: LinkHandle,
         request: &WalkRequest,
     ) -> Result<(), DropReason> {
-        let now = self.sh.now.mono;
+        let now = self.cx.now.mono;
         let neighbour = self.links.get_mut(link).ok_or(DropReason::UnknownSession)?;
         if !neighbour.walks.take(now) {
             return self.refuse_walk(link, request.id_back, DropReason::RateLimited);
         }
-        let limits = &self.sh.config.limits;
+        let limits = &self.cx.config.limits;
         let crowded = neighbour.tunnels >= limits.tunnels_per_neighbour
             || self.walks.len() >= limits.transit_tunnels;
         if crowded
             || self.is_overloaded()
             || self.own.shutting_down
-            || self.sh.config.role == Role::Client
+            || self.cx.config.role == Role::Client
         {
             return self.refuse_walk(link, request.id_back, DropReason::TableFull);
         }
-        let hop = Hop::take(&request.element, &mut self.sh.secrets)
+        let hop = Hop::take(&request.element, &mut self.cx.secrets)
             .map_err(|_| DropReason::BadElement)?;
         if !self.routes.take_outgoing(link, request.id_back) {
             return Err(DropReason::TunnelIdInUse);
@@ -49,14 +51,14 @@ impl Transport {
             hop,
         });
         let (forward, of) = FORWARD_PROBABILITY;
-        let ends = self.sh.below(u64::from(of)) >= u64::from(forward);
+        let ends = self.cx.below(u64::from(of)) >= u64::from(forward);
         #[cfg(feature = "probe")]
-        let ends = ends || self.sh.misconduct.always_endpoint;
+        let ends = ends || self.cx.misconduct.always_endpoint;
         if ends {
-            self.sh.counters.coins_endpoint += 1;
+            self.cx.counters.coins_endpoint += 1;
             self.serve_or_forward(walk);
         } else {
-            self.sh.counters.coins_relayer += 1;
+            self.cx.counters.coins_relayer += 1;
             self.forward_walk(walk);
         }
         Ok(())
@@ -70,7 +72,7 @@ impl Transport {
         why: DropReason,
     ) -> Result<(), DropReason> {
         self.links.send_control(
-            &mut self.sh,
+            &mut self.cx,
             link,
             &Control::TunnelClosed { id },
             ControlToken::Nobody,
@@ -80,16 +82,16 @@ impl Transport {
 
     /// From 70 % of the transit tunnels on, requests are refused with rising probability.
     fn is_overloaded(&mut self) -> bool {
-        let cap = self.sh.config.limits.transit_tunnels as u64;
+        let cap = self.cx.config.limits.transit_tunnels as u64;
         let load = self.relays.len() as u64 * 100 / cap.max(1);
-        load >= 70 && self.sh.below(30) < load - 70
+        load >= 70 && self.cx.below(30) < load - 70
     }
 
     fn serve_or_forward(&mut self, walk: Box<Forwarded>) {
-        if !self.endpoint.can_serve(&self.sh) {
+        if !self.endpoint.can_serve(&self.cx) {
             return self.forward_walk(walk);
         }
-        if let Err(walk) = self.endpoint.serve(&mut self.sh, walk) {
+        if let Err(walk) = self.endpoint.serve(&mut self.cx, walk) {
             self.forward_walk(walk);
         }
     }
@@ -97,10 +99,10 @@ impl Transport {
     fn forward_walk(&mut self, walk: Box<Forwarded>) {
         let element = walk.hop.next_element();
         #[cfg(feature = "probe")]
-        crate::probe::walk_taken(&mut self.sh, *walk.hop.element(), Some(element));
+        crate::probe::walk_taken(&mut self.cx, *walk.hop.element(), Some(element));
         let avoid = self.links.get(walk.prev).map(|link| link.address);
         self.walks
-            .start(&mut self.sh, Origin::Forwarded(walk), element, avoid);
+            .start(&mut self.cx, Origin::Forwarded(walk), element, avoid);
     }
 
     /// The delay or the deadline of a request is over.
@@ -111,7 +113,7 @@ impl Transport {
             directory: &self.directory,
             own: self.descriptor.as_ref(),
         };
-        let end = self.walks.on_timer(&mut self.sh, &mut context, id);
+        let end = self.walks.on_timer(&mut self.cx, &mut context, id);
         self.on_walk_end(end);
     }
 
@@ -123,7 +125,7 @@ impl Transport {
             directory: &self.directory,
             own: self.descriptor.as_ref(),
         };
-        let end = self.walks.retry(&mut self.sh, &mut context, id);
+        let end = self.walks.retry(&mut self.cx, &mut context, id);
         self.on_walk_end(end);
     }
 
@@ -133,7 +135,7 @@ impl Transport {
             Some(
                 WalkEnd::NoNextHop(Origin::Own(handle)) | WalkEnd::TimedOut(Origin::Own(handle)),
             ) => {
-                self.own.walk_failed(&mut self.sh, handle);
+                self.own.walk_failed(&mut self.cx, handle);
             }
             Some(WalkEnd::TimedOut(Origin::Forwarded(walk))) => {
                 self.routes.free_outgoing(walk.prev, walk.id_back)
@@ -144,9 +146,9 @@ impl Transport {
 
     /// No next hop. In the test profile, where a network may have three nodes, we become the endpoint.
     fn on_dead_end(&mut self, walk: Box<Forwarded>) {
-        let small = self.sh.config.policy.profile == Profile::Test;
-        if small && self.endpoint.can_serve(&self.sh) {
-            match self.endpoint.serve(&mut self.sh, walk) {
+        let small = self.cx.config.policy.profile == Profile::Test;
+        if small && self.endpoint.can_serve(&self.cx) {
+            match self.endpoint.serve(&mut self.cx, walk) {
                 Ok(()) => {}
                 Err(walk) => self.answer_unopenable(&walk),
             }
@@ -157,12 +159,12 @@ impl Transport {
 
     /// An answer of the same size that the master cannot open.
     pub(super) fn answer_unopenable(&mut self, walk: &Forwarded) {
-        let (mut block, mut sealed) = unopenable(&mut self.sh);
+        let (mut block, mut sealed) = unopenable(&mut self.cx);
         walk.hop.wrap(&mut block, &mut sealed);
         self.routes.free_outgoing(walk.prev, walk.id_back);
-        let id_fwd = TunnelId(u32::from_be_bytes(self.sh.secret()).max(1));
+        let id_fwd = TunnelId(u32::from_be_bytes(self.cx.secret()).max(1));
         send_answer(
-            &mut self.sh,
+            &mut self.cx,
             &mut self.links,
             walk.prev,
             WalkAnswer {
@@ -185,7 +187,7 @@ impl Transport {
         };
         let (origin, sent) = self
             .walks
-            .take(&mut self.sh, id)
+            .take(&mut self.cx, id)
             .ok_or(DropReason::UnexpectedWalkAnswer)?;
         match origin {
             Origin::Own(handle) => {
@@ -195,7 +197,7 @@ impl Transport {
                     directory: &self.directory,
                 };
                 self.own
-                    .on_walk_answer(&mut self.sh, &mut context, handle, sent, &answer)
+                    .on_walk_answer(&mut self.cx, &mut context, handle, sent, &answer)
             }
             Origin::Forwarded(walk) => {
                 let result = self.pass_answer(&walk, sent, answer);
@@ -221,7 +223,7 @@ impl Transport {
             mut block,
             mut sealed,
         } = answer;
-        if self.relays.len() >= self.sh.config.limits.transit_tunnels
+        if self.relays.len() >= self.cx.config.limits.transit_tunnels
             || !self.links.is_up(walk.prev)
         {
             return Err(DropReason::TableFull);
@@ -232,7 +234,7 @@ impl Transport {
         let id = self.relays.next_id();
         let Some(incoming) = self
             .routes
-            .fresh(&mut self.sh, walk.prev, Route::Forward(id))
+            .fresh(&mut self.cx, walk.prev, Route::Forward(id))
         else {
             self.routes.free_outgoing(sent.link, id_fwd);
             return Err(DropReason::TableFull);
@@ -249,7 +251,7 @@ impl Transport {
             outgoing: id_fwd,
         };
         self.relays.insert(
-            &mut self.sh,
+            &mut self.cx,
             &mut self.links,
             id,
             prev,
@@ -258,7 +260,7 @@ impl Transport {
         );
         walk.hop.wrap(&mut block, &mut sealed);
         send_answer(
-            &mut self.sh,
+            &mut self.cx,
             &mut self.links,
             walk.prev,
             WalkAnswer {

@@ -1,6 +1,6 @@
 //! Cutting fixed layouts into fields without an index that could fail.
 
-use super::Malformed;
+use deut_common::codec::Malformed;
 
 /// The `N` bytes at `AT`; that they lie inside is checked when compiling.
 #[must_use]

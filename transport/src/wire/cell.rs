@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 
 use bincode::{Decode, Encode};
+use deut_common::{
+    codec::{self, Bounded, Malformed},
+    ids::RelayId,
+};
 
 use super::{
-    Malformed,
     bytes::{Reader, Writer, is_zero, part, part_mut},
     descriptor::{Descriptor, put_address, take_address},
     frame::CELL_BODY,
 };
 use crate::{
-    bounded::Bounded,
-    codec,
-    ids::{Gate, RelayId},
+    ids::Gate,
     packet::MESSAGE_DATAGRAM,
     rsa::{OAEP_LEN, SPKI_LEN},
 };
@@ -370,7 +371,7 @@ fn bound(contacts: &[Vec<u8>]) -> Contacts {
 
 /// Every payload fits: see the assertions above and the test of the longest ones.
 fn put<T: Encode>(value: &T, out: &mut [u8; CELL_DATA]) -> usize {
-    let length = codec::encode(value, out);
+    let length = codec::encode_into(value, out);
     debug_assert!(length.is_ok());
     length.unwrap_or(0)
 }

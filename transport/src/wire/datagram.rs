@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use deut_common::time::Unix;
 use rand::{Rng, rngs::StdRng};
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     descriptor::{Descriptor, put_address, take_address},
 };
 use crate::{
-    api::Unix,
     ids::NetworkId,
     keys::{self, RelayKeys},
     labels,

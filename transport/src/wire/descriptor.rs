@@ -5,10 +5,11 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use deut_common::{ids::RelayId, time::Unix};
+
 use super::bytes::{Writer, part};
 use crate::{
-    api::Unix,
-    ids::{NetworkId, RelayId},
+    ids::NetworkId,
     keys::{self, RelayKeys},
     labels,
     policy::Policy,

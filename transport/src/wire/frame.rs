@@ -1,7 +1,8 @@
 //! Frames: the 1,200 bytes inside a session datagram (protocol §5).
 
+use deut_common::codec::Malformed;
+
 use super::{
-    Malformed,
     bytes::{Reader, Writer, part, part_mut},
     descriptor::Descriptor,
 };

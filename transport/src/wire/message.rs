@@ -2,12 +2,16 @@
 
 use std::net::SocketAddr;
 
+use deut_common::codec::Malformed;
+
 use super::{
-    Malformed,
     bytes::{Reader, Writer},
     descriptor::{put_address, take_address},
 };
-use crate::{api::Service, ids::Gate, packet::MESSAGE_DATAGRAM};
+use crate::{
+    ids::{Gate, Service},
+    packet::MESSAGE_DATAGRAM,
+};
 
 /// Plaintext of a request.
 pub const REQUEST_PLAINTEXT: usize = 1_064;

@@ -10,16 +10,3 @@ pub mod message;
 
 #[cfg(test)]
 pub(crate) mod tests;
-
-use crate::drop_reason::DropReason;
-
-/// A reserved byte is set, a length points outside, padding is not zero, or a tag is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed")]
-pub struct Malformed;
-
-impl From<Malformed> for DropReason {
-    fn from(_: Malformed) -> Self {
-        Self::Malformed
-    }
-}

@@ -8,7 +8,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use deut_transport::{api::Unix, policy::Policy, wire::descriptor::Descriptor};
+use deut_common::time::Unix;
+use deut_transport::{policy::Policy, wire::descriptor::Descriptor};
 use sha2::{Digest, Sha256};
 
 /// The files of a directory by their names. A socket has no content.

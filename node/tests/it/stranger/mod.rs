@@ -6,13 +6,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use deut_common::ids::PersonaKey;
 use deut_transport::{
-    api::Service,
     crypto::{
         message::{gate, seal_request},
         noise::{Initiator, Responder, Session, initiate, plaintext_mut},
     },
-    ids::{Gate, PersonaKey},
+    ids::{Gate, Service},
     keys::RelayKeys,
     packet::{Packet, RELAY_DATAGRAM},
     policy::Policy,

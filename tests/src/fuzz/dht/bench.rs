@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deut_common::{
+    address::EndpointAddress,
+    time::{Mono, Now, Unix},
+};
 use deut_kademlia::*;
 
 use super::{CALL_FAILS, LONGEST_QUERY, SECOND, STEPS, check_caps, config};

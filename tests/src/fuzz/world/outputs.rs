@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use deut_common::time::Mono;
 use deut_transport::{
-    api::{Mono, Port, PortError, PortToken},
+    ids::{Port, PortToken},
+    io::PortError,
     packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
     rsa::{Job, JobResult},
 };

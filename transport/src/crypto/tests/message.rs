@@ -1,9 +1,9 @@
+use deut_common::ids::PersonaKey;
 use hpke::{Deserializable, Kem, Serializable, kem::X25519HkdfSha256};
 use proptest::prelude::*;
 
 use super::{rng, share_a_run};
 use crate::{
-    api::Service,
     crypto::{
         Forged,
         message::{
@@ -12,7 +12,7 @@ use crate::{
         },
     },
     drop_reason::DropReason,
-    ids::{Gate, PersonaKey},
+    ids::{Gate, Service},
     keys::PersonaSecret,
     wire::{
         message::RequestHeader,

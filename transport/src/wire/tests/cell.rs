@@ -1,10 +1,8 @@
+use deut_common::{codec::Malformed, ids::RelayId};
 use proptest::prelude::*;
 
 use super::{hex, padding_is_checked, rule};
-use crate::{
-    ids::{Gate, RelayId},
-    wire::{Malformed, cell::Cell},
-};
+use crate::{ids::Gate, wire::cell::Cell};
 
 /// One of each type with the bytes before its padding.
 #[expect(clippy::too_many_lines, reason = "a table")]

@@ -1,9 +1,9 @@
+use deut_common::time::Unix;
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{descriptor, hex, keys, production, rule};
 use crate::{
-    api::Unix,
     ids::NetworkId,
     keys::RelayKeys,
     wire::{

@@ -1,8 +1,8 @@
+use deut_common::time::Unix;
 use proptest::prelude::*;
 
 use super::{descriptor, hex, keys, production};
 use crate::{
-    api::Unix,
     ids::NetworkId,
     keys::RelayKeys,
     policy::{Policy, Profile},

@@ -1,15 +1,13 @@
+use deut_common::codec::Malformed;
 use proptest::prelude::*;
 
 use super::{hex, padding_is_checked, rule};
 use crate::{
     ids::TunnelId,
-    wire::{
-        Malformed,
-        frame::{
-            Control, Frame, FrameBytes, WalkAnswer, WalkRequest, cell_body, cell_body_mut,
-            cell_nonce, decode, encode_ack, encode_control, encode_goodbye, encode_gossip,
-            encode_gossip_request, encode_keep_alive, set_cell_header,
-        },
+    wire::frame::{
+        Control, Frame, FrameBytes, WalkAnswer, WalkRequest, cell_body, cell_body_mut, cell_nonce,
+        decode, encode_ack, encode_control, encode_goodbye, encode_gossip, encode_gossip_request,
+        encode_keep_alive, set_cell_header,
     },
 };
 

@@ -1,13 +1,10 @@
+use deut_common::codec::Malformed;
 use proptest::prelude::*;
 
 use super::{hex, padding_is_checked, rule};
 use crate::{
-    api::Service,
-    ids::Gate,
-    wire::{
-        Malformed,
-        message::{RequestHeader, TooLong, decode_response, encode_response},
-    },
+    ids::{Gate, Service},
+    wire::message::{RequestHeader, TooLong, decode_response, encode_response},
 };
 
 fn header() -> RequestHeader {

@@ -1,0 +1,12 @@
+//! Words that both cores of deut use: [`time`], [`address`]es, [`ids`], the [`codec`],
+//! token [`buckets`] and keyed [`hasher`]s.
+//!
+//! Pure, like the cores: no sockets, no clock, no randomness of the operating system.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod buckets;
+pub mod codec;
+pub mod hasher;
+pub mod ids;
+pub mod time;

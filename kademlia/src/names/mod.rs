@@ -1,0 +1,3 @@
+//! What users paste: magnet links and keys.
+
+pub(crate) mod magnet;

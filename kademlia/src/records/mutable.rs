@@ -1,0 +1,344 @@
+//! Mutable records: a value that the holder of an Ed25519 key replaces, under a key that stays the same.
+//!
+//! Key, signed bytes and rules are those of BEP 44, so that a record can be carried over from there. The
+//! signing key stays with whoever writes: this crate takes records that are signed already, which is all
+//! that announcing them again needs.
+use std::fmt;
+
+use bincode::{
+    Decode, Encode,
+    de::Decoder,
+    enc::Encoder,
+    error::{DecodeError, EncodeError},
+};
+use deut_common::codec::{BoundedBytes, ShortBytes};
+use ed25519_dalek::{Signer, SigningKey};
+
+use crate::{
+    MAX_VALUE, bencode,
+    id::{Key, NodeId},
+    identity::{is_signed_by, is_strong_key},
+    records::value::ValueBytes,
+};
+
+/// Longest salt in bytes (BEP 44).
+pub const MAX_SALT: usize = 64;
+
+/// Why something is no mutable record, in one line for the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MutableError {
+    /// The sequence number is negative.
+    #[error("the sequence number is negative")]
+    NegativeSequence,
+    /// The value is not exactly one bencoded value.
+    #[error("the value of a mutable record must be bencoded")]
+    NotBencoded,
+    /// The salt is longer than [`MAX_SALT`].
+    #[error("the salt has {0} bytes, more than the 64 that fit")]
+    SaltTooLong(usize),
+    /// The bencoded value is longer than [`MAX_VALUE`].
+    #[error("the bencoded value has {0} bytes, more than the 800 that fit")]
+    ValueTooLarge(usize),
+    /// The public key is no point of the curve, not in its canonical encoding, or of small order.
+    #[error("this is no public key: not a canonical Ed25519 point of large order")]
+    WeakKey,
+    /// The key did not sign this.
+    #[error("the signature does not fit")]
+    WrongSignature,
+}
+
+/// What a mutable record is known by: who signs it, and which of its signer's records it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MutableKey {
+    public: [u8; 32],
+    salt: Vec<u8>,
+}
+
+impl MutableKey {
+    /// The record of this public key under this salt; an empty salt is the same as none.
+    ///
+    /// # Errors
+    /// [`MutableError::SaltTooLong`] or [`MutableError::WeakKey`].
+    pub fn new(public: [u8; 32], salt: Vec<u8>) -> Result<Self, MutableError> {
+        if salt.len() > MAX_SALT {
+            return Err(MutableError::SaltTooLong(salt.len()));
+        }
+        if !is_strong_key(&public) {
+            return Err(MutableError::WeakKey);
+        }
+        Ok(Self { public, salt })
+    }
+
+    /// Whoever signs: an Ed25519 public key.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 32] {
+        self.public
+    }
+
+    /// Tells the records of one signer apart; at most [`MAX_SALT`] bytes.
+    #[must_use]
+    pub fn salt(&self) -> &[u8] {
+        &self.salt
+    }
+
+    /// The key in the DHT: SHA-1(public key ‖ salt).
+    #[must_use]
+    pub fn dht_key(&self) -> Key {
+        mutable_key(&self.public, &self.salt)
+    }
+
+    /// Whether the holder of the key signed this version of this record.
+    pub(crate) fn signed(&self, version: &Version) -> bool {
+        is_signed(&self.public, &self.salt, version)
+    }
+}
+
+/// Shows nothing: who reads what does not belong in a log.
+impl fmt::Debug for MutableKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MutableKey(..)")
+    }
+}
+
+/// A version of a mutable record whose signature is right.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MutableRecord {
+    of: MutableKey,
+    version: Version,
+}
+
+impl MutableRecord {
+    /// Signs a version with the key of a 32-byte seed (RFC 8032's private key). `value` is bencoded, of at
+    /// most [`MAX_VALUE`] bytes.
+    ///
+    /// # Errors
+    /// Which of them does not fit.
+    pub fn sign(
+        seed: &[u8; 32],
+        salt: Vec<u8>,
+        seq: i64,
+        value: Vec<u8>,
+    ) -> Result<Self, MutableError> {
+        let key = SigningKey::from_bytes(seed);
+        let signature = key.sign(&signed_bytes(&salt, seq, &value)).to_bytes();
+        Self::new(key.verifying_key().to_bytes(), salt, seq, signature, value)
+    }
+
+    /// Takes a version that is signed already.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(
+        public: [u8; 32],
+        salt: Vec<u8>,
+        seq: i64,
+        signature: [u8; 64],
+        value: Vec<u8>,
+    ) -> Result<Self, MutableError> {
+        let of = MutableKey::new(public, salt)?;
+        if seq < 0 {
+            return Err(MutableError::NegativeSequence);
+        }
+        let length = value.len();
+        let value = BoundedBytes::new(value).ok_or(MutableError::ValueTooLarge(length))?;
+        bencode::check(value.as_slice()).map_err(|_| MutableError::NotBencoded)?;
+        let version = Version {
+            seq,
+            signature,
+            value,
+        };
+        if !of.signed(&version) {
+            return Err(MutableError::WrongSignature);
+        }
+        Ok(Self { of, version })
+    }
+
+    /// A version whose signature was checked when it came.
+    pub(crate) fn of_checked(of: MutableKey, version: Version) -> Self {
+        Self { of, version }
+    }
+
+    /// What it is known by.
+    #[must_use]
+    pub fn key(&self) -> &MutableKey {
+        &self.of
+    }
+
+    /// The sequence number, not negative; the highest is current.
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        self.version.seq
+    }
+
+    /// The signature.
+    #[must_use]
+    pub fn signature(&self) -> &[u8; 64] {
+        &self.version.signature
+    }
+
+    /// The value as it was signed. What other nodes gave need not be bencoded: only its signature counts.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        self.version.value.as_slice()
+    }
+
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// As it is sent in a STORE.
+    pub(crate) fn to_sent(&self, cas: Option<i64>) -> SentMutable {
+        SentMutable {
+            public: self.of.public,
+            salt: ShortBytes::new(self.of.salt.clone()).unwrap_or_default(),
+            cas,
+            version: self.version.clone(),
+        }
+    }
+}
+
+/// Shows the sequence number only.
+impl fmt::Debug for MutableRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MutableRecord")
+            .field("seq", &self.version.seq)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What changes from one version to the next: `seq 8 | signature 64 | length 2, value`. Readers know the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// Not negative: other ones are not decoded.
+    pub(crate) seq: i64,
+    pub(crate) signature: [u8; 64],
+    pub(crate) value: ValueBytes,
+}
+
+impl Version {
+    /// Longest encoding in bytes.
+    pub(crate) const MAX_LEN: usize = 8 + 64 + 2 + MAX_VALUE;
+
+    /// Whether it says the same, whatever the signature's bytes.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.seq == other.seq && self.value == other.value
+    }
+
+    /// Whether a node that keeps this one refuses the other one, whatever its writer expects.
+    pub(crate) fn stands_against(&self, other: &Self) -> bool {
+        self.seq >= other.seq && !self.says_the_same(other)
+    }
+
+    /// Whether readers that have both take this one: the higher number; of two with one number, which only
+    /// the signer can have made, the greater value, so that all readers take the same.
+    pub(crate) fn supersedes(&self, other: &Self) -> bool {
+        (self.seq, self.value.as_slice()) > (other.seq, other.value.as_slice())
+    }
+}
+
+/// A version as a STORE carries it:
+/// `public key 32 | length 1, salt | 00, or 01 and the expected number 8 | version`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SentMutable {
+    pub(crate) public: [u8; 32],
+    pub(crate) salt: ShortBytes<MAX_SALT>,
+    /// Store it only over the version with this number (compare and swap).
+    pub(crate) cas: Option<i64>,
+    pub(crate) version: Version,
+}
+
+impl SentMutable {
+    /// Longest encoding in bytes.
+    pub(crate) const MAX_LEN: usize = 32 + 1 + MAX_SALT + 1 + 8 + Version::MAX_LEN;
+
+    pub(crate) fn key(&self) -> Key {
+        mutable_key(&self.public, self.salt.as_slice())
+    }
+
+    /// Which record it is a version of; none if the key is not a good one.
+    pub(crate) fn of(&self) -> Option<MutableKey> {
+        MutableKey::new(self.public, self.salt.as_slice().to_vec()).ok()
+    }
+
+    /// Whether the holder of the key signed it, and the key is a good one.
+    pub(crate) fn is_signed(&self) -> bool {
+        is_signed(&self.public, self.salt.as_slice(), &self.version)
+    }
+}
+
+fn mutable_key(public: &[u8; 32], salt: &[u8]) -> Key {
+    NodeId::hash_of(&[public, salt].concat())
+}
+
+fn is_signed(public: &[u8; 32], salt: &[u8], version: &Version) -> bool {
+    let message = signed_bytes(salt, version.seq, version.value.as_slice());
+    is_signed_by(public, &message, &version.signature)
+}
+
+/// What BEP 44 signs: `4:salt<length>:<salt>` if there is a salt, then `3:seqi<seq>e1:v` and the bencoded value.
+fn signed_bytes(salt: &[u8], seq: i64, value: &[u8]) -> Vec<u8> {
+    let salt = match salt {
+        [] => Vec::new(),
+        salt => [b"4:salt".as_slice(), &bencode::of_string(salt)].concat(),
+    };
+    [&salt, format!("3:seqi{seq}e1:v").as_bytes(), value].concat()
+}
+
+impl Encode for Version {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.seq.encode(encoder)?;
+        self.signature.encode(encoder)?;
+        self.value.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Version {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self {
+            seq: decode_seq(decoder)?,
+            signature: Decode::decode(decoder)?,
+            value: Decode::decode(decoder)?,
+        })
+    }
+}
+
+impl Encode for SentMutable {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.public.encode(encoder)?;
+        self.salt.encode(encoder)?;
+        match self.cas {
+            None => 0u8.encode(encoder)?,
+            Some(cas) => {
+                1u8.encode(encoder)?;
+                cas.encode(encoder)?;
+            }
+        }
+        self.version.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for SentMutable {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self {
+            public: Decode::decode(decoder)?,
+            salt: Decode::decode(decoder)?,
+            cas: match u8::decode(decoder)? {
+                0 => None,
+                1 => Some(decode_seq(decoder)?),
+                _ => return Err(deut_common::codec::invalid()),
+            },
+            version: Decode::decode(decoder)?,
+        })
+    }
+}
+
+fn decode_seq<C, D: Decoder<Context = C>>(decoder: &mut D) -> Result<i64, DecodeError> {
+    let seq = i64::decode(decoder)?;
+    if seq < 0 {
+        return Err(deut_common::codec::invalid());
+    }
+    Ok(seq)
+}
+
+#[cfg(test)]
+mod tests;
