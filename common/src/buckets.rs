@@ -140,6 +140,11 @@ impl<K: Ord + Copy> Buckets<K> {
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
+
+    /// Whether no key is remembered: every bucket is full.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
 }
 
 #[cfg(test)]

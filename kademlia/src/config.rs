@@ -88,9 +88,9 @@ pub struct Config {
     /// The persona looks up its own id this often (± 50 %), and soon after its contact changed.
     pub self_lookup: u64,
 
-    /// Bytes of stored records, counted with 128 for each; beyond it see [`crate::records::store`].
+    /// Bytes of stored records, counted with 128 for each; beyond it see `records::store`.
     pub max_stored_bytes: usize,
-    /// Keys with stored records; beyond it see [`crate::records::store`].
+    /// Keys with stored records; beyond it see `records::store`.
     pub max_stored_keys: usize,
     /// Peer entries per key; beyond it the one that ends first makes room.
     pub max_entries_per_key: usize,

@@ -51,7 +51,7 @@ impl PersonaReach {
 /// Everything that can happen to the DHT.
 #[derive(Debug)]
 pub enum DhtInput {
-    /// Ends a query without a result: [`QueryResult::Cancelled`] is its outcome.
+    /// Ends a query without a result: [`QueryResult::Cancelled`](crate::query::QueryResult::Cancelled) is its outcome.
     Cancel(QueryTicket),
     /// No answer within the full timeout, or it could not be sent.
     Failed(RpcTicket, Failure),

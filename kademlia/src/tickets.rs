@@ -22,7 +22,7 @@ pub struct IncomingTicket(pub u64);
 pub struct QueryTicket(pub u64);
 
 /// RPCs that belong together: they share the two reply tunnels of one lookup. Chosen by this crate,
-/// never used twice, ended by exactly one [`DhtOutput::GroupEnded`].
+/// never used twice, ended by exactly one [`DhtOutput::GroupEnded`](crate::io::DhtOutput::GroupEnded).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group(pub u64);
 
