@@ -14,7 +14,8 @@ use crate::{
     lookup::Lookup,
     query::Progress,
     records::{
-        announced::Announced, entry::PeerEntry, mutable::Version, record::StoreResult, token::Token,
+        announced::Announced, entry::PeerEntry, mutable::Version, record::StoreResult,
+        token::Token, value::ValueBytes,
     },
     tickets::RpcTicket,
     wire::{
@@ -155,14 +156,7 @@ impl UserPlane {
                 Ok(1)
             }
             (CallKind::Lookup, Answer::Value { token, value }) => {
-                let Task::Value(key) = &query.task else {
-                    return Err(DropReason::UnexpectedAnswer);
-                };
-                if NodeId::hash_of(value.as_slice()) != *key {
-                    return Err(DropReason::ForgedValue);
-                }
-                query.lookup.answered(&node, token, now.mono);
-                query.value = Some(value.into_vec());
+                accept_value(query, node, token, value, now)?;
                 Ok(0)
             }
             (CallKind::Lookup, Answer::Peers { token, entries }) => {
@@ -179,23 +173,23 @@ impl UserPlane {
                 Ok(0)
             }
             (CallKind::Store, Answer::Stored(result)) => {
-                let stored = result == StoreResult::Stored;
-                if let Some(storing) = &mut query.storing {
-                    storing.ended(&node, stored);
-                }
-                // A refusal is an answer too: the node is fine, another one takes its place.
-                self.progress(
-                    query,
-                    if stored {
-                        Progress::Stored { node }
-                    } else {
-                        Progress::Refused { node }
-                    },
-                );
+                self.accept_stored(query, node, result == StoreResult::Stored);
                 Ok(0)
             }
             _ => Err(DropReason::UnexpectedAnswer),
         }
+    }
+
+    /// A refusal is an answer too: the node is fine, another one takes its place.
+    fn accept_stored(&mut self, query: &mut UserQuery, node: NodeId, stored: bool) {
+        if let Some(storing) = &mut query.storing {
+            storing.ended(&node, stored);
+        }
+        let progress = match stored {
+            true => Progress::Stored { node },
+            false => Progress::Refused { node },
+        };
+        self.progress(query, progress);
     }
 
     /// A version of the wanted mutable record: the lookup goes on, as others may have a newer one.
@@ -375,4 +369,23 @@ impl UserPlane {
         query.resolves.insert(id, lookup);
         query.resolved += 1;
     }
+}
+
+/// The value that was asked for ends the query.
+fn accept_value(
+    query: &mut UserQuery,
+    node: NodeId,
+    token: Token,
+    value: ValueBytes,
+    now: &Now,
+) -> Result<(), DropReason> {
+    let Task::Value(key) = &query.task else {
+        return Err(DropReason::UnexpectedAnswer);
+    };
+    if NodeId::hash_of(value.as_slice()) != *key {
+        return Err(DropReason::ForgedValue);
+    }
+    query.lookup.answered(&node, token, now.mono);
+    query.value = Some(value.into_vec());
+    Ok(())
 }

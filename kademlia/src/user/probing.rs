@@ -5,44 +5,16 @@
 //! asked, each once per query, and none that has answered since it was found.
 use deut_common::time::{Mono, Now};
 
-use super::{CallKind, UserPlane, query::UserQuery};
+use super::{
+    CallKind, UserPlane,
+    query::{UserQuery, probe::Probe},
+};
 use crate::{
     audit::DropReason,
     contact::{Contact, RawContact},
     records::announced::Announced,
     wire::rpc::Request,
 };
-
-/// What is known of an announced persona.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Probe {
-    #[default]
-    NotAsked,
-    /// Since then.
-    Asked(Mono),
-    Answered,
-    /// It was asked at its addresses and did not answer.
-    Silent,
-}
-
-impl Probe {
-    /// Whether it can be reached, as far as is known.
-    pub(super) const fn reachable(self) -> Option<bool> {
-        match self {
-            Self::NotAsked | Self::Asked(_) => None,
-            Self::Answered => Some(true),
-            Self::Silent => Some(false),
-        }
-    }
-
-    /// What is known after an answer, or a silence: who answered once in a query can be reached.
-    pub(super) const fn after(self, answered: bool) -> Self {
-        match (self, answered) {
-            (Self::Answered, _) | (_, true) => Self::Answered,
-            (_, false) => Self::Silent,
-        }
-    }
-}
 
 impl UserPlane {
     /// Asks personas whose contacts have come; whether an answer is worth waiting for.

@@ -1,4 +1,6 @@
 //! The state of one query of a user, or of one re-announcement.
+pub(super) mod probe;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -20,9 +22,10 @@ use crate::{
         token::Token,
     },
     tickets::{Group, QueryTicket},
-    user::{probing::Probe, published::PublishedId},
+    user::published::PublishedId,
     wire::rpc::Request,
 };
+use probe::Probe;
 
 /// What the query is for.
 #[derive(Debug)]

@@ -1,0 +1,33 @@
+//! How far a query has got in asking an announced persona whether it is there.
+use deut_common::time::Mono;
+
+/// The state of one probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::user) enum Probe {
+    #[default]
+    NotAsked,
+    /// The PING left at this time; no answer yet.
+    Asked(Mono),
+    Answered,
+    /// It was asked at its addresses and did not answer.
+    Silent,
+}
+
+impl Probe {
+    /// True if it can be reached, false if it cannot; none while that is not known.
+    pub(in crate::user) const fn reachable(self) -> Option<bool> {
+        match self {
+            Self::NotAsked | Self::Asked(_) => None,
+            Self::Answered => Some(true),
+            Self::Silent => Some(false),
+        }
+    }
+
+    /// The state after an answer or a silence. A persona that answered once in a query counts as reachable.
+    pub(in crate::user) const fn after(self, answered: bool) -> Self {
+        match (self, answered) {
+            (Self::Answered, _) | (_, true) => Self::Answered,
+            (_, false) => Self::Silent,
+        }
+    }
+}
