@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use deut_transport::{
     Transport,
     crypto::{
+        answer::EndpointAnswer,
         layer::LayerKeys,
         noise::{
             Initiator, Responder, Session, initiate, open_initiation, plaintext, plaintext_mut,
         },
         tunnel::TunnelCipher,
-        walk::{EndpointAnswer, Hop, MasterWalk, WalkOpened},
+        walk::{Hop, MasterWalk, WalkOpened},
     },
     ids::TunnelId,
     keys::RelayKeys,

@@ -2,7 +2,10 @@
 //! opens as the endpoint wrote it, and after a change opens as that or not at all.
 
 use deut_transport::{
-    crypto::walk::{EndpointAnswer, Hop, MAX_HOPS, MasterWalk},
+    crypto::{
+        answer::EndpointAnswer,
+        walk::{Hop, MAX_HOPS, MasterWalk},
+    },
     wire::frame::{WALK_BLOCK, WALK_SEALED},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};

@@ -15,11 +15,12 @@ use deut_transport::{
     Handled, Restored, Transport,
     config::{Config, Role},
     crypto::{
+        answer::EndpointAnswer,
         exchange::{Transcript, session_keys},
         layer::LayerKeys,
         noise::{Session, initiate, open_initiation, plaintext, plaintext_mut},
         tunnel::TunnelCipher,
-        walk::{EndpointAnswer, Hop, MasterWalk},
+        walk::{Hop, MasterWalk},
     },
     ids::{Gate, Port, TunnelId},
     io::{BootstrapPeer, Command, Event, Input, Output, TunnelChange},

@@ -20,7 +20,7 @@ use crate::{
     io::{CallError, Destination, Event},
     keys::is_usable_persona,
     links::Links,
-    master::OwnTunnels,
+    master::{OwnTunnel, OwnTunnels},
     packet::MESSAGE_DATAGRAM,
     timers::Timer,
     wire::{
@@ -75,6 +75,16 @@ impl Call {
             .collect()
     }
 
+    /// What is sealed with the body when the answer is to come through this tunnel.
+    fn header(&self, back: &OwnTunnel) -> Option<RequestHeader> {
+        Some(RequestHeader {
+            request_id: self.request_id,
+            reply: back.answer.address,
+            reply_gate: back.reply.gate?,
+            service: self.service,
+        })
+    }
+
     /// Where the next copy goes.
     fn next_address(&self) -> Option<SocketAddr> {
         let at = (self.first_address + self.attempts.len()) % self.to.at.len().max(1);
@@ -122,21 +132,13 @@ impl Calls {
             .retain(|&address| cx.config.policy.may_send_to(address));
         to.at.truncate(Destination::MAX_ADDRESSES);
         if body.len() > MAX_REQUEST_BODY || to.at.is_empty() || !is_usable_persona(&to.key) {
-            return cx.event(Event::Failed {
-                ticket,
-                why: CallError::Unusable,
-                sent_by: Vec::new(),
-            });
+            return fail(cx, ticket, CallError::Unusable);
         }
         let new_group = !self.groups.contains_key(&group);
         let full = self.calls.len() >= cx.config.limits.calls
             || (new_group && self.groups.len() >= cx.config.limits.groups);
         if full || self.calls.contains_key(&ticket) {
-            return cx.event(Event::Failed {
-                ticket,
-                why: CallError::Busy,
-                sent_by: Vec::new(),
-            });
+            return fail(cx, ticket, CallError::Busy);
         }
         self.groups
             .entry(group)
@@ -193,15 +195,8 @@ impl Calls {
         let Some((send, reply)) = group.choose(cx, own, call.group, &call.earlier()) else {
             return;
         };
-        let Some(back) = own.get(reply) else { return };
-        let Some(reply_gate) = back.reply.gate else {
+        let Some(header) = own.get(reply).and_then(|back| call.header(back)) else {
             return;
-        };
-        let header = RequestHeader {
-            request_id: call.request_id,
-            reply: back.answer.address,
-            reply_gate,
-            service: call.service,
         };
         let Some(address) = call.next_address() else {
             return;
@@ -397,11 +392,7 @@ impl Calls {
     pub(crate) fn end_all(&mut self, cx: &mut Context) {
         for ticket in self.calls.keys().copied().collect::<Vec<_>>() {
             self.end(cx, ticket);
-            cx.event(Event::Failed {
-                ticket,
-                why: CallError::Cancelled,
-                sent_by: Vec::new(),
-            });
+            fail(cx, ticket, CallError::Cancelled);
         }
         self.groups.clear();
     }
@@ -419,11 +410,7 @@ impl Calls {
         };
         for ticket in state.open.clone() {
             self.end(cx, ticket);
-            cx.event(Event::Failed {
-                ticket,
-                why: CallError::Cancelled,
-                sent_by: Vec::new(),
-            });
+            fail(cx, ticket, CallError::Cancelled);
         }
         cx.timers.clear(Timer::Group(group));
         self.groups.remove(&group);
@@ -462,4 +449,13 @@ impl Calls {
             group.forget(handle);
         }
     }
+}
+
+/// A call is over, and nothing of what was sent for it is told.
+fn fail(cx: &mut Context, ticket: CallTicket, why: CallError) {
+    cx.event(Event::Failed {
+        ticket,
+        why,
+        sent_by: Vec::new(),
+    });
 }

@@ -61,6 +61,12 @@ fn count(setting: &'static str, value: usize, least: u64, most: u64) -> Checked 
     )
 }
 
+/// Caps of tables, each with the least that works.
+fn tables(caps: &[(&'static str, usize, u64)]) -> Checked {
+    let mut caps = caps.iter();
+    caps.try_for_each(|&(setting, value, least)| count(setting, value, least, MANY))
+}
+
 /// So many per second and a burst. Zero refuses everything, which may be meant.
 fn rate(setting: &'static str, (per_second, burst): (u32, u32)) -> Checked {
     within(setting, per_second.into(), 0, FAST)?;
@@ -153,28 +159,25 @@ impl Limits {
         count("limits.own_tunnels", own_tunnels, 1, 4_096)?;
         count("limits.tunnels_per_relay", tunnels_per_relay, 1, 4_096)?;
         count("limits.builds_at_once", builds_at_once, 1, 256)?;
-        count("limits.links", links, 1, MANY)?;
-        count("limits.handshakes", handshakes, 1, MANY)?;
-        count("limits.transit_tunnels", transit_tunnels, 0, MANY)?;
-        count("limits.endpoint_tunnels", endpoint_tunnels, 0, MANY)?;
-        count(
-            "limits.tunnels_per_neighbour",
-            tunnels_per_neighbour,
-            0,
-            MANY,
-        )?;
-        count("limits.relays", relays, 1, MANY)?;
-        count("limits.relays_remembered", relays_remembered, 0, MANY)?;
-        count("limits.unverified", unverified, 1, MANY)?;
-        count("limits.control_in_flight", control_in_flight, 1, MANY)?;
-        count("limits.calls", calls, 1, MANY)?;
-        count("limits.requests_remembered", requests_remembered, 1, MANY)?;
         count("limits.jobs", jobs, 1, 65_536)?;
         count("limits.keys_in_store", keys_in_store, 0, 256)?;
-        count("limits.hellos", hellos, 0, MANY)?;
-        count("limits.silent", silent, 0, MANY)?;
-        count("limits.consenting", consenting, 0, MANY)?;
-        count("limits.groups", groups, 1, MANY)
+        tables(&[
+            ("limits.links", links, 1),
+            ("limits.handshakes", handshakes, 1),
+            ("limits.transit_tunnels", transit_tunnels, 0),
+            ("limits.endpoint_tunnels", endpoint_tunnels, 0),
+            ("limits.tunnels_per_neighbour", tunnels_per_neighbour, 0),
+            ("limits.relays", relays, 1),
+            ("limits.relays_remembered", relays_remembered, 0),
+            ("limits.unverified", unverified, 1),
+            ("limits.control_in_flight", control_in_flight, 1),
+            ("limits.calls", calls, 1),
+            ("limits.requests_remembered", requests_remembered, 1),
+            ("limits.hellos", hellos, 0),
+            ("limits.silent", silent, 0),
+            ("limits.consenting", consenting, 0),
+            ("limits.groups", groups, 1),
+        ])
     }
 
     fn check_rates(&self) -> Checked {

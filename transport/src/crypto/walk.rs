@@ -9,7 +9,6 @@ use rand::{Rng, rngs::StdRng};
 use sha2::{Digest, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
-pub use super::answer::EndpointAnswer;
 use super::{
     aead::AeadKey,
     kdf::Prk,

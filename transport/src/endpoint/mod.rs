@@ -25,11 +25,7 @@ use deut_common::{
 use crate::{
     config::Role,
     context::Context,
-    crypto::{
-        layer::LayerKeys,
-        tunnel::{TunnelCipher, TunnelRole},
-        walk::{EndpointAnswer, Hop},
-    },
+    crypto::{answer::EndpointAnswer, layer::LayerKeys, tunnel::TunnelCipher, walk::Hop},
     drop_reason::DropReason,
     ids::{Gate, JobTicket, LinkHandle, Port, PortToken, TunnelId},
     io::{Output, PortError, Priority},
@@ -87,6 +83,38 @@ struct Served {
     echoes: Bucket,
     last_used: Mono,
     ends_at: Mono,
+}
+
+impl Served {
+    /// A tunnel at the end of `walk`, whose messages arrive at this port.
+    fn new(
+        cx: &Context,
+        walk: Forwarded,
+        incoming: TunnelId,
+        (token, port): (PortToken, u16),
+    ) -> Self {
+        let Forwarded { prev, id_back, hop } = walk;
+        let limits = &cx.config.limits;
+        Self {
+            prev,
+            incoming,
+            outgoing: id_back,
+            layers: hop.layers(),
+            cipher: TunnelCipher::endpoint(hop.endpoint_keys().k0),
+            hop,
+            token,
+            port,
+            gates: [None, None],
+            contact: None,
+            answered: None,
+            confirmed: false,
+            messages: Bucket::new(limits.messages_per_tunnel, cx.mono()),
+            hellos: Bucket::slow(limits.hellos_per_tunnel, cx.mono()),
+            echoes: Bucket::new(limits.echoes_per_tunnel, cx.mono()),
+            last_used: cx.mono(),
+            ends_at: cx.mono().plus_ms(cx.config.times.tunnel_end_ms),
+        }
+    }
 }
 
 /// All tunnels that end here.
@@ -247,42 +275,20 @@ impl Endpoint {
         let mut block: [u8; WALK_BLOCK] = cx.secret();
         hop.wrap(&mut block, &mut sealed);
         links.add_tunnel(cx, prev);
-        let served = Served {
-            prev,
-            incoming,
-            outgoing: id_back,
-            layers: hop.layers(),
-            cipher: TunnelCipher::new(TunnelRole::Endpoint, hop.endpoint_keys().k0),
-            hop,
-            token,
-            port,
-            gates: [None, None],
-            contact: None,
-            answered: None,
-            confirmed: false,
-            messages: Bucket::new(cx.config.limits.messages_per_tunnel, cx.mono()),
-            hellos: Bucket::slow(cx.config.limits.hellos_per_tunnel, cx.mono()),
-            echoes: Bucket::new(cx.config.limits.echoes_per_tunnel, cx.mono()),
-            last_used: cx.mono(),
-            ends_at: cx.mono().plus_ms(cx.config.times.tunnel_end_ms),
-        };
+        let walk = Forwarded { prev, id_back, hop };
+        let served = Served::new(cx, walk, incoming, (token, port));
         self.tunnels.insert(id, Box::new(served));
         self.by_token.insert(token, id);
         self.by_port.insert(port, id);
         cx.timers
             .set(Timer::Served(id), cx.mono().plus_ms(HALF_OPEN_MS));
-        let id_fwd = incoming;
-        send_answer(
-            cx,
-            links,
-            prev,
-            WalkAnswer {
-                id_back,
-                id_fwd,
-                block,
-                sealed,
-            },
-        );
+        let answer = WalkAnswer {
+            id_back,
+            id_fwd: incoming,
+            block,
+            sealed,
+        };
+        send_answer(cx, links, prev, answer);
     }
 
     /// Who we are, which key we have, and which port is open for this tunnel (protocol §6.3).

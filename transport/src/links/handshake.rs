@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use deut_common::time::Mono;
-
-use super::{LinkEvent, Links, link::Slot};
+use super::{
+    LinkEvent, Links,
+    link::{Dial, Slot},
+};
 use crate::{
     context::Context,
     crypto::{
-        noise::{Initiator, Responder, initiate, open_initiation},
+        noise::{Responder, initiate, open_initiation},
         session::Session,
     },
     drop_reason::DropReason,
@@ -26,13 +27,6 @@ use crate::{
 const SENDS: u8 = 3;
 /// Seconds that an unknown initiator's clock may be off.
 const MOST_OFF_S: u64 = 120;
-
-/// A handshake that we started.
-pub(super) struct Dial {
-    pub(super) initiator: Initiator,
-    sends: u8,
-    pub(super) next_at: Mono,
-}
 
 impl Links {
     /// The link to this relay; a new one is dialled. `None` at the caps.

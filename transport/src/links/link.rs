@@ -11,10 +11,10 @@ use deut_common::{
     time::{Mono, Now},
 };
 
-use super::{control::InFlight, handshake::Dial};
+use super::control::InFlight;
 use crate::{
     context::Context,
-    crypto::session::Session,
+    crypto::{noise::Initiator, session::Session},
     drop_reason::DropReason,
     packet::{Packet, RELAY_DATAGRAM},
     policy::Profile,
@@ -35,6 +35,13 @@ const PREVIOUS_MS: u64 = 10_000;
 const TAGS: usize = 256;
 /// A session ends after so many datagrams.
 pub(super) const SESSION_DATAGRAMS: u64 = 1 << 20;
+
+/// A handshake that we started.
+pub(super) struct Dial {
+    pub(super) initiator: Initiator,
+    pub(super) sends: u8,
+    pub(super) next_at: Mono,
+}
 
 /// A session with our index for it.
 pub(super) struct Slot {

@@ -11,9 +11,10 @@ use super::{
 use crate::{
     context::Context,
     crypto::{
+        answer::EndpointAnswer,
         exchange::{Transcript, confirms, session_keys},
         tunnel::{TunnelCipher, TunnelRole},
-        walk::{EndpointAnswer, MasterWalk, WalkOpened},
+        walk::{MasterWalk, WalkOpened},
     },
     directory::Directory,
     drop_reason::DropReason,

@@ -6,7 +6,7 @@ use deut_common::{ids::RelayId, time::Mono};
 
 use super::exchange::{Checking, Exchanging};
 use crate::{
-    crypto::{layer::LayerKeys, tunnel::TunnelCipher, walk::EndpointAnswer},
+    crypto::{answer::EndpointAnswer, layer::LayerKeys, tunnel::TunnelCipher},
     ids::{CallGroup, Gate, LinkHandle, PoolId, TunnelHandle, TunnelId},
     status::{PathKind, TunnelView},
 };

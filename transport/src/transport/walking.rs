@@ -215,13 +215,10 @@ impl Transport {
         &mut self,
         walk: &Forwarded,
         sent: Sent,
-        answer: WalkAnswer,
+        mut answer: WalkAnswer,
     ) -> Result<(), DropReason> {
         let WalkAnswer {
-            id_back,
-            id_fwd,
-            mut block,
-            mut sealed,
+            id_back, id_fwd, ..
         } = answer;
         if self.relays.len() >= self.cx.config.limits.transit_tunnels
             || !self.links.is_up(walk.prev)
@@ -258,18 +255,10 @@ impl Transport {
             next,
             walk.hop.layers(),
         );
-        walk.hop.wrap(&mut block, &mut sealed);
-        send_answer(
-            &mut self.cx,
-            &mut self.links,
-            walk.prev,
-            WalkAnswer {
-                id_back: walk.id_back,
-                id_fwd: incoming,
-                block,
-                sealed,
-            },
-        );
+        answer.id_back = walk.id_back;
+        answer.id_fwd = incoming;
+        walk.hop.wrap(&mut answer.block, &mut answer.sealed);
+        send_answer(&mut self.cx, &mut self.links, walk.prev, answer);
         Ok(())
     }
 }

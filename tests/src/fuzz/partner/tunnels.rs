@@ -2,9 +2,10 @@
 
 use deut_transport::{
     crypto::{
+        answer::EndpointAnswer,
         exchange::{Transcript, session_keys},
         tunnel::TunnelCipher,
-        walk::{EndpointAnswer, Hop, MasterWalk},
+        walk::{Hop, MasterWalk},
     },
     ids::TunnelId,
     rsa::RsaSuite,
