@@ -121,8 +121,9 @@ impl Kademlia {
     /// The next thing to do; [`DhtOutput::Wait`] ends the drain.
     pub fn poll_output(&mut self, now: &Now) -> DhtOutput {
         let persona = self.persona.as_mut().map(|persona| &mut persona.out);
-        let queues = [Some(&mut self.left), Some(&mut self.user.out), persona];
-        if let Some(output) = queues.into_iter().flatten().find_map(VecDeque::pop_front) {
+        let output = self.left.pop_front();
+        let output = output.or_else(|| self.user.poll_output());
+        if let Some(output) = output.or_else(|| persona?.pop_front()) {
             return output;
         }
         let wake = match self.wake {
@@ -193,8 +194,8 @@ impl Kademlia {
             stored_keys: persona.map_or(0, |persona| persona.store().keys()),
             stored_records: persona.map_or(0, |persona| persona.store().records()),
             stored_bytes: persona.map_or(0, |persona| persona.store().bytes()),
-            published: self.user.published(),
-            superseded: self.user.superseded(),
+            published: self.user.published().len(),
+            superseded: self.user.published().superseded(),
         }
     }
 
@@ -250,7 +251,7 @@ impl fmt::Debug for Kademlia {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kademlia")
             .field("persona", &self.persona.is_some())
-            .field("published", &self.user.published())
+            .field("published", &self.user.published().len())
             .finish_non_exhaustive()
     }
 }

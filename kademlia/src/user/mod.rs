@@ -1,13 +1,11 @@
 //! The users' plane: queries, publishing, and the contact cache they use.
 //!
 //! Nothing in here knows a persona, a routing table or a store, and no request from here names anybody.
-mod answers;
-mod cache;
-mod doubts;
-mod probing;
+mod calls;
+mod contacts;
+mod context;
 mod published;
 mod query;
-mod steps;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,63 +16,30 @@ use deut_common::{
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 
 use crate::{
-    MAX_VALUE,
     audit::{DropReason, PlaneAudit},
     config::Config,
     contact::{Contact, RawContact},
     density::{Densities, NetworkSize},
-    id::NodeId,
-    io::DhtOutput,
-    lookup::Lookup,
+    io::{DhtOutput, Failure},
     query::{Query, QueryOutcome, QueryResult, QueryStats, Refusal},
-    records::{
-        announced::Announced,
-        entry::{PeerSet, can_be_announced},
-    },
     seeding::Seeding,
-    tickets::{OnBehalf, QueryTicket, RpcTicket, Tickets},
+    tickets::{OnBehalf, QueryTicket, RpcTicket},
 };
-use cache::UserCache;
-use doubts::{Doubts, Evidence};
-use published::{Publication, Published};
-use query::{Task, UserQuery};
-
-/// An RPC under way.
-#[derive(Debug)]
-struct Call {
-    query: u64,
-    to: Contact,
-    kind: CallKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CallKind {
-    /// Of the query's own lookup.
-    Lookup,
-    /// Whether an announced persona is there.
-    Probe,
-    /// Of the lookup for this persona's contact.
-    Resolve(NodeId),
-    Store,
-}
+use calls::{QueryNumber, QueryRpcs};
+use contacts::{UserContacts, doubts::Evidence};
+use context::Context;
+use published::Published;
+use query::{QueryIo, Task, UserQuery};
 
 /// See the module's text.
 pub(crate) struct UserPlane {
-    config: Config,
-    pub(crate) out: VecDeque<DhtOutput>,
-    cache: UserCache,
-    doubts: Doubts,
-    queries: BTreeMap<u64, UserQuery>,
-    next_query: u64,
-    calls: BTreeMap<RpcTicket, Call>,
-    tickets: Tickets,
-    published: Published,
-    superseded: u64,
+    cx: Context,
+    queries: BTreeMap<QueryNumber, UserQuery>,
+    last_query: u64,
     seeding: Seeding,
     size: NetworkSize,
     densities: Densities,
     next_purge: Mono,
-    counters: PlaneAudit,
     secrets: StdRng,
     choices: StdRng,
 }
@@ -85,184 +50,215 @@ const PURGE_INTERVAL: u64 = 60_000_000;
 impl UserPlane {
     pub(crate) fn new(config: &Config, mut secrets: StdRng, choices: StdRng) -> Self {
         let hasher = KeyedState(secrets.random());
-        Self {
+        let cx = Context {
             config: config.clone(),
-            out: VecDeque::new(),
-            cache: UserCache::new(config.max_user_contacts, &hasher),
-            doubts: Doubts::new(config, &hasher),
-            queries: BTreeMap::new(),
-            next_query: 0,
-            calls: BTreeMap::new(),
-            tickets: Tickets::new(OnBehalf::User),
+            contacts: UserContacts::new(config, &hasher),
+            rpcs: QueryRpcs::new(),
             published: Published::new(&mut secrets),
-            superseded: 0,
+            counters: PlaneAudit::default(),
+            out: VecDeque::new(),
+        };
+        Self {
+            cx,
+            queries: BTreeMap::new(),
+            last_query: 0,
             seeding: Seeding::default(),
             size: NetworkSize::default(),
             densities: Densities::default(),
             next_purge: Mono(PURGE_INTERVAL),
-            counters: PlaneAudit::default(),
             secrets,
             choices,
         }
     }
 
+    /// The next thing to do, if there is one.
+    pub(crate) fn poll_output(&mut self) -> Option<DhtOutput> {
+        self.cx.out.pop_front()
+    }
+
     /// Starts a query, or refuses it.
     pub(crate) fn start(&mut self, ticket: QueryTicket, query: Query, now: &Now) {
-        match self.task(ticket, query) {
+        match self.admit(ticket, query) {
             Ok(task) => self.begin(Some(ticket), task, now),
             Err(refusal) => {
-                let result = QueryResult::Refused(refusal);
-                self.out.push_back(DhtOutput::Done(
-                    ticket,
-                    QueryOutcome {
-                        result,
-                        stats: QueryStats::default(),
-                    },
-                ));
+                let outcome = QueryOutcome {
+                    result: QueryResult::Refused(refusal),
+                    stats: QueryStats::default(),
+                };
+                self.cx.out.push_back(DhtOutput::Done(ticket, outcome));
             }
         }
     }
 
-    fn task(&mut self, ticket: QueryTicket, query: Query) -> Result<Task, Refusal> {
-        if self
-            .queries
-            .values()
-            .any(|query| query.ticket == Some(ticket))
-        {
+    fn admit(&mut self, ticket: QueryTicket, query: Query) -> Result<Task, Refusal> {
+        if self.number_of(ticket).is_some() {
             return Err(Refusal::TicketInUse);
         }
-        if self.queries.len() >= self.config.max_queries {
+        let Context {
+            config, published, ..
+        } = &mut self.cx;
+        if self.queries.len() >= config.max_queries {
             return Err(Refusal::TooManyQueries);
         }
-        let publication = match query {
-            Query::FindNode { target } => return Ok(Task::Node(target)),
-            Query::GetPeers { infohash } => return Ok(Task::Peers(PeerSet::of(&infohash))),
-            Query::GetValue { key } => return Ok(Task::Value(key)),
-            Query::GetMutable { of, min_seq } => {
-                return Ok(Task::Mutable {
-                    of,
-                    min_seq: min_seq.unwrap_or(0),
-                    found: None,
-                });
-            }
-            Query::PutMutable { record, cas } => {
-                let id = self
-                    .published
-                    .keep_mutable(record.clone(), cas, &self.config)?;
-                return Ok(Task::PutMutable { id, record, cas });
-            }
-            Query::PutValue { value } if value.len() > MAX_VALUE => {
-                return Err(Refusal::ValueTooLarge(value.len()));
-            }
-            Query::PutValue { value } => Publication::Value(value),
-            Query::Announce {
-                what: Announced::Address(address),
-                ..
-            } if !can_be_announced(&address) => {
-                return Err(Refusal::BadAddress);
-            }
-            Query::Announce { infohash, what } => Publication::Peer { infohash, what },
-        };
-        let id = self.published.keep(publication, &self.config)?;
-        let record = self
-            .published
-            .record(id, &mut self.secrets)
-            .ok_or(Refusal::ValueTooLarge(MAX_VALUE))?;
-        Ok(Task::Publish { id, record })
+        Task::new(query, published, &mut self.secrets, config)
+    }
+
+    fn number_of(&self, ticket: QueryTicket) -> Option<QueryNumber> {
+        let mut queries = self.queries.iter();
+        let found = queries.find(|(_, query)| query.io().ticket() == Some(ticket));
+        found.map(|(number, _)| *number)
     }
 
     fn begin(&mut self, ticket: Option<QueryTicket>, task: Task, now: &Now) {
-        let mut query = UserQuery::new(
-            ticket,
-            self.tickets.group(),
-            task,
-            &self.config,
-            self.size.region(self.config.width),
-            now.mono,
-        );
-        self.add_known(&mut query.lookup, 2 * self.config.width, now);
-        self.next_query += 1;
-        self.queries.insert(self.next_query, query);
-        self.drive(self.next_query, now);
+        self.last_query += 1;
+        let number = QueryNumber(self.last_query);
+        let io = QueryIo::new(number, ticket, self.cx.rpcs.new_group());
+        let region = self.size.region(self.cx.config.width);
+        let query = UserQuery::new(io, task, region, &self.cx, now);
+        self.queries.insert(number, query);
+        self.drive(number, now);
     }
 
-    /// Lets a lookup begin with the closest contacts: so many that are counted on, and those that are doubted besides.
-    fn add_known(&self, lookup: &mut Lookup, count: usize, now: &Now) {
-        let target = *lookup.target();
-        let is_doubted = |contact: &Contact| self.doubts.is_doubted(contact, now.mono);
-        let counted_on = |contact: &Contact| !is_doubted(contact);
-        let width = self.config.width;
-        let mut known = self.cache.closest(&target, count, now.unix, counted_on);
-        known.extend(self.cache.closest(&target, width, now.unix, is_doubted));
-        for contact in known {
-            lookup.add_as(self.doubts.trust(&contact, now.mono), contact, None);
-        }
-    }
-
-    /// A node failed: lookups that run, and those to come, do not count on it.
-    fn doubt(&mut self, contact: &Contact, evidence: Evidence, now: &Now) {
-        if !self.doubts.failed(contact, evidence, now.mono) {
+    /// Lets a query do all it can now.
+    fn drive(&mut self, number: QueryNumber, now: &Now) {
+        let Some(query) = self.queries.get_mut(&number) else {
             return;
+        };
+        if let Some(result) = query.step(&mut self.cx, now)
+            && let Some(query) = self.queries.remove(&number)
+        {
+            self.end(&query, result, now);
         }
-        let id = contact.id();
-        for query in self.queries.values_mut() {
-            query.lookup.doubt(&id);
-            query
-                .resolves
-                .values_mut()
-                .for_each(|lookup| lookup.doubt(&id));
+        self.spread_doubts(Some(number));
+    }
+
+    /// Nodes failed: all queries but the one that found it out, which knows, do not count on them.
+    fn spread_doubts(&mut self, except: Option<QueryNumber>) {
+        let nodes = self.cx.contacts.take_newly_doubted();
+        for (number, query) in &mut self.queries {
+            if Some(*number) != except {
+                query.doubt(&nodes);
+            }
         }
     }
 
     /// Ends a query at the user's wish. What it was to publish is not kept.
     pub(crate) fn cancel(&mut self, ticket: QueryTicket, now: &Now) {
-        let found = self
-            .queries
-            .iter()
-            .find(|(_, query)| query.ticket == Some(ticket))
-            .map(|(number, _)| *number);
-        let Some(query) = found.and_then(|number| self.queries.remove(&number)) else {
+        let number = self.number_of(ticket);
+        let Some(query) = number.and_then(|number| self.queries.remove(&number)) else {
             return;
         };
-        if let Some(id) = query.task.published() {
-            self.published.forget(id);
+        if let Some(id) = query.task().published() {
+            self.cx.published.forget(id);
         }
-        self.end(
-            found.unwrap_or_default(),
-            query,
-            QueryResult::Cancelled,
-            now,
-        );
+        self.end(&query, QueryResult::Cancelled, now);
+    }
+
+    /// A query is over and no longer among those that run: tells the outcome and forgets its RPCs.
+    fn end(&mut self, query: &UserQuery, result: QueryResult, now: &Now) {
+        self.cx.rpcs.forget(query.io().number());
+        if result != QueryResult::Cancelled {
+            query.give_up_on_silent(&mut self.cx, now.mono);
+        }
+        let Context {
+            config, published, ..
+        } = &mut self.cx;
+        match (query.task().published(), &result) {
+            (Some(id), QueryResult::Stored { at, of, .. }) => {
+                published.announced(id, (*at, *of), config, now.mono, &mut self.choices);
+            }
+            (Some(id), QueryResult::Conflict { .. }) => published.forget(id),
+            _ => {}
+        }
+        if let Some(estimate) = query.lookup().network_estimate() {
+            self.size.seen(estimate);
+        }
+        if let Some(density) = query.lookup().density() {
+            self.densities.seen(density);
+        }
+        if let Some(ticket) = query.io().ticket() {
+            let stats = self.stats(query, now);
+            let outcome = QueryOutcome { result, stats };
+            self.cx.out.push_back(DhtOutput::Done(ticket, outcome));
+        }
+        if let Some(group) = query.io().group_in_use() {
+            self.cx.out.push_back(DhtOutput::GroupEnded(group));
+        }
+    }
+
+    /// The estimate of the network's size is not the query's own, but that of all queries lately.
+    fn stats(&self, query: &UserQuery, now: &Now) -> QueryStats {
+        let mut stats = query.stats(now.mono);
+        if stats.network_estimate.is_some() {
+            let answered = self.cx.contacts.answered_lately(now.unix) as u64;
+            stats.network_range = self.densities.estimate(self.cx.config.width, answered);
+            stats.network_estimate = stats.network_range.map(|range| range.about);
+        }
+        stats
+    }
+
+    /// An answer came.
+    pub(crate) fn response(&mut self, ticket: RpcTicket, body: &[u8], now: &Now) {
+        let Some(rpc) = self.cx.rpcs.take(ticket) else {
+            return self.cx.discard(DropReason::UnknownTicket);
+        };
+        if let Some(query) = self.queries.get_mut(&rpc.query) {
+            query.response(&mut self.cx, &rpc, body, now);
+            self.drive(rpc.query, now);
+        }
+    }
+
+    /// No answer came.
+    pub(crate) fn failed(&mut self, ticket: RpcTicket, how: Failure, now: &Now) {
+        let Some(rpc) = self.cx.rpcs.take(ticket) else {
+            return self.cx.discard(DropReason::UnknownTicket);
+        };
+        if let Some(query) = self.queries.get_mut(&rpc.query) {
+            query.failed(&mut self.cx, &rpc);
+        }
+        let evidence = match how {
+            Failure::NotSent => None,
+            Failure::Over(_) => Some(Evidence::Weak),
+            Failure::OverSeveral => Some(Evidence::Strong),
+        };
+        if let Some(evidence) = evidence {
+            self.cx.contacts.failed(&rpc.to, evidence, now.mono);
+            self.spread_doubts(None);
+        }
+        self.drive(rpc.query, now);
+    }
+
+    /// No answer came yet.
+    pub(crate) fn slow(&mut self, ticket: RpcTicket, now: &Now) {
+        let Some(rpc) = self.cx.rpcs.get(ticket) else {
+            return self.cx.discard(DropReason::UnknownTicket);
+        };
+        let (number, purpose, node) = (rpc.query, rpc.purpose, rpc.to.id());
+        if let Some(query) = self.queries.get_mut(&number) {
+            query.slow(&mut self.cx, purpose, node, now.mono);
+            self.drive(number, now);
+        }
     }
 
     /// Contacts that an endpoint gave.
     pub(crate) fn seeds(&mut self, mut bodies: Vec<Vec<u8>>, now: &Now) {
         bodies.shuffle(&mut self.choices);
         for (number, body) in bodies.into_iter().enumerate() {
-            if number >= self.config.seeds_per_answer {
-                self.counters.drops.count(DropReason::TooManySeeds);
+            if number >= self.cx.config.seeds_per_answer {
+                self.cx.discard(DropReason::TooManySeeds);
                 continue;
             }
-            let contact = RawContact::parse_all(&body).and_then(|raw| {
-                let known = self.cache.find(&raw.id());
-                raw.verify_unless(known, &self.config.contact, now.unix)
-            });
-            match contact {
+            match RawContact::parse_all(&body).and_then(|raw| self.cx.verify(raw, now)) {
                 Ok(contact) => {
-                    self.cache.heard(&contact);
-                    let trust = self.doubts.trust(&contact, now.mono);
-                    self.queries.values_mut().for_each(|query| {
-                        query.lookup.add_as(trust, contact.clone(), None);
-                        for lookup in query.resolves.values_mut() {
-                            lookup.add_as(trust, contact.clone(), None);
-                        }
-                        query.resolve(&contact);
-                    });
+                    let trust = self.cx.contacts.heard(&contact, now.mono);
+                    self.queries
+                        .values_mut()
+                        .for_each(|query| query.seeded(&contact, trust));
                 }
-                Err(error) => self.counters.drops.count(DropReason::Contact(error)),
+                Err(error) => self.cx.discard(DropReason::Contact(error)),
             }
         }
-        let running: Vec<u64> = self.queries.keys().copied().collect();
+        let running: Vec<QueryNumber> = self.queries.keys().copied().collect();
         running
             .into_iter()
             .for_each(|number| self.drive(number, now));
@@ -272,76 +268,78 @@ impl UserPlane {
     /// Announcements of this node's own persona follow it. Its key is all that comes over from there,
     /// and it is only sealed into entries.
     pub(crate) fn set_persona(&mut self, key: Option<[u8; 32]>, now: &Now) {
-        self.published.set_persona(key, now.mono, &mut self.choices);
+        self.cx
+            .published
+            .set_persona(key, now.mono, &mut self.choices);
     }
 
     /// Everything whose time has come.
     pub(crate) fn advance(&mut self, now: &Now) {
         if self.next_purge <= now.mono {
             self.next_purge = now.mono.plus_us(PURGE_INTERVAL);
-            self.cache.purge(now.unix);
+            self.cx.contacts.purge(now.unix);
         }
-        let due: Vec<u64> = self
+        let due: Vec<QueryNumber> = self
             .queries
             .iter()
-            .filter(|(_, query)| query.wake <= now.mono)
+            .filter(|(_, query)| query.wake() <= now.mono)
             .map(|(number, _)| *number)
             .collect();
         due.into_iter().for_each(|number| self.drive(number, now));
-        // Without contacts there is nobody to announce to; the first seeds bring us back here.
-        while self.cache.live(now.unix).next().is_some() {
-            let Some(id) = self.published.take_due(&self.config, now.mono) else {
-                break;
-            };
-            if let Some(record) = self.published.record(id, &mut self.secrets) {
-                self.begin(None, Task::Publish { id, record }, now);
+        self.publish_due(now);
+        let (contacts, enough) = (
+            self.contacts_for_seeding(now),
+            self.cx.config.low_user_contacts,
+        );
+        if self
+            .seeding
+            .ask(contacts, enough, &self.cx.config, now.mono)
+        {
+            self.cx.out.push_back(DhtOutput::WantSeeds(OnBehalf::User));
+            if contacts > 0 && self.seeding.wants_other_endpoints() {
+                self.cx
+                    .out
+                    .push_back(DhtOutput::WantOtherEndpoints(OnBehalf::User));
             }
         }
-        if self.seeding.ask(
-            self.contacts_for_seeding(now),
-            self.config.low_user_contacts,
-            &self.config,
-            now.mono,
-        ) {
-            self.out.push_back(DhtOutput::WantSeeds(OnBehalf::User));
-            if self.contacts_for_seeding(now) > 0 && self.seeding.wants_other_endpoints() {
-                self.out
-                    .push_back(DhtOutput::WantOtherEndpoints(OnBehalf::User));
+    }
+
+    /// Announces records whose time has come. Without contacts there is nobody to announce them to; the first seeds bring
+    /// us back here.
+    fn publish_due(&mut self, now: &Now) {
+        while self.cx.contacts.live(now.unix).next().is_some() {
+            let Context {
+                config, published, ..
+            } = &mut self.cx;
+            let Some(id) = published.take_due(config, now.mono) else {
+                break;
+            };
+            if let Some(record) = published.record(id, &mut self.secrets) {
+                self.begin(None, Task::Publish { id, record }, now);
             }
         }
     }
 
     /// Live contacts; none while a lookup has nobody to ask, whatever the cache holds.
     fn contacts_for_seeding(&self, now: &Now) -> usize {
-        if self
-            .queries
-            .values()
-            .any(|query| query.told_waiting && query.lookup.is_stuck())
-        {
-            return 0;
+        match self.queries.values().any(UserQuery::waits_for_contacts) {
+            true => 0,
+            false => self
+                .cx
+                .contacts
+                .counted_on(self.cx.config.low_user_contacts, now),
         }
-        self.cache
-            .live(now.unix)
-            .filter(|contact| !self.doubts.is_doubted(contact, now.mono))
-            .take(self.config.low_user_contacts)
-            .count()
     }
 
     /// When [`Self::advance`] has something to do.
     pub(crate) fn next_wake(&self, now: &Now) -> Option<(Mono, &'static str)> {
-        let queries = self.queries.values().map(|query| (query.wake, "a query"));
+        let config = &self.cx.config;
+        let queries = self.queries.values().map(|query| (query.wake(), "a query"));
         let contacts = self.contacts_for_seeding(now);
-        let seeds = self.seeding.due(
-            contacts,
-            self.config.low_user_contacts,
-            &self.config,
-            now.mono,
-        );
+        let enough = config.low_user_contacts;
+        let seeds = self.seeding.due(contacts, enough, config, now.mono);
         // Without contacts a due record waits for seeds, not for a time.
-        let publish = self
-            .published
-            .next_due(&self.config)
-            .filter(|_| contacts > 0);
+        let publish = self.cx.published.next_due(config).filter(|_| contacts > 0);
         queries
             .chain(seeds.map(|due| (due, "seeds for users")))
             .chain(publish.map(|due| (due, "announcing again")))
@@ -352,32 +350,25 @@ impl UserPlane {
     /// Sizes and counters.
     pub(crate) fn audit(&self) -> PlaneAudit {
         PlaneAudit {
-            contacts: self.cache.len(),
-            calls: self.calls.len(),
-            lookups: self
-                .queries
-                .values()
-                .map(|query| 1 + query.resolves.len())
-                .sum(),
-            ..self.counters.clone()
+            contacts: self.cx.contacts.len(),
+            calls: self.cx.rpcs.len(),
+            lookups: self.queries.values().map(UserQuery::lookups).sum(),
+            ..self.cx.counters.clone()
         }
     }
 
+    /// How many contacts are not expired.
     pub(crate) fn live_contacts(&self, now: &Now) -> usize {
-        self.cache.live(now.unix).count()
-    }
-
-    /// Mutable records that are no longer published, because a newer version was seen.
-    pub(crate) fn superseded(&self) -> u64 {
-        self.superseded
-    }
-
-    pub(crate) fn published(&self) -> usize {
-        self.published.len()
+        self.cx.contacts.live(now.unix).count()
     }
 
     /// The contacts that lookups start from.
     pub(crate) fn contacts(&self, now: &Now) -> Vec<Contact> {
-        self.cache.live(now.unix).cloned().collect()
+        self.cx.contacts.live(now.unix).cloned().collect()
+    }
+
+    /// All that this node publishes.
+    pub(crate) fn published(&self) -> &Published {
+        &self.cx.published
     }
 }

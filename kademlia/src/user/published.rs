@@ -46,6 +46,8 @@ struct Kept {
 pub(crate) struct Published {
     kept: BTreeMap<PublishedId, Kept>,
     next: u64,
+    /// Mutable records that were forgotten as a newer version was seen.
+    superseded: u64,
     persona: Option<[u8; 32]>,
     writer_secret: Zeroizing<[u8; 32]>,
 }
@@ -62,6 +64,7 @@ impl Published {
         Self {
             kept: BTreeMap::new(),
             next: 0,
+            superseded: 0,
             persona: None,
             writer_secret,
         }
@@ -130,6 +133,7 @@ impl Published {
             return None;
         }
         self.kept.remove(&id);
+        self.superseded += 1;
         Some(published.seq())
     }
 
@@ -241,6 +245,11 @@ impl Published {
             .filter(|kept| !kept.running)
             .filter_map(|kept| kept.due)
             .min()
+    }
+
+    /// Mutable records that are no longer published, because a newer version was seen.
+    pub(crate) fn superseded(&self) -> u64 {
+        self.superseded
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,498 +1,500 @@
-//! The state of one query of a user, or of one re-announcement.
-pub(super) mod probe;
+//! One query of a user, or one re-announcement: a search, and then the STOREs if it publishes.
+mod announcements;
+mod io;
+mod personas;
+mod probe;
+mod search;
+mod storing;
+mod task;
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+use deut_common::{
+    codec::Bounded,
+    time::{Mono, Now},
 };
 
-use deut_common::time::Mono;
-
+use super::{
+    calls::{Purpose, QueryRpc},
+    contacts::doubts::Evidence,
+    context::Context,
+};
 use crate::{
-    config::Config,
-    contact::Contact,
-    id::{Key, NodeId},
-    lookup::Lookup,
-    query::{FoundPeer, Progress, QueryResult, QueryStats},
+    audit::DropReason,
+    contact::{Contact, RawContact},
+    id::NodeId,
+    io::DhtOutput,
+    lookup::{Lookup, Trust},
+    query::{Progress, QueryResult, QueryStats},
     records::{
-        announced::Announced,
-        entry::{PeerEntry, PeerSet},
-        mutable::{MutableKey, MutableRecord, Version},
-        record::{Record, RecordKind},
-        token::Token,
+        announced::Announced, entry::PeerEntry, mutable::Version, record::StoreResult,
+        token::Token, value::ValueBytes,
     },
-    tickets::{Group, QueryTicket},
-    user::published::PublishedId,
-    wire::rpc::Request,
+    wire::{
+        limits::MAX_ANSWER_BODY,
+        rpc::{Answer, MAX_CONTACTS, MAX_ENTRIES},
+    },
 };
-use probe::Probe;
-
-/// What the query is for.
-#[derive(Debug)]
-pub(super) enum Task {
-    Mutable {
-        of: MutableKey,
-        min_seq: i64,
-        /// The newest version, and the nodes that gave it and older ones.
-        found: Option<(Version, usize, usize)>,
-    },
-    Node(NodeId),
-    Peers(PeerSet),
-    Publish {
-        id: PublishedId,
-        record: Record,
-    },
-    /// A new version of a mutable record; its announcing later on is an ordinary publication.
-    PutMutable {
-        id: PublishedId,
-        record: MutableRecord,
-        cas: Option<i64>,
-    },
-    Value(Key),
-}
-
-/// An announcement that was found.
-#[derive(Debug, Default)]
-struct Found {
-    /// The nodes that gave it, by id.
-    given_by: BTreeSet<NodeId>,
-    contact: Option<Contact>,
-    probe: Probe,
-}
-
-impl Found {
-    fn peer(&self, what: Announced) -> FoundPeer {
-        FoundPeer {
-            what,
-            given_by: self.given_by.len(),
-            contact: self.contact.clone(),
-            reachable: self.probe.reachable(),
-        }
-    }
-}
-
-/// What a version that a node keeps does to the STOREs of another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Against {
-    /// Ours is stored nowhere further.
-    All,
-    /// It keeps the place that ours should have at this node.
-    ItsPlace,
-    /// Another node steps in.
-    Nothing,
-}
-
-/// The STOREs of a publication.
-#[derive(Debug, Default)]
-pub(super) struct Storing {
-    /// Nodes to be asked, the closest last.
-    waiting: Vec<(Contact, Token)>,
-    /// Under way; with the time since which it is slow.
-    asked: BTreeMap<NodeId, Option<Mono>>,
-    pub(super) stored: usize,
-    pub(super) of: usize,
-    /// So many are asked before one took it: a mutable record goes beyond the `width` closest only where it does not lose
-    /// against another version, whose writer may not know of farther ones.
-    at_first: usize,
-    /// Nodes that keep another version of this number: it belongs there nevertheless, and no farther node steps in.
-    taken: usize,
-    /// The newest version of the mutable record that nodes keep instead of the one to be stored.
-    pub(super) kept: Option<Version>,
-}
+use announcements::Opened;
+pub(super) use io::QueryIo;
+use personas::PersonaSearches;
+use search::KeySearch;
+use storing::Storing;
+pub(super) use task::Task;
 
 /// See the module's text.
 pub(super) struct UserQuery {
-    /// None for re-announcing.
-    pub(super) ticket: Option<QueryTicket>,
-    pub(super) group: Group,
-    pub(super) task: Task,
-    pub(super) lookup: Lookup,
-    /// One lookup per announced persona, by node id.
-    pub(super) resolves: BTreeMap<NodeId, Lookup>,
-    /// How many of those were started.
-    pub(super) resolved: usize,
-    found: BTreeMap<Announced, Found>,
-    /// Nodes that gave as many entries as fit: they may keep more.
-    pub(super) samples: usize,
-    pub(super) storing: Option<Storing>,
-    pub(super) value: Option<Vec<u8>>,
-    pub(super) counts: QueryStats,
-    pub(super) started: Mono,
-    pub(super) wake: Mono,
-    pub(super) told_waiting: bool,
-    /// Paths that were tried after the first one found nothing.
-    pub(super) retries: u32,
-    /// The most among the eight closest that answered on one path.
-    best_closest: usize,
+    io: QueryIo,
+    task: Task,
+    search: KeySearch,
+    personas: PersonaSearches,
+    /// Once the closest nodes are known, if it publishes.
+    storing: Option<Storing>,
+    started: Mono,
+    wake: Mono,
 }
 
 impl UserQuery {
-    pub(super) fn new(
-        ticket: Option<QueryTicket>,
-        group: Group,
-        task: Task,
-        config: &Config,
-        region: f64,
-        now: Mono,
-    ) -> Self {
-        let mut lookup = Lookup::new(task.target(), config, now).with_region(region);
-        if matches!(
-            task,
-            Task::Node(_) | Task::Publish { .. } | Task::PutMutable { .. }
-        ) {
+    /// A query that begins at the contacts that are known. `region` is the part of the space around its key of which all
+    /// nodes count.
+    pub(super) fn new(io: QueryIo, task: Task, region: f64, cx: &Context, now: &Now) -> Self {
+        let mut lookup = Lookup::new(task.target(), &cx.config, now.mono).with_region(region);
+        if task.is_thorough() {
             lookup = lookup.thorough();
         }
+        cx.begin(&mut lookup, 2 * cx.config.width, now);
         Self {
-            ticket,
-            group,
+            io,
             task,
-            lookup,
-            resolves: BTreeMap::new(),
-            resolved: 0,
-            found: BTreeMap::new(),
-            samples: 0,
+            search: KeySearch::new(lookup),
+            personas: PersonaSearches::default(),
             storing: None,
-            value: None,
-            counts: QueryStats::default(),
-            started: now,
-            wake: now,
-            told_waiting: false,
-            retries: 0,
-            best_closest: 0,
+            started: now.mono,
+            wake: now.mono,
         }
     }
 
-    /// Goes on over nodes that were not asked yet.
-    pub(super) fn retry(&mut self, path: Lookup) {
-        self.best_closest = self.best_closest.max(self.lookup.closest_answered());
-        self.lookup = path;
-        self.retries += 1;
+    pub(super) fn io(&self) -> &QueryIo {
+        &self.io
     }
 
-    /// What its lookup asks each node.
-    pub(super) fn request(&self) -> Request {
-        let key = *self.lookup.target();
-        match self.task {
-            Task::Node(_) | Task::Publish { .. } | Task::PutMutable { .. } => Request::FindNode {
-                target: key,
-                sender: None,
-            },
-            Task::Mutable { .. } => Request::FindValue {
-                kind: RecordKind::Mutable,
-                key,
-            },
-            Task::Peers(_) => Request::FindValue {
-                kind: RecordKind::Peers,
-                key,
-            },
-            Task::Value(_) => Request::FindValue {
-                kind: RecordKind::Value,
-                key,
-            },
-        }
+    pub(super) fn task(&self) -> &Task {
+        &self.task
     }
 
-    /// A peer entry came. None if it is forged; inside, what it announces, if that is new.
-    pub(super) fn entry(
-        &mut self,
-        entry: &PeerEntry,
-        from: NodeId,
-        config: &Config,
-    ) -> Option<Option<FoundPeer>> {
-        let Task::Peers(set) = &self.task else {
-            return None;
-        };
-        let what = set.open(entry)?;
-        let full = self.found.len() >= config.max_found;
-        if full && !self.found.contains_key(&what) {
-            return Some(None);
-        }
-        let found = self.found.entry(what).or_default();
-        let new = found.given_by.is_empty();
-        found.given_by.insert(from);
-        Some(new.then_some(FoundPeer {
-            what,
-            given_by: 1,
-            contact: None,
-            reachable: None,
-        }))
+    /// The search around its key, over the last path.
+    pub(super) fn lookup(&self) -> &Lookup {
+        self.search.lookup()
     }
 
-    /// A contact came; if it is that of an announced persona, its search is over.
-    pub(super) fn resolve(&mut self, contact: &Contact) -> Option<Progress> {
-        let what = Announced::Persona(contact.persona_key());
-        let found = self.found.get_mut(&what)?;
-        self.resolves.remove(&contact.id());
-        if found
-            .contact
-            .as_ref()
-            .is_some_and(|known| known == contact || !contact.replaces(known))
-        {
-            return None;
-        }
-        found.contact = Some(contact.clone());
-        Some(Progress::Found(found.peer(what)))
+    /// The time at which [`Self::step`] has something to do if nothing happens before.
+    pub(super) fn wake(&self) -> Mono {
+        self.wake
     }
 
-    /// A node answered, or was silent; of interest if its persona was announced, and news if that one answers now.
-    pub(super) fn probed(&mut self, node: &NodeId, answered: bool) -> Option<Progress> {
-        let is_it = |(_, found): &(&Announced, &mut Found)| {
-            let contact = found.contact.as_ref();
-            contact.is_some_and(|contact| contact.id() == *node)
-        };
-        let (what, found) = self.found.iter_mut().find(is_it)?;
-        let before = found.probe;
-        found.probe = before.after(answered);
-        let is_news = before != found.probe && found.probe == Probe::Answered;
-        is_news.then(|| Progress::Found(found.peer(*what)))
+    /// True while it has nobody to ask, and has told so.
+    pub(super) fn waits_for_contacts(&self) -> bool {
+        self.search.waits_for_contacts()
     }
 
-    /// All that was found: who answers first, of those the newest; who does not answer last.
-    pub(super) fn peers(&self) -> Vec<FoundPeer> {
-        let found = self.found.iter();
-        let mut peers: Vec<_> = found.map(|(what, found)| found.peer(*what)).collect();
-        let expiry = |peer: &FoundPeer| peer.contact.as_ref().map(|contact| contact.expiry().0);
-        peers.sort_by_key(|peer| {
-            let is_persona = matches!(peer.what, Announced::Persona(_));
-            let rank = match (peer.reachable, &peer.contact) {
-                (Some(true), _) => 0,
-                (None, None) if is_persona => 2,
-                (None, _) => 1,
-                (Some(false), _) => 3,
-            };
-            (rank, Reverse(expiry(peer)), Reverse(peer.given_by))
-        });
-        peers
+    /// How many lookups it runs.
+    pub(super) fn lookups(&self) -> usize {
+        1 + self.personas.len()
     }
 
-    /// Where nodes gave samples: how many announcements there are at least, from how many were given once and twice. It is
-    /// the lower end of the 95 % interval of Chao's estimate. Who knows the infohash can make it as large as entries can be
-    /// invented.
-    fn peers_at_least(&self) -> Option<u64> {
-        if self.samples == 0 {
-            return None;
-        }
-        let given = |times: usize| {
-            let peers = self.found.values();
-            peers.filter(|found| found.given_by.len() == times).count() as f64
-        };
-        let (once, twice) = (given(1), given(2).max(1.0));
-        let unseen = once * once / (2.0 * twice);
-        let ratio = once / twice;
-        let variance = twice * (ratio.powi(2) / 2.0 + ratio.powi(3) + ratio.powi(4) / 4.0);
-        if unseen <= 0.0 {
-            return Some(self.found.len() as u64);
-        }
-        let spread = (1.96 * (1.0 + variance / unseen.powi(2)).ln().sqrt()).exp();
-        Some(self.found.len() as u64 + (unseen / spread) as u64)
-    }
-
-    /// All that was announced.
-    pub(super) fn announced(&self) -> impl Iterator<Item = &Announced> {
-        self.found.keys()
-    }
-
-    /// What is known of those whose contacts were found.
-    pub(super) fn probes(&self) -> impl Iterator<Item = Probe> {
-        let found = self.found.values();
-        found
-            .filter(|found| found.contact.is_some())
-            .map(|found| found.probe)
-    }
-
-    /// The same, to be changed.
-    pub(super) fn contacts_mut(&mut self) -> impl Iterator<Item = (&Contact, &mut Probe)> {
-        let found = self.found.values_mut();
-        found.filter_map(|found| Some((found.contact.as_ref()?, &mut found.probe)))
-    }
-
+    /// What it took so far, without the range of the network's size.
     pub(super) fn stats(&self, now: Mono) -> QueryStats {
-        let closest = self.best_closest.max(self.lookup.closest_answered());
+        let lookup = self.search.lookup();
+        let closest = self.search.closest_answered();
         QueryStats {
-            rounds: self.lookup.rounds(),
+            rounds: lookup.rounds(),
             closest_answered: u32::try_from(closest).unwrap_or(u32::MAX),
-            network_estimate: self.lookup.network_estimate(),
-            peers_at_least: self.peers_at_least(),
-            micros: now.since(self.started),
-            ..self.counts
-        }
-    }
-}
-
-impl Task {
-    fn target(&self) -> NodeId {
-        match self {
-            Self::Node(target) | Self::Value(target) => *target,
-            Self::Peers(set) => set.key(),
-            Self::Publish { record, .. } => record.key(),
-            Self::Mutable { of, .. } => of.dht_key(),
-            Self::PutMutable { record, .. } => record.key().dht_key(),
-        }
-    }
-
-    /// The publication that it announces.
-    pub(super) fn published(&self) -> Option<PublishedId> {
-        match self {
-            Self::Publish { id, .. } | Self::PutMutable { id, .. } => Some(*id),
-            _ => None,
-        }
-    }
-
-    /// What it stores.
-    pub(super) fn record(&self) -> Option<Record> {
-        match self {
-            Self::Publish { record, .. } => Some(record.clone()),
-            Self::PutMutable { record, cas, .. } => Some(Record::Mutable(record.to_sent(*cas))),
-            _ => None,
-        }
-    }
-
-    /// The mutable record that it is about.
-    pub(super) fn mutable_key(&self) -> Option<MutableKey> {
-        match self {
-            Self::Mutable { of, .. } => Some(of.clone()),
-            Self::PutMutable { record, .. } => Some(record.key().clone()),
-            Self::Publish {
-                record: Record::Mutable(sent),
-                ..
-            } => sent.of(),
-            _ => None,
-        }
-    }
-
-    /// A version of the wanted mutable record came, signed by its key.
-    pub(super) fn found_version(&mut self, version: &Version) {
-        let Self::Mutable { found, .. } = self else {
-            return;
-        };
-        match found {
-            Some((known, given_by, _)) if known.says_the_same(version) => *given_by += 1,
-            Some((known, given_by, older_by)) if version.supersedes(known) => {
-                let older = *older_by + *given_by;
-                *found = Some((version.clone(), 1, older));
-            }
-            Some((_, _, older_by)) => *older_by += 1,
-            None => *found = Some((version.clone(), 1, 0)),
-        }
-    }
-
-    /// The outcome of its STOREs. A version that nobody took, as all keep an older one than expected, has
-    /// failed too.
-    pub(super) fn stored(&self, key: Key, storing: &Storing) -> QueryResult {
-        let (at, of) = (storing.stored, storing.of);
-        if let (Self::PutMutable { record, .. }, Some(kept)) = (self, &storing.kept)
-            && (at == 0 || self.is_stopped_by(kept))
-        {
-            let kept = MutableRecord::of_checked(record.key().clone(), kept.clone());
-            return QueryResult::Conflict { kept, at };
-        }
-        QueryResult::Stored { key, at, of }
-    }
-
-    /// What it means for its STOREs that a node keeps this version.
-    pub(super) fn against(&self, kept: &Version) -> Against {
-        if self.is_stopped_by(kept) {
-            return Against::All;
-        }
-        match self {
-            Self::PutMutable { record, .. } if kept.seq == record.seq() => Against::ItsPlace,
-            Self::Publish {
-                record: Record::Mutable(sent),
-                ..
-            } if kept.seq == sent.version.seq => Against::ItsPlace,
-            _ => Against::Nothing,
-        }
-    }
-
-    /// Whether no other node shall be asked to store it, as one keeps this version: readers that have both take that
-    /// one, or it is another one than was expected. Of two writers of one number at the same time one goes on.
-    fn is_stopped_by(&self, kept: &Version) -> bool {
-        match self {
-            Self::PutMutable { record, cas, .. } => {
-                let unexpected = cas.is_some_and(|cas| kept.seq > cas && kept.seq != record.seq());
-                kept.supersedes(record.version()) || unexpected
-            }
-            Self::Publish {
-                record: Record::Mutable(sent),
-                ..
-            } => kept.supersedes(&sent.version),
-            _ => false,
-        }
-    }
-}
-
-impl Storing {
-    /// Stores at the `width` closest that answered, and at all others of the region that should hold as many: nodes that
-    /// crowd around the key do not keep the record from where it belongs. The rest steps in for those that fail.
-    pub(super) fn new(lookup: &Lookup, width: usize, record: Option<&Record>) -> Self {
-        let mut waiting: Vec<_> = lookup
-            .answers()
-            .map(|(contact, token)| (contact.clone(), token))
-            .collect();
-        waiting.reverse();
-        let of = waiting.len().min(width.max(lookup.in_region()));
-        Self {
-            waiting,
-            asked: BTreeMap::new(),
-            stored: 0,
-            of,
-            at_first: match record {
-                Some(Record::Mutable(_)) => width,
-                _ => of,
+            network_estimate: lookup.network_estimate(),
+            peers_at_least: match &self.task {
+                Task::Peers(announcements) => announcements.at_least(),
+                _ => None,
             },
-            taken: 0,
-            kept: None,
+            micros: now.since(self.started),
+            ..self.io.counts()
         }
     }
 
-    /// A node keeps another version. If that one stands against ours, nobody else is asked.
-    pub(super) fn conflict(&mut self, kept: Version, against: Against) {
-        match against {
-            Against::All => self.waiting.clear(),
-            Against::ItsPlace => self.taken += 1,
-            Against::Nothing => {}
+    /// Sends what can be sent; the result, once there is one.
+    pub(super) fn step(&mut self, cx: &mut Context, now: &Now) -> Option<QueryResult> {
+        if self.storing.is_none() && !self.task.is_done() {
+            if let Some(wake) = self.look(cx, now) {
+                self.wake = wake;
+                return None;
+            }
+            let record = self.task.record();
+            let width = cx.config.width;
+            self.storing = record.map(|record| Storing::new(self.search.lookup(), width, record));
         }
-        if self
-            .kept
-            .as_ref()
-            .is_none_or(|known| kept.supersedes(known))
-        {
-            self.kept = Some(kept);
-        }
-    }
-
-    /// The next node to store at.
-    pub(super) fn next(&mut self) -> Option<(Contact, Token)> {
-        let most = match self.stored {
-            0 => self.at_first.min(self.of),
-            _ => self.of,
+        let Some(storing) = &mut self.storing else {
+            return Some(self.task.result(self.search.lookup(), cx.config.width));
         };
-        if self.stored + self.taken + self.asked.len() >= most {
+        let longest = cx.config.max_lookup.saturating_mul(2);
+        let patience = self.started.plus_us(longest);
+        match storing.step(cx, &mut self.io, patience, now.mono) {
+            Some(wake) => {
+                self.wake = wake;
+                None
+            }
+            None => Some(self.task.stored(storing)),
+        }
+    }
+
+    /// Goes on with all searches. Returns when to look again; none once all are over.
+    fn look(&mut self, cx: &mut Context, now: &Now) -> Option<Mono> {
+        let Self { io, task, .. } = self;
+        let request = task.request();
+        let search = self.search.step(cx, io, &request, now.mono);
+        let personas = self.personas.step(cx, io, now);
+        let probes = match task {
+            Task::Peers(announcements) => announcements.step(cx, io, now.mono),
+            _ => None,
+        };
+        let wake = [search, personas, probes].into_iter().flatten().min();
+        if wake.is_none() && task.found_nothing() && self.search.retry(cx, io, now) {
+            return self.search.step(cx, io, &request, now.mono);
+        }
+        wake
+    }
+
+    /// An endpoint gave a contact.
+    pub(super) fn seeded(&mut self, contact: &Contact, trust: Trust) {
+        self.offer(contact, trust, None);
+        self.resolve(contact);
+    }
+
+    /// Nodes failed elsewhere: the lookups do not count on them.
+    pub(super) fn doubt(&mut self, nodes: &[NodeId]) {
+        for node in nodes {
+            self.search.lookup_mut().doubt(node);
+            self.personas
+                .lookups_mut()
+                .for_each(|lookup| lookup.doubt(node));
+        }
+    }
+
+    /// It is over, with nodes that were asked and did not answer yet.
+    pub(super) fn give_up_on_silent(&self, cx: &mut Context, now: Mono) {
+        self.io.give_up_on_silent(cx, self.search.lookup(), now);
+    }
+
+    /// An answer came.
+    pub(super) fn response(&mut self, cx: &mut Context, rpc: &QueryRpc, body: &[u8], now: &Now) {
+        match self.accept(cx, rpc, body, now) {
+            Ok(contacts) => {
+                self.io.answered(cx, &rpc.to, contacts);
+                self.probed(cx, &rpc.to.id(), true);
+            }
+            Err(reason) => {
+                cx.discard(reason);
+                self.failed(cx, rpc);
+                cx.contacts.failed(&rpc.to, Evidence::Strong, now.mono);
+            }
+        }
+    }
+
+    /// No answer came, or none that was accepted.
+    pub(super) fn failed(&mut self, cx: &mut Context, rpc: &QueryRpc) {
+        let node = rpc.to.id();
+        match rpc.purpose {
+            Purpose::Search | Purpose::FindPersona(_) => {
+                if let Some(lookup) = self.lookup_of(rpc.purpose) {
+                    lookup.failed(&node);
+                }
+            }
+            Purpose::Probe => self.probed(cx, &node, false),
+            Purpose::Store => {
+                if let Some(storing) = &mut self.storing {
+                    storing.ended(&node, false);
+                }
+            }
+        }
+        self.io.failed(cx, node);
+    }
+
+    /// No answer came yet.
+    pub(super) fn slow(&mut self, cx: &mut Context, purpose: Purpose, node: NodeId, now: Mono) {
+        if let Some(lookup) = self.lookup_of(purpose) {
+            lookup.slow(&node, now);
+        }
+        if let (Purpose::Store, Some(storing)) = (purpose, &mut self.storing) {
+            storing.slow(&node, now);
+        }
+        self.io.tell(cx, Progress::Slow { node });
+    }
+
+    /// The lookup that an RPC belongs to, if it still runs.
+    fn lookup_of(&mut self, purpose: Purpose) -> Option<&mut Lookup> {
+        match purpose {
+            Purpose::Search => Some(self.search.lookup_mut()),
+            Purpose::FindPersona(id) => self.personas.get_mut(&id),
+            Purpose::Probe | Purpose::Store => None,
+        }
+    }
+
+    /// Uses an answer; how many contacts it brought.
+    fn accept(
+        &mut self,
+        cx: &mut Context,
+        rpc: &QueryRpc,
+        body: &[u8],
+        now: &Now,
+    ) -> Result<usize, DropReason> {
+        if body.len() > MAX_ANSWER_BODY {
+            return Err(DropReason::Oversize);
+        }
+        let answer = Answer::from_body(body).map_err(|_| DropReason::MalformedAnswer)?;
+        let node = rpc.to.id();
+        match (rpc.purpose, answer) {
+            (Purpose::Search | Purpose::FindPersona(_), Answer::Nodes { token, contacts }) => {
+                return Ok(self.accept_nodes(cx, rpc, token, contacts, now));
+            }
+            (Purpose::Probe, Answer::Pong { contact }) => {
+                self.accept_pong(cx, &rpc.to, contact, now)?;
+                return Ok(1);
+            }
+            (Purpose::Search, Answer::Value { token, value }) => {
+                self.accept_value(value)?;
+                self.search.lookup_mut().answered(&node, token, now.mono);
+            }
+            (Purpose::Search, Answer::Peers { token, entries }) => {
+                self.accept_peers(cx, node, entries, now)?;
+                self.search.lookup_mut().answered(&node, token, now.mono);
+            }
+            (Purpose::Search, Answer::Mutable { token, version }) => {
+                self.accept_version(cx, node, &version)?;
+                self.search.lookup_mut().answered(&node, token, now.mono);
+            }
+            (Purpose::Store, Answer::Conflict { kept, .. }) => {
+                self.accept_conflict(cx, node, kept)?;
+            }
+            (Purpose::Store, Answer::Stored(result)) => {
+                self.accept_stored(cx, node, result == StoreResult::Stored);
+            }
+            _ => return Err(DropReason::UnexpectedAnswer),
+        }
+        Ok(0)
+    }
+
+    fn accept_nodes(
+        &mut self,
+        cx: &mut Context,
+        rpc: &QueryRpc,
+        token: Token,
+        contacts: Bounded<RawContact, MAX_CONTACTS>,
+        now: &Now,
+    ) -> usize {
+        if let Some(lookup) = self.lookup_of(rpc.purpose) {
+            lookup.answered(&rpc.to.id(), token, now.mono);
+        }
+        let mut good = 0;
+        for raw in contacts.into_vec() {
+            match cx.verify(raw, now) {
+                Err(error) => cx.discard(DropReason::Contact(error)),
+                Ok(contact) => {
+                    good += 1;
+                    self.learn(cx, rpc, contact, now);
+                }
+            }
+        }
+        good
+    }
+
+    /// A node named a contact.
+    fn learn(&mut self, cx: &mut Context, rpc: &QueryRpc, contact: Contact, now: &Now) {
+        let trust = cx.contacts.heard(&contact, now.mono);
+        // One that is over, which our clock's tolerance let in, resolves nobody.
+        if !contact.is_expired(now.unix) {
+            self.resolve_and_tell(cx, &contact);
+        }
+        let via = rpc.to.id();
+        match rpc.purpose {
+            Purpose::FindPersona(id) => {
+                if let Some(lookup) = self.personas.get_mut(&id) {
+                    lookup.add_as(trust, contact, Some(&via));
+                }
+            }
+            Purpose::Search | Purpose::Probe | Purpose::Store => {
+                self.offer(&contact, trust, Some(&via));
+            }
+        }
+    }
+
+    /// A candidate for all lookups: nodes near the key may also be near a persona that is looked for.
+    fn offer(&mut self, contact: &Contact, trust: Trust, via: Option<&NodeId>) {
+        for lookup in self.personas.lookups_mut() {
+            lookup.add_as(trust, contact.clone(), via);
+        }
+        let lookup = self.search.lookup_mut();
+        lookup.add_as(trust, contact.clone(), via);
+    }
+
+    /// A contact came; if it is that of an announced persona, the search for it is over, and it may be news for the user.
+    fn resolve(&mut self, contact: &Contact) -> Option<Progress> {
+        let Task::Peers(announcements) = &mut self.task else {
             return None;
-        }
-        let (contact, token) = self.waiting.pop()?;
-        self.asked.insert(contact.id(), None);
-        Some((contact, token))
+        };
+        self.personas.found(&contact.id());
+        announcements.resolve(contact)
     }
 
-    pub(super) fn slow(&mut self, node: &NodeId, now: Mono) {
-        if let Some(since) = self.asked.get_mut(node) {
-            since.get_or_insert(now);
-        }
-    }
-
-    pub(super) fn ended(&mut self, node: &NodeId, stored: bool) {
-        if self.asked.remove(node).is_some() && stored {
-            self.stored += 1;
+    fn resolve_and_tell(&mut self, cx: &mut Context, contact: &Contact) {
+        if let Some(news) = self.resolve(contact) {
+            self.io.tell(cx, news);
         }
     }
 
-    /// When it is over if nothing more comes: slow ones are not waited for longer than `grace`.
-    pub(super) fn over_at(&self, grace: u64, otherwise: Mono) -> Option<Mono> {
-        let ends = self
-            .asked
-            .values()
-            .map(|since| since.map_or(otherwise, |since| since.plus_us(grace)));
-        ends.max()
+    /// A node answered, or was silent: it may be that of an announced persona.
+    fn probed(&mut self, cx: &mut Context, node: &NodeId, answered: bool) {
+        if let Task::Peers(announcements) = &mut self.task
+            && let Some(news) = announcements.probed(node, answered)
+        {
+            self.io.tell(cx, news);
+        }
+    }
+
+    /// The answer to a probe.
+    fn accept_pong(
+        &mut self,
+        cx: &mut Context,
+        to: &Contact,
+        contact: RawContact,
+        now: &Now,
+    ) -> Result<(), DropReason> {
+        let newest = cx.verify(contact, now).map_err(DropReason::Contact)?;
+        if newest.persona_key() != to.persona_key() {
+            return Err(DropReason::UnexpectedAnswer);
+        }
+        cx.contacts.heard(&newest, now.mono);
+        self.resolve_and_tell(cx, &newest);
+        Ok(())
+    }
+
+    /// The value that was asked for ends the query.
+    fn accept_value(&mut self, value: ValueBytes) -> Result<(), DropReason> {
+        let Task::Value { key, found } = &mut self.task else {
+            return Err(DropReason::UnexpectedAnswer);
+        };
+        if NodeId::hash_of(value.as_slice()) != *key {
+            return Err(DropReason::ForgedValue);
+        }
+        *found = Some(value.into_vec());
+        Ok(())
+    }
+
+    fn accept_peers(
+        &mut self,
+        cx: &mut Context,
+        node: NodeId,
+        entries: Bounded<PeerEntry, MAX_ENTRIES>,
+        now: &Now,
+    ) -> Result<(), DropReason> {
+        let entries = entries.into_vec();
+        let is_full = entries.len() == MAX_ENTRIES;
+        let mut all_forged = true;
+        for entry in entries {
+            let Task::Peers(announcements) = &mut self.task else {
+                break;
+            };
+            let opened = announcements.open(cx, &self.io, node, &entry);
+            match opened {
+                Opened::Forged => cx.discard(DropReason::ForgedEntry),
+                Opened::New(Announced::Persona(key)) => {
+                    self.find_persona(cx, NodeId::hash_of(&key), now);
+                }
+                Opened::New(Announced::Address(_)) | Opened::Known => {}
+            }
+            all_forged &= matches!(opened, Opened::Forged);
+        }
+        match &mut self.task {
+            // A node that gives nothing but forgeries has not answered.
+            Task::Peers(_) if all_forged => return Err(DropReason::ForgedEntry),
+            Task::Peers(announcements) => announcements.answered(is_full),
+            _ => return Err(DropReason::UnexpectedAnswer),
+        }
+        self.search.lookup_mut().has_enough();
+        Ok(())
+    }
+
+    /// Looks for the contact of an announced persona, unless it is known.
+    fn find_persona(&mut self, cx: &mut Context, id: NodeId, now: &Now) {
+        let known = cx.contacts.find(&id);
+        let known = known.filter(|contact| !contact.is_expired(now.unix));
+        match known.cloned() {
+            Some(known) => self.resolve_and_tell(cx, &known),
+            None => self.personas.start(cx, id, now),
+        }
+    }
+
+    /// A version of the wanted mutable record: the search goes on, as others may have a newer one.
+    fn accept_version(
+        &mut self,
+        cx: &mut Context,
+        node: NodeId,
+        version: &Version,
+    ) -> Result<(), DropReason> {
+        if !matches!(self.task, Task::Mutable { .. }) {
+            return Err(DropReason::UnexpectedAnswer);
+        }
+        self.saw_version(cx, version)?;
+        self.task.found_version(version);
+        self.search.lookup_mut().has_enough();
+        let seq = version.seq;
+        self.io.tell(cx, Progress::FoundVersion { node, seq });
+        Ok(())
+    }
+
+    /// A node keeps another version than the one that it was to store.
+    fn accept_conflict(
+        &mut self,
+        cx: &mut Context,
+        node: NodeId,
+        kept: Version,
+    ) -> Result<(), DropReason> {
+        self.saw_version(cx, &kept)?;
+        let seq = kept.seq;
+        let against = self.task.against(&kept);
+        if let Some(storing) = &mut self.storing {
+            storing.ended(&node, false);
+            storing.conflict(kept, against);
+        }
+        self.io.tell(cx, Progress::FoundVersion { node, seq });
+        self.io.tell(cx, Progress::Refused { node });
+        Ok(())
+    }
+
+    /// A refusal is an answer too: the node is fine, another one takes its place.
+    fn accept_stored(&mut self, cx: &mut Context, node: NodeId, stored: bool) {
+        if let Some(storing) = &mut self.storing {
+            storing.ended(&node, stored);
+        }
+        let progress = match stored {
+            true => Progress::Stored { node },
+            false => Progress::Refused { node },
+        };
+        self.io.tell(cx, progress);
+    }
+
+    /// Checks a version of the mutable record that the query is about. If it is newer than what this node
+    /// publishes, that is not announced again.
+    fn saw_version(&self, cx: &mut Context, version: &Version) -> Result<(), DropReason> {
+        let of = self.task.mutable_key();
+        let of = of.ok_or(DropReason::UnexpectedAnswer)?;
+        if !of.signed(version) {
+            return Err(DropReason::ForgedRecord);
+        }
+        // A user who puts a version hears of a conflict by the outcome.
+        if !matches!(self.task, Task::PutMutable { .. })
+            && let Some(published) = cx.published.saw(&of, version)
+        {
+            cx.out.push_back(DhtOutput::Superseded {
+                key: of.dht_key(),
+                published,
+                seen: version.seq,
+            });
+        }
+        Ok(())
     }
 }

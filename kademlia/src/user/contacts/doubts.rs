@@ -12,7 +12,7 @@ use crate::{config::Config, contact::Contact, id::NodeId, lookup::Trust};
 
 /// How sure it is that it is the node that failed, and no tunnel of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Evidence {
+pub(in crate::user) enum Evidence {
     /// Over one tunnel of ours: only a second time over another one says more.
     Weak,
     /// Over several tunnels of ours.

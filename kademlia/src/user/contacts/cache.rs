@@ -14,7 +14,7 @@ struct Proven {
 
 /// Contacts that answered and contacts that were only heard of, half of the cap each, so that made-up
 /// contacts cannot push out proven ones. At the cap the least recently used one goes.
-pub(crate) struct UserCache {
+pub(super) struct UserCache {
     proven: LruCache<NodeId, Proven, KeyedState>,
     heard: LruCache<NodeId, Contact, KeyedState>,
 }
@@ -23,7 +23,7 @@ impl UserCache {
     /// Failures in a row after which a proven contact is forgotten; an unproven one is at the first.
     const MAX_FAILURES: u32 = 2;
 
-    pub(crate) fn new(cap: usize, hasher: &KeyedState) -> Self {
+    pub(super) fn new(cap: usize, hasher: &KeyedState) -> Self {
         let half = NonZeroUsize::new(cap / 2).unwrap_or(NonZeroUsize::MIN);
         Self {
             proven: LruCache::with_hasher(half, hasher.clone()),
@@ -32,7 +32,7 @@ impl UserCache {
     }
 
     /// A verified contact was heard of.
-    pub(crate) fn heard(&mut self, contact: &Contact) {
+    pub(super) fn heard(&mut self, contact: &Contact) {
         let id = contact.id();
         if let Some(proven) = self.proven.peek_mut(&id) {
             if contact.replaces(&proven.contact) {
@@ -50,7 +50,7 @@ impl UserCache {
     }
 
     /// A contact answered.
-    pub(crate) fn answered(&mut self, contact: &Contact) {
+    pub(super) fn answered(&mut self, contact: &Contact) {
         let newer = self
             .heard
             .pop(&contact.id())
@@ -69,7 +69,7 @@ impl UserCache {
     }
 
     /// A contact did not answer, or not as it should.
-    pub(crate) fn failed(&mut self, id: &NodeId) {
+    pub(super) fn failed(&mut self, id: &NodeId) {
         self.heard.pop(id);
         if let Some(proven) = self.proven.peek_mut(id) {
             proven.failures += 1;
@@ -80,7 +80,7 @@ impl UserCache {
     }
 
     /// What is known of an id.
-    pub(crate) fn find(&self, id: &NodeId) -> Option<&Contact> {
+    pub(super) fn find(&self, id: &NodeId) -> Option<&Contact> {
         self.proven
             .peek(id)
             .map(|proven| &proven.contact)
@@ -88,7 +88,7 @@ impl UserCache {
     }
 
     /// Up to `count` contacts of these that are not expired, closest first.
-    pub(crate) fn closest(
+    pub(super) fn closest(
         &self,
         target: &NodeId,
         count: usize,
@@ -101,13 +101,13 @@ impl UserCache {
     }
 
     /// Forgets what expired.
-    pub(crate) fn purge(&mut self, now: Unix) {
+    pub(super) fn purge(&mut self, now: Unix) {
         self.proven
             .retain(|_, proven| !proven.contact.is_expired(now));
         self.heard.retain(|_, contact| !contact.is_expired(now));
     }
 
-    pub(crate) fn live(&self, now: Unix) -> impl Iterator<Item = &Contact> {
+    pub(super) fn live(&self, now: Unix) -> impl Iterator<Item = &Contact> {
         let proven = self.proven.iter().map(|(_, proven)| &proven.contact);
         proven
             .chain(self.heard.iter().map(|(_, contact)| contact))
@@ -115,7 +115,7 @@ impl UserCache {
     }
 
     /// How many answered, failed not since and are not expired.
-    pub(crate) fn answered_lately(&self, now: Unix) -> usize {
+    pub(super) fn answered_lately(&self, now: Unix) -> usize {
         let fine = |proven: &&Proven| proven.failures == 0 && !proven.contact.is_expired(now);
         self.proven
             .iter()
@@ -124,7 +124,7 @@ impl UserCache {
             .count()
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.proven.len() + self.heard.len()
     }
 }
