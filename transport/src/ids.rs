@@ -73,6 +73,17 @@ pub enum PoolId {
     Persona,
 }
 
+impl PoolId {
+    pub(crate) const BOTH: [Self; 2] = [Self::Lookup, Self::Persona];
+
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Lookup => Self::Persona,
+            Self::Persona => Self::Lookup,
+        }
+    }
+}
+
 /// Names a relayed tunnel. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RelayedId(pub(crate) u64);

@@ -31,6 +31,7 @@ mod master;
 pub mod misconduct;
 
 pub mod packet;
+mod per_pool;
 pub mod policy;
 #[cfg(feature = "probe")]
 pub mod probe;

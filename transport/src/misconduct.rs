@@ -58,7 +58,7 @@ pub(crate) fn cell_passes(cx: &mut Context, frame: &mut FrameBytes) -> Passing {
 /// The list that binds this walk; own walks go anywhere.
 pub(crate) fn conspirators(cx: &Context, origin: &Origin) -> Option<Conspirators> {
     match origin {
-        Origin::Own(_) => None,
+        Origin::Master(_) => None,
         Origin::Forwarded(_) => cx.misconduct.conspirators.clone(),
     }
 }

@@ -34,8 +34,8 @@ pub(crate) enum Timer {
     Ports,
     /// A HELLO: repeat or give up.
     Hello(SocketAddr),
-    /// An own tunnel: exchange, control resend, echo, end.
-    Own(TunnelHandle),
+    /// A tunnel of ours: exchange, requests, echo, end.
+    Tunnel(TunnelHandle),
     /// Builds of a pool.
     Pool(PoolId),
     /// A call: resend, failure.
@@ -64,7 +64,7 @@ impl Timer {
             Self::Served(_) => "served tunnel",
             Self::Ports => "resting ports",
             Self::Hello(_) => "HELLO",
-            Self::Own(_) => "own tunnel",
+            Self::Tunnel(_) => "own tunnel",
             Self::Pool(_) => "pool",
             Self::Call(_) => "call",
             Self::Group(_) => "reply tunnels",

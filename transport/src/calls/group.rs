@@ -1,4 +1,4 @@
-//! One lookup or one application call: which tunnels it sends and is answered through (DESIGN §6).
+//! One lookup or one application call: which tunnels it sends and is answered through (protocol §8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,24 @@ use deut_common::time::Mono;
 use crate::{
     context::Context,
     ids::{CallGroup, CallTicket, PoolId, TunnelHandle},
-    master::{OwnTunnel, OwnTunnels},
+    master::{Master, Up},
 };
 
 /// Reply tunnels of one group. More would let an attacker link more of them.
 const REPLIES: usize = 2;
 
+/// The tunnel that a copy of a request leaves by, and the one that its answer comes through.
+#[derive(Clone, Copy)]
+pub(super) struct Pair {
+    pub(super) send: TunnelHandle,
+    pub(super) reply: TunnelHandle,
+}
+
 pub(super) struct Group {
+    name: CallGroup,
     pool: PoolId,
-    pub(super) open: BTreeSet<CallTicket>,
+    /// Those that are not over.
+    pub(super) calls: BTreeSet<CallTicket>,
     /// Reply tunnels, with the time since which an answer is awaited over each.
     replies: Vec<(TunnelHandle, Option<Mono>)>,
     /// How often each tunnel carried a request of this group.
@@ -23,10 +32,11 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) const fn new(pool: PoolId) -> Self {
+    pub(super) const fn new(name: CallGroup, pool: PoolId) -> Self {
         Self {
+            name,
             pool,
-            open: BTreeSet::new(),
+            calls: BTreeSet::new(),
             replies: Vec::new(),
             sends: BTreeMap::new(),
         }
@@ -37,13 +47,12 @@ impl Group {
     pub(super) fn choose(
         &mut self,
         cx: &mut Context,
-        own: &mut OwnTunnels,
-        group: CallGroup,
-        earlier: &[(TunnelHandle, TunnelHandle)],
-    ) -> Option<(TunnelHandle, TunnelHandle)> {
-        let last = earlier.last().map(|(_, reply)| *reply);
-        let usable = own.usable(self.pool);
-        self.fill_replies(cx, own, group, &usable);
+        master: &mut Master,
+        earlier: &[Pair],
+    ) -> Option<Pair> {
+        let last = earlier.last().map(|pair| pair.reply);
+        let usable = master.usable(self.pool);
+        self.fill_replies(cx, master, &usable);
         let margin = cx.config.times.reply_margin_ms;
         let now = cx.mono();
         let ready: Vec<TunnelHandle> = self
@@ -51,7 +60,8 @@ impl Group {
             .iter()
             .map(|(handle, _)| *handle)
             .filter(|&handle| {
-                own.get(handle)
+                master
+                    .up(handle)
                     .is_some_and(|tunnel| tunnel.may_reply(now, margin))
             })
             .collect();
@@ -62,7 +72,8 @@ impl Group {
             .collect();
         let from = if others.is_empty() { ready } else { others };
         let reply = *from.get(cx.index(from.len()))?;
-        Some((self.choose_send(cx, &usable, earlier)?, reply))
+        let send = self.choose_send(cx, &usable, earlier)?;
+        Some(Pair { send, reply })
     }
 
     /// The least used tunnel that is not a reply tunnel of this group and did not carry an earlier copy; with too few
@@ -71,7 +82,7 @@ impl Group {
         &self,
         cx: &mut Context,
         usable: &[TunnelHandle],
-        earlier: &[(TunnelHandle, TunnelHandle)],
+        earlier: &[Pair],
     ) -> Option<TunnelHandle> {
         let is_reply =
             |handle: &TunnelHandle| self.replies.iter().any(|(reply, _)| reply == handle);
@@ -81,7 +92,7 @@ impl Group {
             .filter(|handle| !is_reply(handle))
             .collect();
         let senders = if senders.is_empty() { usable } else { &senders };
-        let carried = |handle: &TunnelHandle| earlier.iter().any(|(send, _)| send == handle);
+        let carried = |handle: &TunnelHandle| earlier.iter().any(|pair| pair.send == *handle);
         let others: Vec<TunnelHandle> = senders
             .iter()
             .copied()
@@ -99,20 +110,14 @@ impl Group {
     }
 
     /// Draws reply tunnels with different endpoints: unused ones first, then free ones, then such as serve others too.
-    fn fill_replies(
-        &mut self,
-        cx: &mut Context,
-        own: &mut OwnTunnels,
-        group: CallGroup,
-        usable: &[TunnelHandle],
-    ) {
+    fn fill_replies(&mut self, cx: &mut Context, master: &mut Master, usable: &[TunnelHandle]) {
         let wanted = if usable.len() >= 3 { REPLIES } else { 1 };
         let margin = cx.config.times.reply_margin_ms + cx.config.times.call_full_ms;
         let now = cx.mono();
-        let classes: [fn(&OwnTunnel) -> bool; 3] = [
-            |t| t.reply.group.is_none() && !t.reply.used,
-            |t| t.reply.group.is_none() && t.reply.used,
-            |t| t.reply.group.is_some(),
+        let classes: [fn(&Up) -> bool; 3] = [
+            |up| up.reply().group().is_none() && !up.reply().is_used(),
+            |up| up.reply().group().is_none() && up.reply().is_used(),
+            |up| up.reply().group().is_some(),
         ];
         // Two that end at one endpoint would hand it the link between them: only where there is no other choice.
         let elsewhere = [true, false];
@@ -124,15 +129,15 @@ impl Group {
                 let ends: Vec<_> = self
                     .replies
                     .iter()
-                    .filter_map(|(reply, _)| own.get(*reply))
-                    .map(|t| t.endpoint)
+                    .filter_map(|(reply, _)| master.up(*reply))
+                    .map(Up::endpoint)
                     .collect();
                 let fits = |handle: &TunnelHandle| {
                     let fresh = !self.replies.iter().any(|(reply, _)| reply == handle);
-                    let far = |tunnel: &OwnTunnel| !elsewhere || !ends.contains(&tunnel.endpoint);
+                    let far = |tunnel: &Up| !elsewhere || !ends.contains(&tunnel.endpoint());
                     fresh
-                        && own
-                            .get(*handle)
+                        && master
+                            .up(*handle)
                             .is_some_and(|t| t.may_reply(now, margin) && class(t) && far(t))
                 };
                 let fitting: Vec<TunnelHandle> = usable.iter().copied().filter(fits).collect();
@@ -140,18 +145,19 @@ impl Group {
                     break;
                 };
                 self.replies.push((drawn, None));
-                if let Some(tunnel) = own.get_mut(drawn) {
-                    tunnel.reply.used = true;
-                    tunnel.reply.group = Some(group);
-                }
+                master.serve(drawn, self.name);
             }
         }
     }
 
     /// A copy went out.
-    pub(super) fn sent(&mut self, cx: &Context, send: TunnelHandle, reply: TunnelHandle) {
-        *self.sends.entry(send).or_default() += 1;
-        if let Some((_, since)) = self.replies.iter_mut().find(|(handle, _)| *handle == reply) {
+    pub(super) fn sent(&mut self, cx: &Context, tunnels: Pair) {
+        *self.sends.entry(tunnels.send).or_default() += 1;
+        if let Some((_, since)) = self
+            .replies
+            .iter_mut()
+            .find(|(handle, _)| *handle == tunnels.reply)
+        {
             since.get_or_insert(cx.mono());
         }
     }

@@ -1,18 +1,17 @@
 //! Requests to our persona: executed once, each copy answered at its own reply address, never through the tunnel
-//! that brought it (DESIGN §6).
+//! that brought it (protocol §8).
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use deut_common::time::Mono;
 
+use super::Carrier;
 use crate::{
     context::Context,
     crypto::message::{Responder, open_request},
     drop_reason::DropReason,
     ids::{Gate, PoolId, ReplyToken, TunnelHandle},
     io::Event,
-    links::Links,
-    master::OwnTunnels,
     packet::MESSAGE_DATAGRAM,
     timers::Timer,
     wire::{cell::Cell, message::MAX_ANSWER_BODY},
@@ -57,17 +56,16 @@ impl Requests {
         self.remembered.clear();
     }
 
-    /// A message for the persona's gate arrived.
+    /// A message came through the persona's gate.
     pub(crate) fn on_request(
         &mut self,
-        cx: &mut Context,
-        own: &mut OwnTunnels,
-        links: &mut Links,
+        carrier: &mut Carrier<'_>,
         via: TunnelHandle,
         datagram: &[u8; MESSAGE_DATAGRAM],
     ) -> Result<(), DropReason> {
-        let persona = own.persona().ok_or(DropReason::NoPersona)?;
+        let persona = carrier.master.persona().ok_or(DropReason::NoPersona)?;
         let opened = open_request(persona, datagram)?;
+        let cx = &mut *carrier.cx;
         let (id, to, gate) = (
             opened.header.request_id,
             opened.header.reply,
@@ -85,7 +83,7 @@ impl Requests {
             via,
         };
         if let Some(&token) = self.by_id.get(&id) {
-            return self.on_copy(cx, own, links, token, copy);
+            return self.on_copy(carrier, token, copy);
         }
         cx.counters.requests_received += 1;
         self.next += 1;
@@ -119,9 +117,7 @@ impl Requests {
 
     fn on_copy(
         &mut self,
-        cx: &mut Context,
-        own: &mut OwnTunnels,
-        links: &mut Links,
+        carrier: &mut Carrier<'_>,
         token: ReplyToken,
         copy: Copy,
     ) -> Result<(), DropReason> {
@@ -138,24 +134,17 @@ impl Requests {
             return Ok(());
         };
         let doubted = known.answered_by.clone();
-        let sent_by = answer(cx, own, links, &copy, body, &doubted)?;
+        let sent_by = answer(carrier, &copy, body, &doubted)?;
         known.answered_by.push(sent_by);
-        // Whoever asks again got no answer: perhaps because of the tunnel that carried it.
+        // No answer came to the copy before: perhaps because of the tunnel that carried it.
         for handle in doubted {
-            own.doubt(cx, links, handle);
+            carrier.doubt(handle);
         }
         Ok(())
     }
 
     /// The persona's answer: to every copy's own reply address.
-    pub(crate) fn reply(
-        &mut self,
-        cx: &mut Context,
-        own: &mut OwnTunnels,
-        links: &mut Links,
-        to: ReplyToken,
-        body: Vec<u8>,
-    ) {
+    pub(crate) fn reply(&mut self, carrier: &mut Carrier<'_>, to: ReplyToken, body: Vec<u8>) {
         let Some(known) = self.remembered.get_mut(&to) else {
             return;
         };
@@ -163,9 +152,9 @@ impl Requests {
             return;
         }
         for copy in std::mem::take(&mut known.copies) {
-            match answer(cx, own, links, &copy, &body, &known.answered_by) {
+            match answer(carrier, &copy, &body, &known.answered_by) {
                 Ok(sent_by) => known.answered_by.push(sent_by),
-                Err(reason) => cx.drops.count(reason),
+                Err(reason) => carrier.cx.drops.count(reason),
             }
         }
         known.answer = Some(body);
@@ -189,14 +178,12 @@ impl Requests {
 /// Seals an answer and sends it through a persona tunnel other than the one that brought the request and, where there are
 /// others, than those that carried answers to earlier copies. Returns the tunnel.
 fn answer(
-    cx: &mut Context,
-    own: &mut OwnTunnels,
-    links: &mut Links,
+    carrier: &mut Carrier<'_>,
     copy: &Copy,
     body: &[u8],
     earlier: &[TunnelHandle],
 ) -> Result<TunnelHandle, DropReason> {
-    let mut usable = own.usable(PoolId::Persona);
+    let mut usable = carrier.master.usable(PoolId::Persona);
     usable.retain(|&handle| handle != copy.via);
     let fresh: Vec<TunnelHandle> = usable
         .iter()
@@ -205,25 +192,15 @@ fn answer(
         .collect();
     let from = if fresh.is_empty() { usable } else { fresh };
     let &send = from
-        .get(cx.index(from.len()))
+        .get(carrier.cx.index(from.len()))
         .ok_or(DropReason::NoPersona)?;
     let datagram = copy
         .responder
-        .seal(copy.gate, body, &mut cx.secrets)
+        .seal(copy.gate, body, &mut carrier.cx.secrets)
         .map_err(|_| DropReason::Malformed)?;
     #[cfg(feature = "probe")]
-    crate::probe::response_sealed(cx, copy.to, body);
-    own.send(
-        cx,
-        links,
-        send,
-        &Cell::Send {
-            to: copy.to,
-            datagram,
-        },
-    )?;
-    if let Some(tunnel) = own.get_mut(send) {
-        tunnel.sent += 1;
-    }
+    crate::probe::response_sealed(carrier.cx, copy.to, body);
+    let to = copy.to;
+    carrier.send(send, &Cell::Send { to, datagram })?;
     Ok(send)
 }

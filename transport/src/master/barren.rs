@@ -4,7 +4,7 @@ use deut_common::time::Mono;
 
 /// Unit of the pauses.
 const PAUSE_MS: u64 = 1_000;
-/// Whoever asks again within this time still knows nobody; whoever knows some asks now and then.
+/// A pool that asks again within this time still knows nobody; one that knows some asks now and then.
 const STILL_MS: u64 = 2_000;
 /// In a network that just starts nobody has registered anything yet.
 const FIRST_MS: u64 = 5_000;
@@ -12,15 +12,16 @@ const FIRST_MS: u64 = 5_000;
 /// then the pauses double, this many times.
 const QUICK: u32 = 5;
 const DOUBLINGS: u32 = 5;
-/// Quick moves come back when none was made for so long. Contacts bring none back: whoever hosts an endpoint could hand out
+/// Quick moves come back when none was made for so long. Contacts bring none back: a relay that hosts an endpoint could hand out
 /// dead ones for ever and drive our tunnels to more and more relays.
 const REST_MS: u64 = 600_000;
 
 /// The endpoints of a pool bring no contacts.
 #[derive(Debug, Default)]
 pub(super) struct Barren {
-    /// When contacts were last wanted, and whether that was just after the time before.
+    /// When contacts were last wanted.
     wanted: Option<Mono>,
+    /// They had been wanted just before, too.
     still: bool,
     /// When the next move may come; none before contacts were wanted.
     not_before: Option<Mono>,
@@ -36,7 +37,7 @@ impl Barren {
         self.not_before.get_or_insert(now.plus_ms(FIRST_MS));
     }
 
-    /// All endpoints were asked in vain: whether a tunnel may move now. Counts it, if so.
+    /// All endpoints were asked in vain: `true` if a tunnel may move now, which counts as a move.
     pub(super) fn may_move(&mut self, now: Mono) -> bool {
         if !self.still || self.not_before.is_none_or(|at| now < at) {
             return false;
@@ -52,7 +53,7 @@ impl Barren {
     }
 }
 
-/// How long a tunnel that moves stays: whoever knows nobody is known to nobody.
+/// How long a tunnel that moves stays: a pool that knows nobody is known to nobody.
 pub(super) const STAYS_MS: u64 = 2 * PAUSE_MS;
 
 #[cfg(test)]

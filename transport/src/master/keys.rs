@@ -1,4 +1,4 @@
-//! RSA key pairs in store: one for each own tunnel, made in the background, used once (protocol §7.3).
+//! RSA key pairs in store: one for each tunnel, made in the background, used once (protocol §7.3).
 
 use std::collections::BTreeSet;
 

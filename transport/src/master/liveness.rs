@@ -1,55 +1,69 @@
-//! Whether a tunnel is alive: echoes, and what happens to one that is silent.
+//! The signs of life of a tunnel that is up.
 
-use super::{OwnEvent, OwnTunnels, tunnel::Purpose};
-use crate::{
-    context::Context, ids::TunnelHandle, io::DownReason, links::Links, relayer::routes::Routes,
-    timers::Timer,
-};
+use deut_common::time::Mono;
 
-impl OwnTunnels {
-    /// A tunnel does not answer. The last two of a pool stay, as suspects, until others stand.
-    pub(super) fn silent(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
-        handle: TunnelHandle,
-    ) -> Vec<OwnEvent> {
-        let Some(tunnel) = self.tunnels.get_mut(&handle) else {
-            return Vec::new();
-        };
-        let pool = tunnel.pool;
-        if tunnel.was_up {
-            tunnel.suspect = true;
-            tunnel.doubt = None;
-            cx.timers.set_earlier(Timer::Pool(pool), cx.mono());
-            if self.up(pool) <= 2 {
-                return Vec::new();
-            }
-        }
-        self.down(cx, links, routes, handle, DownReason::Silent)
-    }
+use crate::context::Context;
 
-    /// An echo through every own tunnel.
-    pub(crate) fn echo_all(&mut self, cx: &mut Context, links: &mut Links) {
-        let all: Vec<TunnelHandle> = self
-            .iter()
-            .filter(|(_, tunnel)| tunnel.is_up())
-            .map(|(handle, _)| handle)
-            .collect();
-        for handle in all {
-            self.request(cx, links, handle, Purpose::Echo(true));
+/// A tunnel that was heard so recently is not asked, ms.
+const FRESH_MS: u64 = 500;
+
+pub(super) struct Liveness {
+    last_heard: Mono,
+    /// The node stood still since the tunnel was last heard: from this time on it is asked, and until it answers it counts
+    /// for nothing.
+    doubted: Option<Mono>,
+    /// Requests stayed unanswered, but it is one of the last two tunnels.
+    suspect: bool,
+}
+
+impl Liveness {
+    pub(super) const fn new(now: Mono) -> Self {
+        Self {
+            last_heard: now,
+            doubted: None,
+            suspect: false,
         }
     }
 
-    /// A message over this tunnel stayed unanswered: is it alive?
-    pub(crate) fn doubt(&mut self, cx: &mut Context, links: &mut Links, handle: TunnelHandle) {
-        let Some(tunnel) = self.tunnels.get(&handle) else {
-            return;
-        };
-        let fresh = cx.mono() < tunnel.last_heard.plus_ms(500);
-        if tunnel.is_up() && tunnel.active.is_none() && !fresh {
-            self.request(cx, links, handle, Purpose::Echo(false));
-        }
+    pub(super) const fn heard(&mut self, now: Mono) {
+        self.last_heard = now;
+    }
+
+    /// A request was answered: the tunnel works in both directions.
+    pub(super) const fn answered(&mut self) {
+        self.doubted = None;
+        self.suspect = false;
+    }
+
+    /// A request was given up.
+    pub(super) const fn silent(&mut self) {
+        self.doubted = None;
+        self.suspect = true;
+    }
+
+    pub(super) const fn doubt(&mut self, ask_at: Mono) {
+        self.doubted = Some(ask_at);
+    }
+
+    pub(super) const fn is_proven(&self) -> bool {
+        !self.suspect && self.doubted.is_none()
+    }
+
+    pub(super) const fn is_doubted(&self) -> bool {
+        self.doubted.is_some()
+    }
+
+    pub(super) const fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    pub(super) fn is_fresh(&self, now: Mono) -> bool {
+        now < self.last_heard.plus_ms(FRESH_MS)
+    }
+
+    /// When an echo is due.
+    pub(super) fn echo_at(&self, cx: &Context) -> Mono {
+        let idle = self.last_heard.plus_ms(cx.config.times.echo_after_ms);
+        idle.min(self.doubted.unwrap_or(idle))
     }
 }

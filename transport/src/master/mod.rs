@@ -1,97 +1,85 @@
-//! Our own tunnels, as their master: built, kept alive, replaced before their end (DESIGN §5.6).
+//! The tunnels of this node, as their master: built, kept alive, replaced before their end (protocol §6 and §7).
+//!
+//! A tunnel begins as a walk ([`builds`]). Once that is answered it is [`exchanging`], then [`confirmed`], then [`up`]: each
+//! state is a type that the one before turns into. [`Master`] looks the tunnel up and carries what one says to the others.
 
-mod addresses;
-mod arrived;
 mod barren;
-mod build;
-
-mod exchange;
+mod builds;
+mod confirmed;
+mod demand;
+mod events;
+mod exchanging;
 mod keys;
+mod life;
+mod line;
 mod liveness;
-mod outgrown;
+mod net;
+mod offer;
+mod path;
+mod persona;
 mod pool;
+mod readiness;
+mod replacement;
+mod reply;
 mod requests;
 mod seeds;
-mod tunnel;
+mod table;
+mod up;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+
+use deut_common::{
+    ids::RelayId,
+    time::{Mono, Unix},
 };
-
-use build::Build;
-pub(crate) use build::BuildContext;
-use keys::KeyStore;
-pub(crate) use pool::Around;
-use pool::Pool;
-pub(crate) use tunnel::{OwnTunnel, Stage};
-
-use deut_common::ids::{PersonaKey, RelayId};
 
 use crate::{
     context::Context,
+    directory::Directory,
     drop_reason::DropReason,
-    ids::{JobTicket, LinkHandle, PoolId, Port, TunnelHandle},
+    ids::{CallGroup, Gate, JobTicket, LinkHandle, PoolId, TunnelHandle},
     io::{DownReason, Event, TunnelChange},
     keys::PersonaSecret,
-    links::{ControlToken, Links},
-    packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
-    relayer::routes::Routes,
-    rsa::RsaSuite,
+    links::Links,
+    packet::Packet,
+    per_pool::PerPool,
+    relayer::walks::Walks,
+    rsa::{JobResult, RsaSuite},
+    status::{Readiness, TunnelView},
     timers::Timer,
-    wire::{
-        cell::Cell,
-        frame::{self, Control},
-    },
+    wire::{cell::Cell, descriptor::Descriptor},
 };
+use builds::Builds;
+pub(crate) use builds::Walked;
+use demand::Demand;
+pub(crate) use events::{MasterEvent, Recipient};
+use exchanging::reaction;
+pub(crate) use net::Net;
+use persona::Persona;
+pub(crate) use readiness::Around;
+use readiness::Standing;
+use requests::{Answered, Overdue, Purpose};
+use seeds::Seeds;
+use table::{Tunnel, Tunnels};
+pub(crate) use up::Up;
 
-/// What the rest of the node must know about an own tunnel.
-pub(crate) enum OwnEvent {
-    /// One is usable: its reply gate is open.
-    Up,
-    /// Gone.
-    Down(TunnelHandle),
-    /// A message arrived through a tunnel.
-    Arrived(TunnelHandle, PoolId, Box<[u8; MESSAGE_DATAGRAM]>),
-    /// The gate of a reply tunnel was renewed.
-    ReplyGate,
-    /// The set of the persona's addresses changed.
-    Addresses,
+/// All tunnels of both pools.
+pub(crate) struct Master {
+    builds: Builds,
+    tunnels: Tunnels,
+    persona: Persona,
+    seeds: PerPool<Seeds>,
+    shutting_down: bool,
 }
 
-/// All own tunnels of both pools.
-pub(crate) struct OwnTunnels {
-    suite: Arc<dyn RsaSuite>,
-    own: Option<RelayId>,
-    builds: BTreeMap<TunnelHandle, Build>,
-    tunnels: BTreeMap<TunnelHandle, Box<OwnTunnel>>,
-    opening: BTreeMap<JobTicket, TunnelHandle>,
-    keys: KeyStore,
-    lookup: Pool,
-    persona: Pool,
-    persona_secret: Option<PersonaSecret>,
-    contact: Vec<u8>,
-    /// Endpoints asked for contacts since they were last wanted, per pool.
-    seeds_asked: BTreeMap<PoolId, Vec<RelayId>>,
-    next: u64,
-    pub(crate) shutting_down: bool,
-}
-
-impl OwnTunnels {
-    pub(crate) fn new(suite: Arc<dyn RsaSuite>, own: Option<RelayId>) -> Self {
+impl Master {
+    /// `ourselves`: the relay that this node is, if it is one.
+    pub(crate) fn new(suite: Arc<dyn RsaSuite>, ourselves: Option<RelayId>) -> Self {
         Self {
-            suite,
-            own,
-            builds: BTreeMap::new(),
-            tunnels: BTreeMap::new(),
-            opening: BTreeMap::new(),
-            keys: KeyStore::default(),
-            lookup: Pool::new(PoolId::Lookup),
-            persona: Pool::new(PoolId::Persona),
-            persona_secret: None,
-            contact: Vec::new(),
-            seeds_asked: BTreeMap::new(),
-            next: 0,
+            builds: Builds::new(suite, ourselves),
+            tunnels: Tunnels::default(),
+            persona: Persona::default(),
+            seeds: PerPool::default(),
             shutting_down: false,
         }
     }
@@ -101,208 +89,508 @@ impl OwnTunnels {
     }
 
     pub(crate) fn keys_in_store(&self) -> usize {
-        self.keys.len()
+        self.builds.keys().len()
     }
 
-    pub(crate) fn get(&self, handle: TunnelHandle) -> Option<&OwnTunnel> {
-        self.tunnels.get(&handle).map(Box::as_ref)
+    pub(crate) const fn is_shutting_down(&self) -> bool {
+        self.shutting_down
     }
 
-    pub(crate) fn get_mut(&mut self, handle: TunnelHandle) -> Option<&mut OwnTunnel> {
-        self.tunnels.get_mut(&handle).map(Box::as_mut)
+    /// Oldest first, also those that are not up yet.
+    pub(crate) fn views(&self, now: Mono) -> Vec<TunnelView> {
+        self.tunnels.views(now)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (TunnelHandle, &OwnTunnel)> {
-        self.tunnels
-            .iter()
-            .map(|(&handle, tunnel)| (handle, &**tunnel))
-    }
-
-    pub(crate) const fn persona(&self) -> Option<&PersonaSecret> {
-        self.persona_secret.as_ref()
-    }
-
-    pub(crate) fn persona_key(&self) -> Option<PersonaKey> {
-        self.persona_secret.as_ref().map(PersonaSecret::public)
+    /// The tunnel, if it is up.
+    pub(crate) fn up(&self, handle: TunnelHandle) -> Option<&Up> {
+        self.tunnels.up(handle)
     }
 
     /// Tunnels of a pool that messages may use now: the proven ones, or what else there is.
     pub(crate) fn usable(&self, pool: PoolId) -> Vec<TunnelHandle> {
-        let up = |good: fn(&OwnTunnel) -> bool| {
-            self.iter()
-                .filter(move |(_, tunnel)| tunnel.pool == pool && tunnel.is_up() && good(tunnel))
-                .map(|(handle, _)| handle)
-                .collect::<Vec<_>>()
+        self.tunnels.usable(pool)
+    }
+
+    pub(crate) const fn persona(&self) -> Option<&PersonaSecret> {
+        self.persona.secret()
+    }
+
+    /// Where the persona can be reached, and until when.
+    pub(crate) fn addresses(&self, cx: &Context) -> Vec<(SocketAddr, Unix)> {
+        self.tunnels.addresses(cx)
+    }
+
+    /// Whether lookups can start, and what is missing.
+    pub(crate) fn readiness(&self, cx: &Context, around: &Around) -> Readiness {
+        let standing = Standing {
+            shutting_down: self.shutting_down,
+            up: self.tunnels.proven(PoolId::Lookup),
+            wanted: self.demand(around.relays).wanted(cx, PoolId::Lookup),
+            doubted: self.tunnels.some_are_doubted(),
+            builds_fail: self.builds.pool(PoolId::Lookup).keeps_failing(),
         };
-        let kinds: [fn(&OwnTunnel) -> bool; 3] =
-            [OwnTunnel::is_proven, |tunnel| !tunnel.suspect, |_| true];
-        let kinds = kinds.into_iter().map(up);
-        kinds
-            .into_iter()
-            .find(|kind| !kind.is_empty())
-            .unwrap_or_default()
+        around.readiness(cx, &standing)
     }
 
-    /// Tunnels of a pool that are known to work.
-    pub(crate) fn proven(&self, pool: PoolId) -> usize {
-        self.tunnels
-            .values()
-            .filter(|tunnel| tunnel.pool == pool && tunnel.is_proven())
-            .count()
-    }
+    // Messages.
 
-    /// We could not act for a while, so any tunnel may be gone. Each has to answer before it counts again; a number that is
-    /// fresh, as what waits in the socket is from before. Gives the links to their first hops.
-    pub(crate) fn doubt_all(&mut self, cx: &mut Context) -> BTreeSet<(LinkHandle, RelayId)> {
-        let mut links = BTreeSet::new();
-        for (&handle, tunnel) in self.tunnels.iter_mut().filter(|(_, t)| t.is_up()) {
-            links.insert((tunnel.link, tunnel.first_hop));
-            if let Some(active) = tunnel.active.take() {
-                tunnel.queue.push_front(active.request);
-            }
-            // Not all at once: whoever ends two of them must not see them move together.
-            let at = cx
-                .now
-                .mono
-                .plus_ms(cx.below(cx.config.times.reaction_ms + 1));
-            tunnel.doubt = Some(at);
-            cx.timers.set(Timer::Own(handle), at);
-        }
-        for pool in [PoolId::Lookup, PoolId::Persona] {
-            cx.timers.set_earlier(Timer::Pool(pool), cx.mono());
-        }
-        links
-    }
-
-    pub(crate) fn up(&self, pool: PoolId) -> usize {
-        self.tunnels
-            .values()
-            .filter(|tunnel| tunnel.pool == pool && tunnel.is_up())
-            .count()
-    }
-
-    /// Seals a cell for the endpoint and sends it.
+    /// Sends a message through a tunnel.
     pub(crate) fn send(
         &mut self,
         cx: &mut Context,
         links: &mut Links,
         handle: TunnelHandle,
-        cell: &Cell,
+        message: &Cell,
     ) -> Result<(), DropReason> {
-        let tunnel = self
-            .tunnels
-            .get_mut(&handle)
-            .ok_or(DropReason::UnknownTunnel)?;
-        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
-        let frame = crate::crypto::session::plaintext_mut(datagram);
-        let body = frame::cell_body_mut(frame);
-        let mut nonce = tunnel.cipher.seal(cell, body);
-        for layer in tunnel.layers.iter().rev() {
-            layer.prepare_forward(&mut nonce, body);
-        }
-        frame::set_cell_header(frame, tunnel.outgoing, nonce);
-        let to = links.seal(cx, tunnel.link, &mut packet)?;
-        cx.transmit(Port::Relay, to, packet);
-        Ok(())
+        let up = self.tunnels.up_mut(handle);
+        up.ok_or(DropReason::UnknownTunnel)?
+            .line
+            .send(cx, links, message)
     }
 
-    /// The end of a tunnel or of a build.
-    pub(crate) fn down(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
-        handle: TunnelHandle,
-        why: DownReason,
-    ) -> Vec<OwnEvent> {
-        let Some(tunnel) = self.tunnels.remove(&handle) else {
-            return Vec::new();
-        };
-        cx.timers.clear(Timer::Own(handle));
-        routes.forget(tunnel.link, tunnel.incoming);
-        routes.free_outgoing(tunnel.link, tunnel.outgoing);
-        links.drop_tunnel(cx, tunnel.link);
-        if why == DownReason::Silent {
-            // The near half may still stand: let it go.
-            links.send_control(
-                cx,
-                tunnel.link,
-                &Control::TunnelClosed {
-                    id: tunnel.outgoing,
-                },
-                ControlToken::Nobody,
-            );
-        }
-        self.opening.retain(|_, waiting| *waiting != handle);
-        let pool = tunnel.pool;
-        if !tunnel.was_up {
-            self.failed(cx, pool);
-            return Vec::new();
-        }
-        cx.event(Event::Tunnel {
-            handle,
-            change: TunnelChange::Down { pool, why },
-        });
-        cx.timers.set_earlier(Timer::Pool(pool), cx.mono());
-        let mut events = vec![OwnEvent::Down(handle)];
-        if pool == PoolId::Persona {
-            events.push(OwnEvent::Addresses);
-        }
-        events
+    /// A message came through this tunnel: its gate tells who it is for.
+    pub(crate) fn recipient(&self, via: TunnelHandle, gate: Gate) -> Result<Recipient, DropReason> {
+        let tunnel = self.tunnels.get(via).ok_or(DropReason::UnknownTunnel)?;
+        tunnel.recipient(gate)
     }
 
-    /// Asks the endpoint to close and forgets the tunnel.
-    pub(crate) fn close(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
-        handle: TunnelHandle,
-        why: DownReason,
-    ) -> Vec<OwnEvent> {
-        self.ask_close(cx, links, handle);
-        self.down(cx, links, routes, handle, why)
+    /// From now on the tunnel brings the answers of this lookup.
+    pub(crate) fn serve(&mut self, handle: TunnelHandle, group: CallGroup) {
+        if let Some(up) = self.tunnels.up_mut(handle) {
+            up.serve(group);
+        }
     }
+
+    /// A lookup is over: its reply tunnels get new gates.
+    pub(crate) fn renew_replies(&mut self, cx: &mut Context, links: &mut Links, group: CallGroup) {
+        let served = |up: &&mut Up| up.reply().group() == Some(group);
+        for up in self.tunnels.ups_mut().filter(served) {
+            up.renew_reply(cx, links);
+        }
+    }
+
+    /// A message over this tunnel stayed unanswered: is it alive?
+    pub(crate) fn doubt(&mut self, cx: &mut Context, links: &mut Links, handle: TunnelHandle) {
+        if let Some(up) = self.tunnels.up_mut(handle) {
+            up.ask_if_alive(cx, links);
+        }
+    }
+
+    // What the application wants.
 
     /// Switches the persona; its tunnels end, since they are linked by their addresses.
     pub(crate) fn set_persona(
         &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
+        net: &mut Net<'_>,
         secret: Option<PersonaSecret>,
-    ) -> Vec<OwnEvent> {
-        if self.persona_key() == secret.as_ref().map(PersonaSecret::public) {
+    ) -> Vec<MasterEvent> {
+        if !self.persona.switch(secret) {
             return Vec::new();
         }
-        self.persona_secret = secret;
-        self.contact.clear();
-        self.builds.retain(|_, build| build.pool != PoolId::Persona);
-        let of_old: Vec<TunnelHandle> = self
-            .iter()
-            .filter(|(_, tunnel)| tunnel.pool == PoolId::Persona)
-            .map(|(handle, _)| handle)
-            .collect();
+        let pool = PoolId::Persona;
+        self.builds.forget(pool);
         let mut events = Vec::new();
-        for handle in of_old {
-            events.extend(self.close(cx, links, routes, handle, DownReason::Closed));
+        for handle in self.tunnels.handles(Some(pool)) {
+            events.extend(self.close(net, handle));
         }
-        cx.timers
-            .set_earlier(Timer::Pool(PoolId::Persona), cx.mono());
+        net.cx.timers.set_earlier(Timer::Pool(pool), net.cx.mono());
         events
     }
 
-    /// The persona's newest contact: to all its endpoints.
+    /// The persona's newest contact goes to all its endpoints.
     pub(crate) fn advertise(&mut self, cx: &mut Context, links: &mut Links, contact: Vec<u8>) {
-        self.contact = contact;
-        let tunnels: Vec<TunnelHandle> = self
-            .iter()
-            .filter(|(_, t)| t.pool == PoolId::Persona && t.is_up())
-            .map(|(handle, _)| handle)
-            .collect();
-        for handle in tunnels {
-            self.request_advertise(cx, links, handle);
+        self.persona.set_contact(contact);
+        for up in self.tunnels.ups_mut() {
+            if up.pool() == PoolId::Persona {
+                up.advertise(cx, links, self.persona.contact());
+            }
         }
+    }
+
+    /// Some tunnels of a pool are asked for contacts now, the others as they come up.
+    pub(crate) fn want_seeds(&mut self, cx: &mut Context, links: &mut Links, pool: PoolId) {
+        self.seeds
+            .get_mut(pool)
+            .want(cx, links, &mut self.tunnels, pool);
+    }
+
+    /// One tunnel of a pool gives way to another, which may end elsewhere.
+    pub(crate) fn move_on(&mut self, cx: &mut Context, pool: PoolId) -> Option<MasterEvent> {
+        let (handle, stays_ms) = replacement::to_move(cx, &self.tunnels, pool)?;
+        self.tunnels.up_mut(handle)?.give_way(cx, stays_ms);
+        MasterEvent::addresses_of(pool)
+    }
+
+    /// An echo through every tunnel that is up.
+    pub(crate) fn echo_all(&mut self, cx: &mut Context, links: &mut Links) {
+        for up in self.tunnels.ups_mut() {
+            up.request(cx, links, Purpose::Echo { told: true });
+        }
+    }
+
+    /// Ends all tunnels politely. No other is built.
+    pub(crate) fn shut_down(&mut self, net: &mut Net<'_>) {
+        self.shutting_down = true;
+        for handle in self.tunnels.handles(None) {
+            self.close(net, handle);
+        }
+    }
+
+    /// We could not act for a while, so any tunnel may be gone: each has to answer before it counts again. Gives the links to
+    /// their first hops.
+    pub(crate) fn doubt_all(&mut self, cx: &mut Context) -> BTreeSet<(LinkHandle, RelayId)> {
+        let links = self.tunnels.ups_mut().map(|up| up.doubt(cx)).collect();
+        for pool in PoolId::BOTH {
+            cx.timers.set_earlier(Timer::Pool(pool), cx.mono());
+        }
+        links
+    }
+
+    // Builds.
+
+    const fn demand(&self, relays: usize) -> Demand<'_> {
+        Demand {
+            builds: &self.builds,
+            tunnels: &self.tunnels,
+            persona: &self.persona,
+            shutting_down: self.shutting_down,
+            relays,
+        }
+    }
+
+    /// Starts builds as far as keys, caps and pauses allow; lets surplus suspects go, and plans early replacements.
+    pub(crate) fn tend(
+        &mut self,
+        net: &mut Net<'_>,
+        walks: &mut Walks,
+        pool: PoolId,
+        relays: usize,
+    ) -> Vec<MasterEvent> {
+        let mut events = Vec::new();
+        for handle in replacement::surplus_suspects(&self.tunnels, pool) {
+            events.extend(self.down(net, handle, DownReason::Silent));
+        }
+        let cx = &mut *net.cx;
+        replacement::replace_outgrown(cx, &mut self.tunnels, pool, relays);
+        let demand = self.demand(relays);
+        let missing = demand.missing(cx, pool);
+        let all_missing = missing + demand.missing(cx, pool.other());
+        let first = self.tunnels.of(PoolId::Lookup).count() < cx.config.ready_at;
+        self.builds.keys_mut().order(cx, all_missing, first);
+        if missing == 0 || relays == 0 {
+            return events;
+        }
+        let at = self.builds.pool_mut(pool).next_build(cx.mono(), relays);
+        if at > cx.mono() {
+            cx.timers.set_earlier(Timer::Pool(pool), at);
+            return events;
+        }
+        for _ in 0..missing {
+            let limits = &cx.config.limits;
+            let full = self.demand(relays).building(pool) >= limits.builds_at_once
+                || self.len() >= limits.own_tunnels;
+            if full || !self.builds.start(cx, walks, pool) {
+                break;
+            }
+        }
+        events
+    }
+
+    /// A walk of ours brought nothing.
+    pub(crate) fn walk_failed(&mut self, cx: &mut Context, handle: TunnelHandle) {
+        self.builds.walk_failed(cx, handle);
+    }
+
+    /// A walk of ours was answered. Where our directory does not know the endpoint, another endpoint is asked, if there is one.
+    pub(crate) fn on_walk_answer(
+        &mut self,
+        net: &mut Net<'_>,
+        directory: &Directory,
+        walked: &Walked<'_>,
+    ) -> Result<(), DropReason> {
+        let mut exchanging = self.builds.answered(net, directory, walked)?;
+        let (pool, far) = (exchanging.line.pool(), exchanging.line.far());
+        let other = self.tunnels.ending_elsewhere(net.cx, pool, far.relay);
+        let other = other.and_then(|other| self.tunnels.up_mut(other));
+        match other.filter(|_| !far.known) {
+            Some(other) => {
+                exchanging.await_check(net.cx);
+                let describe = Purpose::Describe {
+                    tunnel: walked.handle,
+                    relay: far.relay,
+                };
+                other.request(net.cx, net.links, describe);
+            }
+            None => exchanging.wait(net.cx),
+        }
+        self.tunnels
+            .insert(Tunnel::Exchanging(Box::new(exchanging)));
+        Ok(())
+    }
+
+    /// The worker is done; `None` if the ticket is not ours.
+    pub(crate) fn on_job(
+        &mut self,
+        net: &mut Net<'_>,
+        ticket: JobTicket,
+        result: &JobResult,
+    ) -> Option<Vec<MasterEvent>> {
+        if self.builds.on_job(net.cx, ticket, result) {
+            return Some(Vec::new());
+        }
+        let exchanging = self.tunnels.awaiting(ticket)?;
+        let handle = exchanging.line.handle();
+        let session = match result {
+            JobResult::Opened(seed_e) => {
+                let until = reaction(net.cx);
+                exchanging.session(seed_e).map(|session| (session, until))
+            }
+            JobResult::Refused | JobResult::Key(_) => Err(DropReason::TableFull),
+        };
+        let (session, until) = match session {
+            Ok(confirmed) => confirmed,
+            Err(reason) => {
+                net.cx.drops.count(reason);
+                return Some(self.down(net, handle, DownReason::Closed));
+            }
+        };
+        if let Some(Tunnel::Exchanging(exchanging)) = self.tunnels.remove(handle) {
+            let confirmed = exchanging.confirm(session, until);
+            self.tunnels.insert(Tunnel::Confirmed(Box::new(confirmed)));
+            net.cx.timers.set(Timer::Tunnel(handle), until);
+        }
+        Some(Vec::new())
+    }
+
+    // Cells and time.
+
+    /// A cell came back to its master.
+    pub(crate) fn on_cell(
+        &mut self,
+        net: &mut Net<'_>,
+        handle: TunnelHandle,
+        packet: &mut Packet,
+    ) -> Result<Vec<MasterEvent>, DropReason> {
+        let tunnel = self.tunnels.get_mut(handle);
+        let tunnel = tunnel.ok_or(DropReason::UnknownTunnel)?;
+        let cell = tunnel.line_mut().open(packet)?;
+        if let Tunnel::Up(up) = tunnel {
+            up.liveness_mut().heard(net.cx.mono());
+        }
+        if let Cell::Deliver { datagram } = cell {
+            return Ok(vec![MasterEvent::Message(handle, datagram)]);
+        }
+        let number = cell.number().ok_or(DropReason::UnexpectedCell)?;
+        let answered = tunnel.answered(number)?;
+        let events = self.on_answer(net, handle, &answered, cell);
+        if let Some(tunnel) = self.tunnels.get_mut(handle) {
+            tunnel.line_mut().next_request(net.cx, net.links);
+            tunnel.plan(net.cx);
+        }
+        events
+    }
+
+    /// The endpoint of this tunnel answered a request.
+    fn on_answer(
+        &mut self,
+        net: &mut Net<'_>,
+        handle: TunnelHandle,
+        answered: &Answered,
+        cell: Cell,
+    ) -> Result<Vec<MasterEvent>, DropReason> {
+        match (&answered.purpose, cell) {
+            (Purpose::Exchange { .. }, cell) => {
+                let exchanging = self.tunnels.exchanging_mut(handle);
+                exchanging
+                    .ok_or(DropReason::UnexpectedCell)?
+                    .exchanged(net.cx, cell)?;
+            }
+            (&Purpose::ReplyGate(gate), Cell::GateSet { .. }) => {
+                self.on_reply_gate(net, handle, gate);
+                return Ok(vec![MasterEvent::ReplyGate]);
+            }
+            (Purpose::PersonaGate(_), Cell::GateSet { .. }) => {
+                if let Some(up) = self.tunnels.up_mut(handle) {
+                    up.persona_gate_set();
+                }
+                return Ok(vec![MasterEvent::Addresses]);
+            }
+            (Purpose::Seeds, Cell::SeedsAnswer { contacts, .. }) => {
+                return Ok(self
+                    .on_seeds(net.cx, handle, contacts)
+                    .into_iter()
+                    .collect());
+            }
+            (&Purpose::Describe { tunnel, .. }, Cell::Described { descriptor, .. }) => {
+                return Ok(self.on_described(net, tunnel, descriptor.as_deref()));
+            }
+            (&Purpose::Echo { told }, Cell::Echoed { .. }) => {
+                let round_trip = Some(net.cx.mono().since(answered.since));
+                if told {
+                    net.cx.event(Event::Echo { handle, round_trip });
+                }
+            }
+            (Purpose::Advertise(_), Cell::Advertised { .. }) => {}
+            (Purpose::Close, Cell::Closed { .. }) => {
+                return Ok(self.down(net, handle, DownReason::Expired));
+            }
+            _ => return Err(DropReason::UnexpectedCell),
+        }
+        Ok(Vec::new())
+    }
+
+    /// A reply gate is open. With its first one a tunnel is up.
+    fn on_reply_gate(&mut self, net: &mut Net<'_>, handle: TunnelHandle, gate: Gate) {
+        if let Some(up) = self.tunnels.up_mut(handle) {
+            return up.reply_gate_set(gate);
+        }
+        let Some(Tunnel::Confirmed(confirmed)) = self.tunnels.remove(handle) else {
+            return;
+        };
+        let (cx, links) = (&mut *net.cx, &mut *net.links);
+        let mut up = confirmed.up(cx, gate);
+        let pool = up.pool();
+        cx.counters.walks_succeeded += 1;
+        let change = TunnelChange::Up { pool };
+        cx.event(Event::Tunnel { handle, change });
+        self.builds.pool_mut(pool).succeeded(cx, pool);
+        self.seeds.get_mut(pool).ask(cx, links, &mut up);
+        if pool == PoolId::Persona {
+            self.persona.move_in(cx, links, &mut up);
+        }
+        self.tunnels.insert(Tunnel::Up(Box::new(up)));
+    }
+
+    /// An endpoint told which contacts it hosts.
+    fn on_seeds(
+        &mut self,
+        cx: &mut Context,
+        handle: TunnelHandle,
+        mut contacts: Vec<Vec<u8>>,
+    ) -> Option<MasterEvent> {
+        let pool = self.tunnels.up(handle)?.pool();
+        // Two tunnels with one endpoint bring our own contact back.
+        if let Some(own) = self.persona.key().filter(|_| pool == PoolId::Persona) {
+            contacts.retain(|contact| !contact.starts_with(&own.0));
+        }
+        if !contacts.is_empty() {
+            cx.event(Event::Seeds { pool, contacts });
+            return None;
+        }
+        let moved = self
+            .seeds
+            .get_mut(pool)
+            .none_at(cx, &mut self.tunnels, handle)?;
+        MasterEvent::addresses_of(moved)
+    }
+
+    /// Another endpoint told what it knows about the endpoint of `handle`.
+    fn on_described(
+        &mut self,
+        net: &mut Net<'_>,
+        handle: TunnelHandle,
+        descriptor: Option<&[u8; Descriptor::LEN]>,
+    ) -> Vec<MasterEvent> {
+        let exchanging = self.tunnels.exchanging_mut(handle);
+        match exchanging.map(|exchanging| exchanging.described(net.cx, descriptor)) {
+            Some(Err(reason)) => {
+                net.cx.drops.count(reason);
+                self.down(net, handle, DownReason::Closed)
+            }
+            Some(Ok(())) | None => Vec::new(),
+        }
+    }
+
+    /// Something of this tunnel is due.
+    pub(crate) fn on_timer(&mut self, net: &mut Net<'_>, handle: TunnelHandle) -> Vec<MasterEvent> {
+        let Some(tunnel) = self.tunnels.get_mut(handle) else {
+            return Vec::new();
+        };
+        if tunnel.has_failed(net.cx) {
+            return self.down(net, handle, DownReason::Silent);
+        }
+        let mut events = Vec::new();
+        if let Overdue::GivenUp(purpose) = tunnel.repeat_request(net.cx, net.links) {
+            events = self.given_up(net, handle, &purpose);
+        }
+        let Some(tunnel) = self.tunnels.get_mut(handle) else {
+            return events;
+        };
+        if tunnel.on_timer(net.cx, net.links) {
+            events.extend(MasterEvent::addresses_of(tunnel.line().pool()));
+        }
+        tunnel.plan(net.cx);
+        events
+    }
+
+    /// The endpoint does not answer this request.
+    fn given_up(
+        &mut self,
+        net: &mut Net<'_>,
+        handle: TunnelHandle,
+        purpose: &Purpose,
+    ) -> Vec<MasterEvent> {
+        let mut events = Vec::new();
+        match *purpose {
+            Purpose::Echo { told: true } => net.cx.event(Event::Echo {
+                handle,
+                round_trip: None,
+            }),
+            Purpose::Describe { tunnel, .. } => events = self.on_described(net, tunnel, None),
+            _ => {}
+        }
+        events.extend(self.silent(net, handle));
+        if let Some(tunnel) = self.tunnels.get_mut(handle) {
+            tunnel.line_mut().next_request(net.cx, net.links);
+        }
+        events
+    }
+
+    /// A tunnel does not answer. The last two of a pool stay, as suspects, until others stand.
+    fn silent(&mut self, net: &mut Net<'_>, handle: TunnelHandle) -> Vec<MasterEvent> {
+        if let Some(up) = self.tunnels.up_mut(handle) {
+            up.liveness_mut().silent();
+            let pool = up.pool();
+            net.cx.timers.set_earlier(Timer::Pool(pool), net.cx.mono());
+            if self.tunnels.of(pool).count() <= 2 {
+                return Vec::new();
+            }
+        }
+        self.down(net, handle, DownReason::Silent)
+    }
+
+    // The end.
+
+    /// Asks the endpoint to close and forgets the tunnel.
+    fn close(&mut self, net: &mut Net<'_>, handle: TunnelHandle) -> Vec<MasterEvent> {
+        if let Some(tunnel) = self.tunnels.get_mut(handle) {
+            tunnel.line_mut().ask_close(net.cx, net.links);
+        }
+        self.down(net, handle, DownReason::Closed)
+    }
+
+    /// The end of a tunnel or of its build.
+    pub(crate) fn down(
+        &mut self,
+        net: &mut Net<'_>,
+        handle: TunnelHandle,
+        why: DownReason,
+    ) -> Vec<MasterEvent> {
+        let Some(tunnel) = self.tunnels.remove(handle) else {
+            return Vec::new();
+        };
+        // The near half of a silent tunnel may still stand: it is let go.
+        tunnel.line().leave(net, why == DownReason::Silent);
+        let pool = tunnel.line().pool();
+        if !tunnel.is_up() {
+            self.builds.failed(net.cx, pool);
+            return Vec::new();
+        }
+        let change = TunnelChange::Down { pool, why };
+        net.cx.event(Event::Tunnel { handle, change });
+        net.cx.timers.set_earlier(Timer::Pool(pool), net.cx.mono());
+        let mut events = vec![MasterEvent::Down(handle)];
+        events.extend(MasterEvent::addresses_of(pool));
+        events
     }
 }

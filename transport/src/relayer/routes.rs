@@ -20,8 +20,8 @@ pub(crate) enum Route {
     Back(RelayedId),
     /// A tunnel that ends here.
     Served(ServedId),
-    /// An own tunnel.
-    Own(TunnelHandle),
+    /// A tunnel of ours.
+    Master(TunnelHandle),
 }
 
 /// All routes; bounded by the tables of tunnels and walks behind them.

@@ -96,7 +96,7 @@ impl RelayTable {
         let (id, forward) = match route {
             Route::Forward(id) => (id, true),
             Route::Back(id) => (id, false),
-            Route::Walk(_) | Route::Served(_) | Route::Own(_) => {
+            Route::Walk(_) | Route::Served(_) | Route::Master(_) => {
                 return Err(DropReason::UnknownTunnel);
             }
         };

@@ -31,8 +31,8 @@ pub(crate) struct Forwarded {
 
 /// On whose behalf.
 pub(crate) enum Origin {
-    /// An own tunnel in building.
-    Own(TunnelHandle),
+    /// We are the master: it is for this tunnel.
+    Master(TunnelHandle),
     /// Somebody else's, or nobody can tell.
     Forwarded(Box<Forwarded>),
 }
@@ -168,7 +168,7 @@ impl Walks {
             });
             cx.timers.set(Timer::Walk(id), walk.deadline);
             #[cfg(feature = "probe")]
-            crate::probe::walk_sent(cx, matches!(walk.origin, Origin::Own(_)), walk.element);
+            crate::probe::walk_sent(cx, matches!(walk.origin, Origin::Master(_)), walk.element);
             if matches!(walk.origin, Origin::Forwarded(_)) {
                 cx.counters.walks_forwarded += 1;
             }

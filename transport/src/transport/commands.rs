@@ -2,17 +2,18 @@
 
 use super::Transport;
 use crate::{
-    calls::NewCall,
-    ids::{PoolId, TunnelHandle},
-    io::{CallError, Command, DownReason, Event},
+    calls::{Carrier, NewCall},
+    ids::PoolId,
+    io::{CallError, Command, Event},
+    master::MasterEvent,
 };
 
 impl Transport {
     pub(super) fn on_command(&mut self, command: Command) {
-        if self.own.shutting_down {
+        if self.master.is_shutting_down() {
             return self.refuse(&command);
         }
-        let (cx, own, links) = (&mut self.cx, &mut self.own, &mut self.links);
+        let (cx, master, links) = (&mut self.cx, &mut self.master, &mut self.links);
         match command {
             Command::Bootstrap(peers) => self.directory.set_bootstrap(cx, peers),
             Command::Call {
@@ -23,37 +24,37 @@ impl Transport {
                 to,
                 body,
             } => {
-                self.calls.start(
-                    cx,
-                    own,
-                    links,
-                    NewCall {
-                        ticket,
-                        group,
-                        pool,
-                        service,
-                        to,
-                        body,
-                    },
-                );
+                let call = NewCall {
+                    ticket,
+                    group,
+                    pool,
+                    service,
+                    to,
+                    body,
+                };
+                self.calls.start(&mut Carrier { cx, master, links }, call);
             }
-            Command::EndGroup(group) => self.calls.end_group(cx, own, links, group),
+            Command::EndGroup(group) => {
+                self.calls
+                    .end_group(&mut Carrier { cx, master, links }, group);
+            }
             Command::Persona(secret) => {
                 self.requests.clear();
-                let events = own.set_persona(cx, links, &mut self.routes, secret);
-                self.count(|this| this.on_own_events(events));
+                self.step_master(|master, net| master.set_persona(net, secret));
             }
-            Command::Advertise(contact) => own.advertise(cx, links, contact),
+            Command::Advertise(contact) => master.advertise(cx, links, contact),
             Command::MoveOn(pool) => {
-                let events = own.move_on(cx, pool);
-                self.count(|this| this.on_own_events(events));
+                self.step_master(|master, net| master.move_on(net.cx, pool));
             }
             Command::WantSeeds(pool) => {
-                own.want_seeds(cx, links, pool);
+                master.want_seeds(cx, links, pool);
                 self.seed_ourselves(pool);
             }
-            Command::Reply { to, body } => self.requests.reply(cx, own, links, to, body),
-            Command::EchoAll => own.echo_all(cx, links),
+            Command::Reply { to, body } => {
+                self.requests
+                    .reply(&mut Carrier { cx, master, links }, to, body);
+            }
+            Command::EchoAll => master.echo_all(cx, links),
             Command::Shutdown => self.shut_down(),
         }
     }
@@ -87,13 +88,11 @@ impl Transport {
     /// Ends all calls, and all tunnels politely, and plans nothing more.
     fn shut_down(&mut self) {
         self.calls.end_all(&mut self.cx);
-        self.own.shutting_down = true;
+        self.step_master(|master, net| {
+            master.shut_down(net);
+            None::<MasterEvent>
+        });
         let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
-        let own: Vec<TunnelHandle> = self.own.iter().map(|(handle, _)| handle).collect();
-        for handle in own {
-            self.own
-                .close(cx, links, routes, handle, DownReason::Closed);
-        }
         for id in self.endpoint.ids() {
             self.endpoint.close(cx, links, routes, id, None);
         }

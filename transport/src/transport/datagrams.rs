@@ -6,7 +6,7 @@ use super::Transport;
 use crate::{
     crypto::session::plaintext,
     drop_reason::DropReason,
-    ids::Port,
+    ids::{PoolId, Port},
     links::LinkEvent,
     packet::Packet,
     policy::Profile,
@@ -32,7 +32,7 @@ impl Transport {
         from: SocketAddr,
         packet: &mut Packet,
     ) -> Result<Option<SocketAddr>, DropReason> {
-        if self.own.shutting_down {
+        if self.master.is_shutting_down() {
             return Err(DropReason::ShuttingDown);
         }
         match at {
@@ -137,17 +137,12 @@ impl Transport {
                 crate::probe::cell_judged(&mut self.cx, Direction::FromMaster, &outcome);
                 self.on_cell_outcome(id, outcome?).map(|()| None)
             }
-            Route::Own(handle) => {
-                let events = self.own.on_cell(
-                    &mut self.cx,
-                    &mut self.links,
-                    &mut self.routes,
-                    handle,
-                    packet,
-                );
+            Route::Master(handle) => {
+                let mut parts = self.master_parts();
+                let events = parts.master.on_cell(&mut parts.net, handle, packet);
                 #[cfg(feature = "probe")]
                 crate::probe::cell_judged(&mut self.cx, Direction::ToMaster, &events);
-                self.on_own_events(events?).map(|()| None)
+                self.on_master_events(events?).map(|()| None)
             }
             Route::Walk(_) => Err(DropReason::UnknownTunnel),
         }
@@ -175,7 +170,7 @@ impl Transport {
                             .spread(&mut self.cx, &self.links, descriptor.id());
                     }
                     self.link_if_wanted(&descriptor);
-                    for pool in self.own.pools() {
+                    for pool in PoolId::BOTH {
                         self.cx
                             .timers
                             .set_earlier(Timer::Pool(pool), self.cx.now.mono);

@@ -2,13 +2,16 @@
 
 use super::Transport;
 use crate::{
+    calls::Carrier,
     drop_reason::DropReason,
-    ids::{JobTicket, LinkHandle, PoolId, PortToken},
+    ids::{Gate, JobTicket, LinkHandle, PoolId, PortToken, TunnelHandle},
     io::{Event, PortError},
     links::{ControlToken, LinkEvent},
-    master::{BuildContext, OwnEvent},
+    master::{MasterEvent, Recipient},
+    packet::MESSAGE_DATAGRAM,
     rsa::JobResult,
     timers::Timer,
+    wire::bytes::part,
 };
 
 /// Timers served in one call, so that a clock that jumped cannot hold the driver.
@@ -26,6 +29,7 @@ impl Transport {
 
     fn on_timer(&mut self, timer: Timer) {
         let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
+        let master = &mut self.master;
         match timer {
             Timer::Link(link) => {
                 let events = links.on_timer(cx, self.descriptor.as_ref(), link);
@@ -43,18 +47,17 @@ impl Transport {
             Timer::Served(id) => self.endpoint.on_timer(cx, links, routes, id),
             Timer::Ports => self.endpoint.on_ports_timer(cx),
             Timer::Hello(to) => self.endpoint.on_hello_timer(cx, to),
-            Timer::Own(handle) => {
-                let mut context = BuildContext {
-                    links,
-                    routes,
-                    directory: &self.directory,
-                };
-                let events = self.own.on_timer(cx, &mut context, handle);
-                self.count(|this| this.on_own_events(events));
+            Timer::Tunnel(handle) => {
+                self.step_master(|master, net| master.on_timer(net, handle));
             }
             Timer::Pool(pool) => self.tend(pool),
-            Timer::Call(ticket) => self.calls.on_timer(cx, &mut self.own, links, ticket),
-            Timer::Group(group) => self.calls.on_group_timer(cx, &mut self.own, links, group),
+            Timer::Call(ticket) => self
+                .calls
+                .on_timer(&mut Carrier { cx, master, links }, ticket),
+            Timer::Group(group) => {
+                self.calls
+                    .on_group_timer(&mut Carrier { cx, master, links }, group);
+            }
             Timer::Requests => self.requests.on_timer(cx),
             Timer::Descriptor => self.issue_descriptor(),
             Timer::Persist => self.directory.persist(cx),
@@ -62,11 +65,10 @@ impl Transport {
     }
 
     pub(super) fn tend(&mut self, pool: PoolId) {
-        let machines = (&mut self.links, &mut self.routes, &mut self.walks);
-        let events = self
-            .own
-            .tend(&mut self.cx, machines, pool, self.directory.len());
-        self.count(|this| this.on_own_events(events));
+        let mut parts = self.master_parts();
+        let relays = parts.directory.len();
+        let events = parts.master.tend(&mut parts.net, parts.walks, pool, relays);
+        self.count(|this| this.on_master_events(events));
     }
 
     pub(super) fn on_link_events(&mut self, events: Vec<LinkEvent>) {
@@ -112,20 +114,22 @@ impl Transport {
         }
     }
 
-    pub(super) fn on_own_events(&mut self, events: Vec<OwnEvent>) -> Result<(), DropReason> {
+    pub(super) fn on_master_events(
+        &mut self,
+        events: impl IntoIterator<Item = MasterEvent>,
+    ) -> Result<(), DropReason> {
         let mut result = Ok(());
         for event in events {
             match event {
-                OwnEvent::Up | OwnEvent::ReplyGate => {
+                MasterEvent::ReplyGate => {
+                    let (cx, master, links) = (&mut self.cx, &mut self.master, &mut self.links);
                     self.calls
-                        .tunnels_changed(&mut self.cx, &mut self.own, &mut self.links);
+                        .tunnels_changed(&mut Carrier { cx, master, links });
                 }
-                OwnEvent::Down(handle) => self.calls.tunnel_down(handle),
-                OwnEvent::Arrived(handle, pool, datagram) => {
-                    result = self.on_message(handle, pool, &datagram)
-                }
-                OwnEvent::Addresses => {
-                    let addresses = self.own.addresses(&self.cx);
+                MasterEvent::Down(handle) => self.calls.tunnel_down(handle),
+                MasterEvent::Message(via, datagram) => result = self.on_message(via, &datagram),
+                MasterEvent::Addresses => {
+                    let addresses = self.master.addresses(&self.cx);
                     self.cx.event(Event::OwnAddresses(addresses));
                 }
             }
@@ -133,23 +137,21 @@ impl Transport {
         result
     }
 
-    /// A message came out of an own tunnel: the gate tells whether it is an answer or a request.
+    /// A message came out of a tunnel of ours.
     fn on_message(
         &mut self,
-        via: crate::ids::TunnelHandle,
-        pool: PoolId,
-        datagram: &[u8; 1_120],
+        via: TunnelHandle,
+        datagram: &[u8; MESSAGE_DATAGRAM],
     ) -> Result<(), DropReason> {
-        let (cx, own, links) = (&mut self.cx, &mut self.own, &mut self.links);
-        let gate = datagram.first_chunk().copied().map(crate::ids::Gate);
-        let tunnel = own.get(via).ok_or(DropReason::UnknownTunnel)?;
-        if gate.is_some() && (gate == tunnel.reply.gate || gate == tunnel.reply.setting) {
-            return self.calls.on_response(cx, via, datagram);
+        let (cx, master, links) = (&mut self.cx, &mut self.master, &mut self.links);
+        let gate = Gate(*part::<0, 8, _>(datagram));
+        match master.recipient(via, gate)? {
+            Recipient::Caller => self.calls.on_response(cx, via, datagram),
+            Recipient::Persona => {
+                let carrier = &mut Carrier { cx, master, links };
+                self.requests.on_request(carrier, via, datagram)
+            }
         }
-        if pool == PoolId::Persona {
-            return self.requests.on_request(cx, own, links, via, datagram);
-        }
-        Err(DropReason::GateClosed)
     }
 
     pub(super) fn on_port_opened(&mut self, token: PortToken, result: Result<(), PortError>) {
@@ -170,14 +172,9 @@ impl Transport {
         {
             return;
         }
-        match self.own.on_job(
-            &mut self.cx,
-            &mut self.links,
-            &mut self.routes,
-            ticket,
-            result,
-        ) {
-            Some(events) => self.count(|this| this.on_own_events(events)),
+        let mut parts = self.master_parts();
+        match parts.master.on_job(&mut parts.net, ticket, result) {
+            Some(events) => self.count(|this| this.on_master_events(events)),
             None => self.cx.drops.count(DropReason::StaleJob),
         }
     }

@@ -92,11 +92,8 @@ impl Transport {
                 self.relays.close(cx, links, routes, id, Some(gone))
             }
             Route::Served(id) => self.endpoint.close(cx, links, routes, id, Some(gone)),
-            Route::Own(handle) => {
-                let events = self
-                    .own
-                    .down(cx, links, routes, handle, DownReason::ClosedByPeer);
-                self.count(|this| this.on_own_events(events));
+            Route::Master(handle) => {
+                self.step_master(|master, net| master.down(net, handle, DownReason::ClosedByPeer));
             }
             Route::Walk(walk) => self.retry_walk(walk),
         }

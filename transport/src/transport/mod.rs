@@ -26,7 +26,7 @@ use crate::{
     io::{Event, Input, Output, RelayView},
     keys::RelayKeys,
     links::Links,
-    master::{Around, OwnTunnels},
+    master::{Around, Master, MasterEvent, Net},
     packet::Packet,
     relayer::{routes::Routes, tunnels::RelayTable, walks::Walks},
     rsa::RsaSuite,
@@ -75,13 +75,21 @@ pub struct Transport {
     walks: Walks,
     relays: RelayTable,
     endpoint: Endpoint,
-    own: OwnTunnels,
+    master: Master,
     calls: Calls,
     requests: Requests,
     questions: Bucket,
     questions_per_source: Buckets<SocketAddr>,
     told: Readiness,
     standing: standing::Standing,
+}
+
+/// The master with what it may be lent at once.
+struct MasterParts<'a> {
+    master: &'a mut Master,
+    net: Net<'a>,
+    walks: &'a mut Walks,
+    directory: &'a Directory,
 }
 
 impl Transport {
@@ -105,7 +113,7 @@ impl Transport {
             walks: Walks::default(),
             relays: RelayTable::default(),
             endpoint: Endpoint::new(&mut cx, Arc::clone(&keys), Arc::clone(&suite)),
-            own: OwnTunnels::new(suite, own),
+            master: Master::new(suite, own),
             calls: Calls::default(),
             requests: Requests::default(),
             questions: Bucket::new(limits.who_are_you, now.mono),
@@ -237,16 +245,13 @@ impl Transport {
             local: self.standing.local,
             stood_still_s: self.standing.still_s,
         };
-        self.own.readiness(&self.cx, &around)
+        self.master.readiness(&self.cx, &around)
     }
 
     /// Own tunnels, oldest first.
     #[must_use]
     pub fn tunnels(&self, now: Now) -> Vec<TunnelView> {
-        self.own
-            .iter()
-            .map(|(handle, tunnel)| tunnel.view(handle, now.mono))
-            .collect()
+        self.master.views(now.mono)
     }
 
     /// Verified relays.
@@ -316,6 +321,29 @@ impl Transport {
         }
     }
 
+    const fn master_parts(&mut self) -> MasterParts<'_> {
+        MasterParts {
+            master: &mut self.master,
+            net: Net {
+                cx: &mut self.cx,
+                links: &mut self.links,
+                routes: &mut self.routes,
+            },
+            walks: &mut self.walks,
+            directory: &self.directory,
+        }
+    }
+
+    /// Has the master do something, and carries on what comes of it.
+    fn step_master<E: IntoIterator<Item = MasterEvent>>(
+        &mut self,
+        step: impl FnOnce(&mut Master, &mut Net<'_>) -> E,
+    ) {
+        let mut parts = self.master_parts();
+        let events = step(parts.master, &mut parts.net);
+        self.count(|this| this.on_master_events(events));
+    }
+
     fn sizes(&self) -> [(&'static str, usize, usize); 13] {
         let limits = &self.cx.config.limits;
         let tunnels = limits.own_tunnels + limits.transit_tunnels * 2 + limits.endpoint_tunnels;
@@ -345,12 +373,12 @@ impl Transport {
             ),
             (
                 "own tunnels",
-                self.own.len(),
+                self.master.len(),
                 limits.own_tunnels + 2 * limits.builds_at_once,
             ),
             (
                 "keys in store",
-                self.own.keys_in_store(),
+                self.master.keys_in_store(),
                 limits.keys_in_store.max(8) + 8,
             ),
             ("calls", self.calls.len(), limits.calls),

@@ -23,7 +23,7 @@ impl Transport {
     /// Takes the time, and sees whether it is later than it should be.
     pub fn look(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.cx.now, now);
-        if now == before || self.own.shutting_down {
+        if now == before || self.master.is_shutting_down() {
             return;
         }
         if let Some((due, _)) = self.cx.timers.next() {
@@ -54,7 +54,7 @@ impl Transport {
     /// to prove itself; until then it counts for nothing.
     fn doubt_all(&mut self, still_s: u64) {
         self.standing.still_s = still_s;
-        let neighbours = self.own.doubt_all(&mut self.cx);
+        let neighbours = self.master.doubt_all(&mut self.cx);
         for (link, relay) in neighbours {
             let identity = self.directory.get(relay).map(|relay| relay.identity);
             self.links

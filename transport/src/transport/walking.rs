@@ -8,7 +8,7 @@ use crate::{
     endpoint::{send_answer, unopenable},
     ids::{LinkHandle, TunnelId, WalkId},
     links::ControlToken,
-    master::BuildContext,
+    master::Walked,
     policy::{FORWARD_PROBABILITY, Profile},
     relayer::{
         routes::Route,
@@ -35,7 +35,7 @@ impl Transport {
             || self.walks.len() >= limits.transit_tunnels;
         if crowded
             || self.is_overloaded()
-            || self.own.shutting_down
+            || self.master.is_shutting_down()
             || self.cx.config.role == Role::Client
         {
             return self.refuse_walk(link, request.id_back, DropReason::TableFull);
@@ -133,9 +133,10 @@ impl Transport {
         match end {
             None => {}
             Some(
-                WalkEnd::NoNextHop(Origin::Own(handle)) | WalkEnd::TimedOut(Origin::Own(handle)),
+                WalkEnd::NoNextHop(Origin::Master(handle))
+                | WalkEnd::TimedOut(Origin::Master(handle)),
             ) => {
-                self.own.walk_failed(&mut self.cx, handle);
+                self.master.walk_failed(&mut self.cx, handle);
             }
             Some(WalkEnd::TimedOut(Origin::Forwarded(walk))) => {
                 self.routes.free_outgoing(walk.prev, walk.id_back)
@@ -190,14 +191,17 @@ impl Transport {
             .take(&mut self.cx, id)
             .ok_or(DropReason::UnexpectedWalkAnswer)?;
         match origin {
-            Origin::Own(handle) => {
-                let mut context = BuildContext {
-                    links: &mut self.links,
-                    routes: &mut self.routes,
-                    directory: &self.directory,
+            Origin::Master(handle) => {
+                let mut parts = self.master_parts();
+                let answer = &answer;
+                let walked = Walked {
+                    handle,
+                    sent,
+                    answer,
                 };
-                self.own
-                    .on_walk_answer(&mut self.cx, &mut context, handle, sent, &answer)
+                parts
+                    .master
+                    .on_walk_answer(&mut parts.net, parts.directory, &walked)
             }
             Origin::Forwarded(walk) => {
                 let result = self.pass_answer(&walk, sent, answer);

@@ -1,0 +1,49 @@
+//! A tunnel with session keys, until its first reply gate is open.
+
+use deut_common::time::Mono;
+
+use super::{line::Line, requests::Purpose, up::Up};
+use crate::{context::Context, ids::Gate, links::Links};
+
+pub(super) struct Confirmed {
+    pub(super) line: Line,
+    /// The end of the random wait before the first gate.
+    until: Mono,
+    gate: Option<Gate>,
+}
+
+impl Confirmed {
+    pub(super) const fn new(line: Line, until: Mono) -> Self {
+        Self {
+            line,
+            until,
+            gate: None,
+        }
+    }
+
+    /// Sets the first gate when the wait is over.
+    pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links) {
+        if self.until <= cx.mono() && self.gate.is_none() {
+            let gate = self.line.fresh_gate(cx);
+            self.gate = Some(gate);
+            self.line.request(cx, links, Purpose::ReplyGate(gate));
+        }
+    }
+
+    /// The endpoint may have opened the gate before its answer came.
+    pub(super) fn takes(&self, gate: Gate) -> bool {
+        self.gate == Some(gate)
+    }
+
+    /// The first gate is open: messages may use the tunnel.
+    pub(super) fn up(self, cx: &Context, gate: Gate) -> Up {
+        Up::new(self.line, gate, cx.mono())
+    }
+
+    pub(super) const fn deadline(&self) -> Mono {
+        match self.gate {
+            None => self.until,
+            Some(_) => self.line.life.end(),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! How many tunnels a pool should have, and how many builds it still needs.
+
+use super::{builds::Builds, persona::Persona, table::Tunnels};
+use crate::{context::Context, ids::PoolId};
+
+/// What it depends on.
+pub(super) struct Demand<'a> {
+    pub(super) builds: &'a Builds,
+    pub(super) tunnels: &'a Tunnels,
+    pub(super) persona: &'a Persona,
+    pub(super) shutting_down: bool,
+    /// How many relays are known.
+    pub(super) relays: usize,
+}
+
+impl Demand<'_> {
+    /// How many tunnels a pool should have.
+    pub(super) fn wanted(&self, cx: &Context, pool: PoolId) -> usize {
+        let wanted = match pool {
+            _ if self.shutting_down => 0,
+            PoolId::Lookup => cx.config.lookup_tunnels,
+            PoolId::Persona if self.persona.secret().is_some() => cx.config.persona_tunnels,
+            PoolId::Persona => 0,
+        };
+        wanted.min(
+            self.relays
+                .saturating_mul(cx.config.limits.tunnels_per_relay),
+        )
+    }
+
+    /// How many builds of a pool are under way, exchanges included.
+    pub(super) fn building(&self, pool: PoolId) -> usize {
+        self.builds.of(pool) + self.tunnels.building(pool)
+    }
+
+    /// How many builds of a pool should start.
+    pub(super) fn missing(&self, cx: &Context, pool: PoolId) -> usize {
+        let standing = self.tunnels.of(pool).filter(|up| up.counts()).count();
+        let proven = self.tunnels.proven(pool);
+        let (wanted, building) = (self.wanted(cx, pool), self.building(pool));
+        let missing = wanted.saturating_sub(standing + building);
+        if standing <= proven {
+            return missing;
+        }
+        // What is doubted mostly stands; but lookups do not wait until that is known.
+        let at_once = cx.config.ready_at.min(wanted);
+        missing.max(at_once.saturating_sub(proven + building))
+    }
+}

@@ -1,0 +1,147 @@
+//! A tunnel between the walk's answer and the exchange of session keys (protocol §6.3, §7.3).
+
+use deut_common::time::Mono;
+
+use super::{
+    confirmed::Confirmed,
+    line::Line,
+    offer::{Counter, Offer},
+};
+use crate::{
+    context::Context,
+    crypto::{answer::EndpointAnswer, walk::DirectionKeys},
+    drop_reason::DropReason,
+    ids::JobTicket,
+    links::Links,
+    timers::Timer,
+    wire::{cell::Cell, descriptor::Descriptor},
+};
+
+enum Step {
+    /// Another endpoint is asked for the descriptor of this one.
+    Checking,
+    /// A random wait before the first cell.
+    Waiting(Mono),
+    /// Our half is under way.
+    Asking,
+    /// The worker opens the endpoint's half.
+    Opening(JobTicket, Counter),
+}
+
+pub(super) struct Exchanging {
+    pub(super) line: Line,
+    endpoint: EndpointAnswer,
+    offer: Offer,
+    step: Step,
+}
+
+impl Exchanging {
+    /// The endpoint is still to be checked.
+    pub(super) const fn new(line: Line, endpoint: EndpointAnswer, offer: Offer) -> Self {
+        Self {
+            line,
+            endpoint,
+            offer,
+            step: Step::Checking,
+        }
+    }
+
+    /// Another endpoint is asked; its answer must come in time.
+    pub(super) fn await_check(&self, cx: &mut Context) {
+        let deadline = cx.mono().plus_ms(cx.config.times.build_timeout_ms);
+        cx.timers.set(Timer::Tunnel(self.line.handle()), deadline);
+    }
+
+    /// Another endpoint told what it knows about this one.
+    pub(super) fn described(
+        &mut self,
+        cx: &mut Context,
+        descriptor: Option<&[u8; Descriptor::LEN]>,
+    ) -> Result<(), DropReason> {
+        if !matches!(self.step, Step::Checking) {
+            return Ok(());
+        }
+        let told = descriptor.and_then(|bytes| Descriptor::decode(bytes).ok());
+        if !told.is_some_and(|told| same_relay(&told, &self.endpoint.descriptor)) {
+            return Err(DropReason::BadEndpointAnswer);
+        }
+        self.line.set_known();
+        self.wait(cx);
+        Ok(())
+    }
+
+    /// The endpoint is good enough. The first cell goes out at a random moment.
+    pub(super) fn wait(&mut self, cx: &mut Context) {
+        let until = reaction(cx);
+        self.step = Step::Waiting(until);
+        cx.timers.set(Timer::Tunnel(self.line.handle()), until);
+    }
+
+    /// Sends our half when the wait is over.
+    pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links) {
+        if matches!(self.step, Step::Waiting(until) if until <= cx.mono()) {
+            self.step = Step::Asking;
+            self.line.request(cx, links, self.offer.request());
+        }
+    }
+
+    /// The endpoint's half came: its secret goes to the worker.
+    pub(super) fn exchanged(&mut self, cx: &mut Context, half: Cell) -> Result<(), DropReason> {
+        let (
+            Step::Asking,
+            Cell::Exchanged {
+                sealed,
+                confirmation,
+                ..
+            },
+        ) = (&self.step, half)
+        else {
+            return Err(DropReason::UnexpectedCell);
+        };
+        let counter = Counter {
+            sealed,
+            confirmation,
+        };
+        let ticket = self.offer.open(cx, &counter);
+        self.step = Step::Opening(ticket, counter);
+        Ok(())
+    }
+
+    pub(super) fn awaits(&self, job: JobTicket) -> bool {
+        matches!(self.step, Step::Opening(ticket, _) if ticket == job)
+    }
+
+    /// Both secrets are known: the keys must be the endpoint's too.
+    pub(super) fn session(&self, seed_e: &[u8; 32]) -> Result<DirectionKeys, DropReason> {
+        let Step::Opening(_, counter) = &self.step else {
+            return Err(DropReason::StaleJob);
+        };
+        self.offer.session(&self.endpoint, counter, seed_e)
+    }
+
+    /// The exchange is over, and the RSA key is dropped. The first gate is set after `until`.
+    pub(super) fn confirm(mut self, session: DirectionKeys, until: Mono) -> Confirmed {
+        self.line.set_session(session);
+        Confirmed::new(self.line, until)
+    }
+
+    pub(super) fn deadline(&self, cx: &Context) -> Mono {
+        match self.step {
+            Step::Waiting(until) => until,
+            Step::Checking | Step::Asking | Step::Opening(..) => self.line.life.build_timeout(cx),
+        }
+    }
+}
+
+/// A random time within which a master acts, so that nobody learns from it how far away it is.
+pub(super) fn reaction(cx: &mut Context) -> Mono {
+    let wait = cx.below(cx.config.times.reaction_ms * 1_000 + 1);
+    cx.mono().plus_us(wait)
+}
+
+/// The same relay at the same place, whenever the two descriptors were issued.
+pub(super) fn same_relay(one: &Descriptor, other: &Descriptor) -> bool {
+    one.identity == other.identity
+        && one.address == other.address
+        && one.endpoint_ports == other.endpoint_ports
+}

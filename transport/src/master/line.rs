@@ -1,0 +1,207 @@
+//! What every tunnel has from the walk's answer to its end: the way to an endpoint, and the requests to it.
+
+use std::net::SocketAddr;
+
+use deut_common::{ids::RelayId, time::Mono};
+
+use super::{
+    life::Life,
+    net::Net,
+    path::Path,
+    requests::{Answered, Overdue, Purpose, RequestQueue},
+};
+use crate::{
+    context::Context,
+    crypto::{message::gate, walk::DirectionKeys},
+    drop_reason::DropReason,
+    ids::{Gate, LinkHandle, PoolId, TunnelHandle},
+    links::Links,
+    packet::Packet,
+    status::{PathKind, TunnelView},
+    timers::Timer,
+    wire::cell::Cell,
+};
+
+/// Whose tunnel it is: its name, and the pool that it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    pub(super) handle: TunnelHandle,
+    pub(super) pool: PoolId,
+}
+
+/// The relay at the other end.
+#[derive(Clone, Copy)]
+pub(super) struct Far {
+    pub(super) relay: RelayId,
+    /// Where messages for the tunnel arrive.
+    pub(super) address: SocketAddr,
+    /// Our directory or another endpoint knows it as it says it is.
+    pub(super) known: bool,
+}
+
+pub(super) struct Line {
+    name: Name,
+    far: Far,
+    path: Path,
+    requests: RequestQueue,
+    sent: u64,
+    received: u64,
+    pub(super) life: Life,
+}
+
+impl Line {
+    pub(super) fn new(name: Name, far: Far, path: Path, life: Life) -> Self {
+        Self {
+            name,
+            far,
+            path,
+            requests: RequestQueue::default(),
+            sent: 0,
+            received: 0,
+            life,
+        }
+    }
+
+    pub(super) const fn handle(&self) -> TunnelHandle {
+        self.name.handle
+    }
+
+    pub(super) const fn pool(&self) -> PoolId {
+        self.name.pool
+    }
+
+    pub(super) const fn far(&self) -> Far {
+        self.far
+    }
+
+    pub(super) const fn set_known(&mut self) {
+        self.far.known = true;
+    }
+
+    pub(super) const fn first_hop(&self) -> (LinkHandle, RelayId) {
+        (self.path.link(), self.path.first_hop())
+    }
+
+    pub(super) fn set_session(&mut self, keys: DirectionKeys) {
+        self.path.set_session(keys);
+    }
+
+    /// A new random gate for this tunnel's address.
+    pub(super) fn fresh_gate(&self, cx: &mut Context) -> Gate {
+        let x: [u8; 32] = cx.secret();
+        gate(&x, self.far.address)
+    }
+
+    /// Opens a cell of the endpoint.
+    pub(super) fn open(&mut self, packet: &mut Packet) -> Result<Cell, DropReason> {
+        let cell = self.path.open(packet)?;
+        self.received += u64::from(matches!(cell, Cell::Deliver { .. }));
+        Ok(cell)
+    }
+
+    /// Sends a message through the tunnel.
+    pub(super) fn send(
+        &mut self,
+        cx: &mut Context,
+        links: &mut Links,
+        message: &Cell,
+    ) -> Result<(), DropReason> {
+        self.path.send(cx, links, message)?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    /// Queues a request and sends it if its turn has come; then `true`.
+    pub(super) fn request(
+        &mut self,
+        cx: &mut Context,
+        links: &mut Links,
+        purpose: Purpose,
+    ) -> bool {
+        self.requests.push(purpose);
+        self.next_request(cx, links)
+    }
+
+    /// Sends the request whose turn has come, if none is under way; then `true`.
+    pub(super) fn next_request(&mut self, cx: &mut Context, links: &mut Links) -> bool {
+        let begun = self.requests.begin_next(cx.mono());
+        if begun {
+            self.send_request(cx, links);
+        }
+        begun
+    }
+
+    /// Sends the request under way (again).
+    fn send_request(&mut self, cx: &mut Context, links: &mut Links) {
+        let (least, most) = cx.config.times.request_repeat_ms;
+        let pause = least + cx.below(most.saturating_sub(least) + 1);
+        if let Some(cell) = self.requests.send(cx.mono().plus_ms(pause))
+            && let Err(reason) = self.path.send(cx, links, &cell)
+        {
+            cx.drops.count(reason);
+        }
+    }
+
+    /// Sends the request under way again if it is due, as long as that makes sense.
+    pub(super) fn repeat_request(&mut self, cx: &mut Context, links: &mut Links) -> Overdue {
+        let patience = self.life.build_timeout(cx);
+        let overdue = self.requests.overdue(cx.mono(), patience);
+        if matches!(overdue, Overdue::Again) {
+            self.send_request(cx, links);
+        }
+        overdue
+    }
+
+    pub(super) fn answered(&mut self, number: u32) -> Result<Answered, DropReason> {
+        self.requests.answered(number)
+    }
+
+    pub(super) const fn requests(&self) -> &RequestQueue {
+        &self.requests
+    }
+
+    pub(super) const fn requests_mut(&mut self) -> &mut RequestQueue {
+        &mut self.requests
+    }
+
+    /// Asks the endpoint to close; the answer is not waited for.
+    pub(super) fn ask_close(&mut self, cx: &mut Context, links: &mut Links) {
+        let close = Cell::Close { number: u32::MAX };
+        if self.path.has_session() && self.path.send(cx, links, &close).is_err() {
+            cx.drops.count(DropReason::UnknownTunnel);
+        }
+    }
+
+    /// The end. With `tell` the first hop is told.
+    pub(super) fn leave(&self, net: &mut Net<'_>, tell: bool) {
+        net.cx.timers.clear(Timer::Tunnel(self.handle()));
+        self.path.leave(net, tell);
+    }
+
+    /// Sets the timer to what is due first: a request, or what comes at `at`.
+    pub(super) fn plan(&self, cx: &mut Context, at: Option<Mono>) {
+        if let Some(at) = at.into_iter().chain(self.requests.due()).min() {
+            let soon = cx.mono().plus_us(1);
+            cx.timers.set(Timer::Tunnel(self.handle()), at.max(soon));
+        }
+    }
+
+    pub(super) fn view(&self, now: Mono, up: bool) -> TunnelView {
+        TunnelView {
+            handle: self.handle(),
+            pool: self.pool(),
+            path: PathKind::Walk,
+            hops: self.path.hops(),
+            first_hop: self.path.first_hop(),
+            endpoint: self.far.relay,
+            address: self.far.address,
+            confirmed: self.far.known,
+            up,
+            age_s: now.since(self.life.since()) / 1_000_000,
+            left_s: self.life.end().since(now) / 1_000_000,
+            sent: self.sent,
+            received: self.received,
+            build_us: self.life.build_us(),
+        }
+    }
+}

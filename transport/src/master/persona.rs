@@ -1,0 +1,50 @@
+//! What the master knows of the persona that its tunnels carry.
+
+use deut_common::ids::PersonaKey;
+
+use super::{requests::Purpose, up::Up};
+use crate::{context::Context, crypto::message::gate, keys::PersonaSecret, links::Links};
+
+#[derive(Default)]
+pub(super) struct Persona {
+    secret: Option<PersonaSecret>,
+    /// Its newest signed contact; empty until there is one.
+    contact: Vec<u8>,
+}
+
+impl Persona {
+    pub(super) const fn secret(&self) -> Option<&PersonaSecret> {
+        self.secret.as_ref()
+    }
+
+    pub(super) fn key(&self) -> Option<PersonaKey> {
+        self.secret().map(PersonaSecret::public)
+    }
+
+    /// `false` if it is the same as before.
+    pub(super) fn switch(&mut self, secret: Option<PersonaSecret>) -> bool {
+        if self.key() == secret.as_ref().map(PersonaSecret::public) {
+            return false;
+        }
+        self.secret = secret;
+        self.contact.clear();
+        true
+    }
+
+    pub(super) fn set_contact(&mut self, contact: Vec<u8>) {
+        self.contact = contact;
+    }
+
+    pub(super) fn contact(&self) -> &[u8] {
+        &self.contact
+    }
+
+    /// A tunnel for the persona came up: it opens the gate there, and registers its contact.
+    pub(super) fn move_in(&self, cx: &mut Context, links: &mut Links, up: &mut Up) {
+        if let Some(key) = self.key() {
+            let gate = gate(&key.0, up.address());
+            up.request(cx, links, Purpose::PersonaGate(gate));
+        }
+        up.advertise(cx, links, &self.contact);
+    }
+}

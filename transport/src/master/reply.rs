@@ -1,0 +1,62 @@
+//! The reply address of a tunnel: the gate through which answers come in, and the lookup that it serves.
+
+use crate::ids::{CallGroup, Gate};
+
+pub(crate) struct Reply {
+    /// The endpoint has confirmed it.
+    gate: Gate,
+    /// The endpoint is asked to open it in place of the other.
+    setting: Option<Gate>,
+    group: Option<CallGroup>,
+    used: bool,
+}
+
+impl Reply {
+    pub(super) const fn new(gate: Gate) -> Self {
+        Self {
+            gate,
+            setting: None,
+            group: None,
+            used: false,
+        }
+    }
+
+    /// The gate that answers may be sent to; none while it is being renewed.
+    pub(crate) const fn gate(&self) -> Option<Gate> {
+        match self.setting {
+            None => Some(self.gate),
+            Some(_) => None,
+        }
+    }
+
+    /// Also while it is being renewed, answers to both gates come in.
+    pub(super) fn takes(&self, gate: Gate) -> bool {
+        gate == self.gate || Some(gate) == self.setting
+    }
+
+    /// The lookup that it serves now.
+    pub(crate) const fn group(&self) -> Option<CallGroup> {
+        self.group
+    }
+
+    /// It has served a lookup, now or before.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.used
+    }
+
+    pub(super) const fn serve(&mut self, group: CallGroup) {
+        self.group = Some(group);
+        self.used = true;
+    }
+
+    /// The lookup is over. The next one gets another gate.
+    pub(super) const fn renew(&mut self, fresh: Gate) {
+        self.setting = Some(fresh);
+        self.group = None;
+    }
+
+    pub(super) const fn confirmed(&mut self, gate: Gate) {
+        self.gate = gate;
+        self.setting = None;
+    }
+}
