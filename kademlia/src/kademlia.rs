@@ -120,10 +120,10 @@ impl Kademlia {
 
     /// The next thing to do; [`DhtOutput::Wait`] ends the drain.
     pub fn poll_output(&mut self, now: &Now) -> DhtOutput {
-        let persona = self.persona.as_mut().map(|persona| &mut persona.out);
         let output = self.left.pop_front();
         let output = output.or_else(|| self.user.poll_output());
-        if let Some(output) = output.or_else(|| persona?.pop_front()) {
+        let output = output.or_else(|| self.persona.as_mut()?.poll_output());
+        if let Some(output) = output {
             return output;
         }
         let wake = match self.wake {

@@ -1,12 +1,15 @@
 //! The persona's plane: its contact, routing table, store, upkeep, and the answers it gives.
 //!
 //! Nothing in here knows a user's query or contact cache. A new persona is a new plane.
+mod context;
 mod holders;
-mod own;
-mod serve;
-mod upkeep;
+mod maintenance;
+mod neighbours;
+mod own_contact;
+mod rpcs;
+mod serving;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use deut_common::{
     address::EndpointAddress,
@@ -18,58 +21,34 @@ use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 use crate::{
     audit::{DropReason, PlaneAudit},
     config::Config,
-    contact::{Contact, ContactError, RawContact},
+    contact::{Contact, RawContact},
     identity::PersonaSecret,
-    io::{DhtOutput, PersonaReach},
-    records::{store::Store, token::Tokens},
+    io::{DhtOutput, Failure, PersonaReach},
+    records::store::Store,
     seeding::Seeding,
     table::RoutingTable,
-    tickets::{Group, OnBehalf, RpcTicket, Tickets},
-    wire::rpc::Request,
+    tickets::{IncomingTicket, OnBehalf, RpcTicket, Tickets},
+    wire::{limits::MAX_ANSWER_BODY, rpc::Answer},
 };
-use holders::Holders;
-use own::OwnContact;
-use upkeep::Upkeep;
-
-/// An RPC under way.
-#[derive(Debug)]
-struct Call {
-    to: Contact,
-    group: Group,
-    kind: CallKind,
-    /// The addresses in our contact that it carried.
-    carried: Vec<EndpointAddress>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CallKind {
-    Lookup,
-    Ping,
-}
+use context::PersonaContext;
+use maintenance::Maintenance;
+use neighbours::Neighbours;
+use own_contact::OwnContact;
+use rpcs::{PersonaRpc, PersonaRpcs, RpcKind};
+use serving::Serving;
 
 /// See the module's text.
 pub(crate) struct PersonaPlane {
-    config: Config,
-    pub(crate) out: VecDeque<DhtOutput>,
-    own: OwnContact,
-    holders: Holders,
-    table: RoutingTable,
-    store: Store,
-    tokens: Tokens,
-    /// Contacts to be asked for the first time.
-    unverified: VecDeque<Contact>,
-    calls: BTreeMap<RpcTicket, Call>,
-    tickets: Tickets,
-    upkeep: Upkeep,
+    cx: PersonaContext,
+    neighbours: Neighbours,
+    maintenance: Maintenance,
+    serving: Serving,
     seeding: Seeding,
-    next_minute: Mono,
-    counters: PlaneAudit,
-    requests_answered: u64,
-    secrets: StdRng,
-    choices: StdRng,
+    next_purge: Mono,
 }
 
-const MINUTE: u64 = 60_000_000;
+/// Records and nodes that ended are forgotten this often, in microseconds.
+const PURGE_INTERVAL: u64 = 60_000_000;
 
 impl PersonaPlane {
     /// `tickets` continue those of the persona before, so that no ticket is used twice.
@@ -82,221 +61,296 @@ impl PersonaPlane {
         now: &Now,
     ) -> Self {
         let own = OwnContact::new(secret, &config.contact);
-        let hasher = KeyedState(secrets.random());
+        let (id, hasher) = (own.id(), KeyedState(secrets.random()));
         Self {
-            config: config.clone(),
-            out: VecDeque::new(),
-            table: RoutingTable::new(own.id(), config, hasher),
-            store: Store::new(own.id(), config),
-            tokens: Tokens::new(config.token_rotation, now.mono, &mut secrets),
-            holders: Holders::new(own.id()),
-            own,
-            unverified: VecDeque::new(),
-            calls: BTreeMap::new(),
-            tickets,
-            upkeep: Upkeep::default(),
+            cx: PersonaContext {
+                config: config.clone(),
+                own,
+                rpcs: PersonaRpcs::new(tickets),
+                counters: PlaneAudit::default(),
+                choices,
+                out: VecDeque::new(),
+            },
+            neighbours: Neighbours::new(id, config, hasher),
+            maintenance: Maintenance::default(),
+            serving: Serving::new(id, config, secrets, now),
             seeding: Seeding::default(),
-            next_minute: now.mono.plus_us(MINUTE),
-            counters: PlaneAudit::default(),
-            requests_answered: 0,
-            secrets,
-            choices,
+            next_purge: now.mono.plus_us(PURGE_INTERVAL),
         }
     }
 
-    /// Ends the plane: what is under way is given up. Returns the tickets for the next persona.
-    pub(crate) fn close(mut self) -> (Tickets, VecDeque<DhtOutput>) {
-        let mut groups: Vec<Group> = self.calls.values().map(|call| call.group).collect();
-        groups.extend(self.upkeep.running_group());
+    /// Ends the plane: what is under way is given up. Returns the tickets for the next persona, and what is left to do.
+    pub(crate) fn close(self) -> (Tickets, VecDeque<DhtOutput>) {
+        let (mut groups, tickets) = self.cx.rpcs.close();
+        groups.extend(self.maintenance.group_in_use());
         groups.sort_unstable();
         groups.dedup();
-        self.out
-            .extend(groups.into_iter().map(DhtOutput::GroupEnded));
-        (self.tickets, self.out)
+        let mut out = self.cx.out;
+        out.extend(groups.into_iter().map(DhtOutput::GroupEnded));
+        (tickets, out)
+    }
+
+    /// The next thing to do, if there is one.
+    pub(crate) fn poll_output(&mut self) -> Option<DhtOutput> {
+        self.cx.out.pop_front()
     }
 
     /// The persona's public key.
     pub(crate) fn key(&self) -> [u8; 32] {
-        self.own.key()
+        self.cx.own.key()
     }
 
     /// The endpoint addresses of now.
     pub(crate) fn set_addresses(&mut self, addresses: Vec<(EndpointAddress, Unix)>, now: &Now) {
-        self.own.set_addresses(addresses, &self.config.contact);
+        let PersonaContext { own, config, .. } = &mut self.cx;
+        own.set_addresses(addresses, &config.contact);
         self.advance(now);
     }
 
     /// Contacts that an endpoint gave.
     pub(crate) fn seeds(&mut self, mut bodies: Vec<Vec<u8>>, now: &Now) {
-        bodies.shuffle(&mut self.choices);
-        let waiting = self.unverified.len();
+        let Self { cx, neighbours, .. } = self;
+        bodies.shuffle(&mut cx.choices);
+        let waiting = neighbours.unverified();
         for (number, body) in bodies.into_iter().enumerate() {
-            if number >= self.config.seeds_per_answer {
-                self.counters.drops.count(DropReason::TooManySeeds);
+            if number >= cx.config.seeds_per_answer {
+                cx.discard(DropReason::TooManySeeds);
                 continue;
             }
-            match RawContact::parse_all(&body).and_then(|raw| self.verify(raw, now)) {
-                Ok(contact) => self.consider(contact, now),
-                Err(error) => self.counters.drops.count(DropReason::Contact(error)),
+            match RawContact::parse_all(&body).and_then(|raw| neighbours.verify(cx, raw, now)) {
+                Ok(contact) => neighbours.consider(cx, contact, now),
+                Err(error) => cx.discard(DropReason::Contact(error)),
             }
         }
-        if self.unverified.len() > waiting {
+        if neighbours.unverified() > waiting {
             // Somebody new may belong to a part of the network that we do not know: look around when it has answered.
-            self.upkeep.contact_changed(now.mono, &mut self.choices);
+            self.maintenance.look_around_soon(cx, now.mono);
         }
         self.advance(now);
     }
 
-    fn verify(&self, raw: RawContact, now: &Now) -> Result<Contact, ContactError> {
-        let known = self.table.find(&raw.id()).map(|entry| &entry.contact);
-        raw.verify_unless(known, &self.config.contact, now.unix)
-    }
-
-    /// Remembers a contact that never answered, to be asked, if there may be a place for it.
-    fn consider(&mut self, contact: Contact, now: &Now) {
-        if contact.id() == self.own.id() {
-            return self.counters.drops.count(DropReason::OwnContact);
+    /// A request came out of a tunnel of the persona.
+    pub(crate) fn request(&mut self, ticket: IncomingTicket, body: &[u8], now: &Now) {
+        let Self { cx, neighbours, .. } = self;
+        self.serving.request(cx, neighbours, (ticket, body), now);
+        // A request may have brought a contact to be asked.
+        if self.neighbours.unverified() > 0 {
+            self.keep_up(now);
         }
-        if !self.table.heard(&contact, now) {
-            return;
-        }
-        let under_way = self
-            .calls
-            .values()
-            .any(|call| call.kind == CallKind::Ping && call.to == contact);
-        let full = self.unverified.len() >= self.config.max_unverified;
-        let waiting = self
-            .unverified
-            .iter_mut()
-            .find(|waiting| waiting.id() == contact.id());
-        match waiting {
-            _ if under_way => {}
-            Some(waiting) if contact.replaces(waiting) => *waiting = contact,
-            Some(_) => {}
-            None if full => {
-                self.counters.drops.count(DropReason::TooManyUnverified);
-            }
-            None => self.unverified.push_back(contact),
-        }
-    }
-
-    fn send(&mut self, to: Contact, group: Group, kind: CallKind, request: &Request) {
-        let ticket = self.tickets.rpc();
-        let carried = self.own.contact_addresses();
-        self.counters.sent += 1;
-        self.out.push_back(DhtOutput::Send {
-            ticket,
-            group,
-            query: None,
-            to: to.clone(),
-            body: request.to_body(),
-            on_behalf: OnBehalf::Persona,
-        });
-        let call = Call {
-            to,
-            group,
-            kind,
-            carried,
-        };
-        self.calls.insert(ticket, call);
     }
 
     /// Everything whose time has come.
     pub(crate) fn advance(&mut self, now: &Now) {
-        if self.own.renew(&self.config.contact, now)
-            && let Some(contact) = self.own.current(now)
+        let PersonaContext {
+            own, config, out, ..
+        } = &mut self.cx;
+        if own.renew(&config.contact, now)
+            && let Some(contact) = own.current(now)
         {
-            let body = contact.as_bytes().to_vec();
-            self.out.push_back(DhtOutput::Advertise(body));
-            self.upkeep.contact_changed(now.mono, &mut self.choices);
+            out.push_back(DhtOutput::Advertise(contact.as_bytes().to_vec()));
+            self.maintenance.look_around_soon(&mut self.cx, now.mono);
         }
-        self.tokens.rotate(now.mono, &mut self.secrets);
-        if self.next_minute <= now.mono {
-            self.next_minute = now.mono.plus_us(MINUTE);
-            self.store.purge(now.mono);
-            self.table.purge(now);
+        self.serving.rotate_tokens(now);
+        if self.next_purge <= now.mono {
+            self.next_purge = now.mono.plus_us(PURGE_INTERVAL);
+            self.serving.purge(now);
+            self.neighbours.purge(now);
         }
-        if self.own.current(now).is_some() {
+        if self.cx.own.current(now).is_some() {
             self.keep_up(now);
-            if self.seeding.ask(
-                self.table.good(now),
-                self.config.width,
-                &self.config,
-                now.mono,
-            ) {
-                self.out.push_back(DhtOutput::WantSeeds(OnBehalf::Persona));
-                // While nobody is known the transport moves on by itself, as soon as endpoints have nobody to name.
-                if self.table.good(now) > 0 && self.seeding.wants_other_endpoints() {
-                    self.out
-                        .push_back(DhtOutput::WantOtherEndpoints(OnBehalf::Persona));
+            self.ask_for_seeds(now);
+        }
+    }
+
+    fn ask_for_seeds(&mut self, now: &Now) {
+        let good = self.table().good(now);
+        let PersonaContext { config, out, .. } = &mut self.cx;
+        if !self.seeding.ask(good, config.width, config, now.mono) {
+            return;
+        }
+        out.push_back(DhtOutput::WantSeeds(OnBehalf::Persona));
+        // While nobody is known the transport moves on by itself, as soon as endpoints have nobody to name.
+        if good > 0 && self.seeding.wants_other_endpoints() {
+            out.push_back(DhtOutput::WantOtherEndpoints(OnBehalf::Persona));
+        }
+    }
+
+    /// Starts PINGs and lookups whose time has come; to be called while the persona has a contact.
+    fn keep_up(&mut self, now: &Now) {
+        let Self { cx, neighbours, .. } = self;
+        neighbours.send_pings(cx, now);
+        self.maintenance.plan(cx, neighbours, now);
+        self.maintenance.drive(cx, neighbours, now);
+    }
+
+    /// When [`Self::advance`] has something to do.
+    pub(crate) fn next_wake(&self, now: &Now) -> Option<(Mono, &'static str)> {
+        let PersonaContext { own, config, .. } = &self.cx;
+        if own.is_searching() {
+            return Some((now.mono, "proof of work"));
+        }
+        let purge = (self.next_purge, "purging");
+        if own.current(now).is_none() {
+            return Some(purge);
+        }
+        let good = self.table().good(now);
+        let seeds = self.seeding.due(good, config.width, config, now.mono);
+        let ping = self.neighbours.next_ping(&self.cx, now);
+        seeds
+            .map(|due| (due, "seeds for the persona"))
+            .into_iter()
+            .chain(ping.map(|at| (at, "asking contacts again")))
+            .chain(self.maintenance.wakes())
+            .chain([purge])
+            .min()
+    }
+
+    /// An answer came.
+    pub(crate) fn response(&mut self, ticket: RpcTicket, body: &[u8], now: &Now) {
+        let Some(rpc) = self.cx.rpcs.take(ticket) else {
+            return self.cx.discard(DropReason::UnknownTicket);
+        };
+        match self.accept(&rpc, body, now) {
+            Ok(()) => {
+                self.cx.counters.answered += 1;
+                self.neighbours.was_sent(&rpc.to.id(), &rpc.carried);
+            }
+            Err(reason) => {
+                self.cx.discard(reason);
+                self.lost(&rpc, Failure::OverSeveral, now);
+            }
+        }
+        self.ended(&rpc, now);
+    }
+
+    /// No answer came.
+    pub(crate) fn failed(&mut self, ticket: RpcTicket, how: Failure, now: &Now) {
+        let Some(rpc) = self.cx.rpcs.take(ticket) else {
+            return self.cx.discard(DropReason::UnknownTicket);
+        };
+        self.lost(&rpc, how, now);
+        self.ended(&rpc, now);
+    }
+
+    /// No answer came yet.
+    pub(crate) fn slow(&mut self, ticket: RpcTicket, now: &Now) {
+        let Self {
+            cx,
+            neighbours,
+            maintenance,
+            ..
+        } = self;
+        let Some(rpc) = cx.rpcs.get(ticket) else {
+            return cx.discard(DropReason::UnknownTicket);
+        };
+        if rpc.kind == RpcKind::Lookup
+            && let Some(lookup) = maintenance.lookup_mut()
+        {
+            lookup.slow(&rpc.to.id(), now.mono);
+            maintenance.drive(cx, neighbours, now);
+        }
+    }
+
+    /// An RPC has no answer, or none that was accepted.
+    fn lost(&mut self, rpc: &PersonaRpc, how: Failure, now: &Now) {
+        let node = rpc.to.id();
+        if let (RpcKind::Lookup, Some(lookup)) = (rpc.kind, self.maintenance.lookup_mut()) {
+            lookup.failed(&node);
+        }
+        self.neighbours.failed(&self.cx, &node, how, now);
+    }
+
+    /// An RPC is no longer under way.
+    fn ended(&mut self, rpc: &PersonaRpc, now: &Now) {
+        if rpc.kind == RpcKind::Ping {
+            self.cx.out.push_back(DhtOutput::GroupEnded(rpc.group));
+        }
+        if self.cx.own.current(now).is_some() {
+            self.keep_up(now);
+        }
+    }
+
+    fn accept(&mut self, rpc: &PersonaRpc, body: &[u8], now: &Now) -> Result<(), DropReason> {
+        if body.len() > MAX_ANSWER_BODY {
+            return Err(DropReason::Oversize);
+        }
+        let answer = Answer::from_body(body).map_err(|_| DropReason::MalformedAnswer)?;
+        let Self { cx, neighbours, .. } = self;
+        match (rpc.kind, answer) {
+            (RpcKind::Ping, Answer::Pong { contact }) => {
+                let newest = neighbours.verify(cx, contact, now);
+                let newest = newest.map_err(DropReason::Contact)?;
+                if newest.persona_key() != rpc.to.persona_key() {
+                    return Err(DropReason::UnexpectedAnswer);
+                }
+                neighbours.answered(&newest, now);
+                Ok(())
+            }
+            (RpcKind::Lookup, Answer::Nodes { token, contacts }) => {
+                neighbours.answered(&rpc.to, now);
+                if let Some(lookup) = self.maintenance.lookup_mut() {
+                    lookup.answered(&rpc.to.id(), token, now.mono);
+                }
+                for raw in contacts.into_vec() {
+                    self.learn(raw, rpc, now);
+                }
+                Ok(())
+            }
+            _ => Err(DropReason::UnexpectedAnswer),
+        }
+    }
+
+    /// The answer to a lookup names a contact.
+    fn learn(&mut self, raw: RawContact, rpc: &PersonaRpc, now: &Now) {
+        match self.neighbours.verify(&self.cx, raw, now) {
+            Err(error) => self.cx.discard(DropReason::Contact(error)),
+            // Neighbours know us; that is no fault of theirs.
+            Ok(contact) if contact.id() == self.cx.own.id() => {}
+            Ok(contact) => {
+                if let Some(lookup) = self.maintenance.lookup_mut() {
+                    lookup.add(contact, Some(&rpc.to.id()));
                 }
             }
         }
     }
 
-    /// When [`Self::advance`] has something to do.
-    pub(crate) fn next_wake(&self, now: &Now) -> Option<(Mono, &'static str)> {
-        if self.own.is_searching() {
-            return Some((now.mono, "proof of work"));
-        }
-        let minute = (self.next_minute, "purging");
-        if self.own.current(now).is_none() {
-            return Some(minute);
-        }
-        let seeds = self.seeding.due(
-            self.table.good(now),
-            self.config.width,
-            &self.config,
-            now.mono,
-        );
-        let upkeep = self.upkeep_wake(now);
-        seeds
-            .map(|due| (due, "seeds for the persona"))
-            .into_iter()
-            .chain(upkeep)
-            .chain([minute])
-            .min()
-    }
-
     /// Sizes and counters.
     pub(crate) fn audit(&self) -> PlaneAudit {
         PlaneAudit {
-            contacts: self.table.len(),
-            calls: self.calls.len(),
-            lookups: usize::from(self.upkeep.running_group().is_some()),
-            ..self.counters.clone()
+            contacts: self.table().len(),
+            calls: self.cx.rpcs.len(),
+            lookups: usize::from(self.maintenance.group_in_use().is_some()),
+            ..self.cx.counters.clone()
         }
     }
 
+    /// How many requests were answered.
     pub(crate) fn requests_answered(&self) -> u64 {
-        self.requests_answered
+        self.serving.answered()
     }
 
     pub(crate) fn table(&self) -> &RoutingTable {
-        &self.table
+        self.neighbours.table()
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.store
+        self.serving.store()
     }
 
+    /// The persona's newest contact, if there is one with life left.
     pub(crate) fn contact(&self, now: &Now) -> Option<&Contact> {
-        self.own.current(now)
+        self.cx.own.current(now)
     }
 
-    /// Whether it can be found: its addresses of now, and who of those around it hands out a contact that leads to them.
+    /// How well it can be found: its addresses of now, and how many nodes around it hand out a contact that leads to them.
     pub(crate) fn reach(&self, now: &Now) -> PersonaReach {
-        let around = self.table.closest(&self.own.id(), self.config.width, now);
-        let holds = |contact: &&&Contact| {
-            let leads_here = |at: &EndpointAddress| self.own.has(at);
-            self.holders.holds(&contact.id(), leads_here)
-        };
-        let contact = self.own.current(now);
+        let (held_by, of) = self.neighbours.held_by(&self.cx, now);
+        let contact = self.contact(now);
         PersonaReach {
-            key: self.own.key(),
+            key: self.key(),
             addresses: contact.map_or_else(Vec::new, |contact| contact.addresses().to_vec()),
-            held_by: around.iter().filter(holds).count(),
-            of: around.len(),
+            held_by,
+            of,
         }
     }
 }

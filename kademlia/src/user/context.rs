@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 
 use deut_common::time::Now;
 
-use super::{calls::QueryRpcs, contacts::UserContacts, published::Published};
+use super::{contacts::UserContacts, published::Published, rpcs::QueryRpcs};
 use crate::{
     audit::{DropReason, PlaneAudit},
     config::Config,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// See the module's text. Each query is handed it when something happens.
-pub(super) struct Context {
+pub(super) struct UserContext {
     pub(super) config: Config,
     pub(super) contacts: UserContacts,
     pub(super) rpcs: QueryRpcs,
@@ -22,7 +22,7 @@ pub(super) struct Context {
     pub(super) out: VecDeque<DhtOutput>,
 }
 
-impl Context {
+impl UserContext {
     /// Counts something that is discarded.
     pub(super) fn discard(&mut self, reason: DropReason) {
         self.counters.drops.count(reason);

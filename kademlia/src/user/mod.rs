@@ -1,11 +1,11 @@
 //! The users' plane: queries, publishing, and the contact cache they use.
 //!
 //! Nothing in here knows a persona, a routing table or a store, and no request from here names anybody.
-mod calls;
 mod contacts;
 mod context;
 mod published;
 mod query;
+mod rpcs;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,15 +25,15 @@ use crate::{
     seeding::Seeding,
     tickets::{OnBehalf, QueryTicket, RpcTicket},
 };
-use calls::{QueryNumber, QueryRpcs};
 use contacts::{UserContacts, doubts::Evidence};
-use context::Context;
+use context::UserContext;
 use published::Published;
 use query::{QueryIo, Task, UserQuery};
+use rpcs::{QueryNumber, QueryRpcs};
 
 /// See the module's text.
 pub(crate) struct UserPlane {
-    cx: Context,
+    cx: UserContext,
     queries: BTreeMap<QueryNumber, UserQuery>,
     last_query: u64,
     seeding: Seeding,
@@ -50,7 +50,7 @@ const PURGE_INTERVAL: u64 = 60_000_000;
 impl UserPlane {
     pub(crate) fn new(config: &Config, mut secrets: StdRng, choices: StdRng) -> Self {
         let hasher = KeyedState(secrets.random());
-        let cx = Context {
+        let cx = UserContext {
             config: config.clone(),
             contacts: UserContacts::new(config, &hasher),
             rpcs: QueryRpcs::new(),
@@ -94,7 +94,7 @@ impl UserPlane {
         if self.number_of(ticket).is_some() {
             return Err(Refusal::TicketInUse);
         }
-        let Context {
+        let UserContext {
             config, published, ..
         } = &mut self.cx;
         if self.queries.len() >= config.max_queries {
@@ -160,7 +160,7 @@ impl UserPlane {
         if result != QueryResult::Cancelled {
             query.give_up_on_silent(&mut self.cx, now.mono);
         }
-        let Context {
+        let UserContext {
             config, published, ..
         } = &mut self.cx;
         match (query.task().published(), &result) {
@@ -308,7 +308,7 @@ impl UserPlane {
     /// us back here.
     fn publish_due(&mut self, now: &Now) {
         while self.cx.contacts.live(now.unix).next().is_some() {
-            let Context {
+            let UserContext {
                 config, published, ..
             } = &mut self.cx;
             let Some(id) = published.take_due(config, now.mono) else {

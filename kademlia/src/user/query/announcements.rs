@@ -15,7 +15,7 @@ use crate::{
         announced::Announced,
         entry::{PeerEntry, PeerSet},
     },
-    user::{calls::Purpose, context::Context},
+    user::{context::UserContext, rpcs::RpcPurpose},
     wire::rpc::Request,
 };
 
@@ -75,7 +75,7 @@ impl Announcements {
     /// A node gave a peer entry; a new announcement is told to the user.
     pub(super) fn open(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         io: &QueryIo,
         from: NodeId,
         entry: &PeerEntry,
@@ -127,11 +127,16 @@ impl Announcements {
     }
 
     /// Asks personas whose contacts have come. Returns until when answers are worth waiting for.
-    pub(super) fn step(&mut self, cx: &mut Context, io: &mut QueryIo, now: Mono) -> Option<Mono> {
+    pub(super) fn step(
+        &mut self,
+        cx: &mut UserContext,
+        io: &mut QueryIo,
+        now: Mono,
+    ) -> Option<Mono> {
         for contact in self.take_unprobed(cx.config.max_probes, now) {
             let id = contact.id();
             let request = Request::Ping { sender: None };
-            io.send(cx, contact, (Purpose::Probe, &id), &request);
+            io.send(cx, contact, (RpcPurpose::Probe, &id), &request);
         }
         // Where somebody answered, the others only add to it.
         let patience = match self.has_reachable() {

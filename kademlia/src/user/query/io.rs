@@ -9,9 +9,9 @@ use crate::{
     query::{Progress, QueryStats},
     tickets::{Group, OnBehalf, QueryTicket},
     user::{
-        calls::{Purpose, QueryNumber, QueryRpc},
         contacts::doubts::Evidence,
-        context::Context,
+        context::UserContext,
+        rpcs::{QueryNumber, QueryRpc, RpcPurpose},
     },
     wire::rpc::Request,
 };
@@ -61,9 +61,9 @@ impl QueryIo {
     /// Sends a request on the way to `target`.
     pub(super) fn send(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         to: Contact,
-        (purpose, target): (Purpose, &NodeId),
+        (purpose, target): (RpcPurpose, &NodeId),
         request: &Request,
     ) {
         self.counts.sent += 1;
@@ -89,14 +89,14 @@ impl QueryIo {
     }
 
     /// Tells the user of a step.
-    pub(super) fn tell(&self, cx: &mut Context, progress: Progress) {
+    pub(super) fn tell(&self, cx: &mut UserContext, progress: Progress) {
         if let Some(ticket) = self.ticket {
             cx.out.push_back(DhtOutput::Progress(ticket, progress));
         }
     }
 
     /// An answer with this many good contacts was used.
-    pub(super) fn answered(&mut self, cx: &mut Context, by: &Contact, contacts: usize) {
+    pub(super) fn answered(&mut self, cx: &mut UserContext, by: &Contact, contacts: usize) {
         self.counts.answered += 1;
         cx.counters.answered += 1;
         cx.contacts.answered(by);
@@ -105,13 +105,13 @@ impl QueryIo {
     }
 
     /// No answer came, or one that was refused.
-    pub(super) fn failed(&mut self, cx: &mut Context, node: NodeId) {
+    pub(super) fn failed(&mut self, cx: &mut UserContext, node: NodeId) {
         self.counts.failed += 1;
         self.tell(cx, Progress::Failed { node });
     }
 
     /// A lookup is over without the answers of some nodes that it asked: the next one does not count on them.
-    pub(super) fn give_up_on_silent(&self, cx: &mut Context, lookup: &Lookup, now: Mono) {
+    pub(super) fn give_up_on_silent(&self, cx: &mut UserContext, lookup: &Lookup, now: Mono) {
         for (contact, silence) in lookup.silent(now) {
             let node = contact.id();
             self.tell(cx, Progress::GivenUp { node });

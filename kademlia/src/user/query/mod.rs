@@ -13,9 +13,9 @@ use deut_common::{
 };
 
 use super::{
-    calls::{Purpose, QueryRpc},
     contacts::doubts::Evidence,
-    context::Context,
+    context::UserContext,
+    rpcs::{QueryRpc, RpcPurpose},
 };
 use crate::{
     audit::DropReason,
@@ -55,7 +55,7 @@ pub(super) struct UserQuery {
 impl UserQuery {
     /// A query that begins at the contacts that are known. `region` is the part of the space around its key of which all
     /// nodes count.
-    pub(super) fn new(io: QueryIo, task: Task, region: f64, cx: &Context, now: &Now) -> Self {
+    pub(super) fn new(io: QueryIo, task: Task, region: f64, cx: &UserContext, now: &Now) -> Self {
         let mut lookup = Lookup::new(task.target(), &cx.config, now.mono).with_region(region);
         if task.is_thorough() {
             lookup = lookup.thorough();
@@ -118,7 +118,7 @@ impl UserQuery {
     }
 
     /// Sends what can be sent; the result, once there is one.
-    pub(super) fn step(&mut self, cx: &mut Context, now: &Now) -> Option<QueryResult> {
+    pub(super) fn step(&mut self, cx: &mut UserContext, now: &Now) -> Option<QueryResult> {
         if self.storing.is_none() && !self.task.is_done() {
             if let Some(wake) = self.look(cx, now) {
                 self.wake = wake;
@@ -143,7 +143,7 @@ impl UserQuery {
     }
 
     /// Goes on with all searches. Returns when to look again; none once all are over.
-    fn look(&mut self, cx: &mut Context, now: &Now) -> Option<Mono> {
+    fn look(&mut self, cx: &mut UserContext, now: &Now) -> Option<Mono> {
         let Self { io, task, .. } = self;
         let request = task.request();
         let search = self.search.step(cx, io, &request, now.mono);
@@ -176,12 +176,18 @@ impl UserQuery {
     }
 
     /// It is over, with nodes that were asked and did not answer yet.
-    pub(super) fn give_up_on_silent(&self, cx: &mut Context, now: Mono) {
+    pub(super) fn give_up_on_silent(&self, cx: &mut UserContext, now: Mono) {
         self.io.give_up_on_silent(cx, self.search.lookup(), now);
     }
 
     /// An answer came.
-    pub(super) fn response(&mut self, cx: &mut Context, rpc: &QueryRpc, body: &[u8], now: &Now) {
+    pub(super) fn response(
+        &mut self,
+        cx: &mut UserContext,
+        rpc: &QueryRpc,
+        body: &[u8],
+        now: &Now,
+    ) {
         match self.accept(cx, rpc, body, now) {
             Ok(contacts) => {
                 self.io.answered(cx, &rpc.to, contacts);
@@ -196,16 +202,16 @@ impl UserQuery {
     }
 
     /// No answer came, or none that was accepted.
-    pub(super) fn failed(&mut self, cx: &mut Context, rpc: &QueryRpc) {
+    pub(super) fn failed(&mut self, cx: &mut UserContext, rpc: &QueryRpc) {
         let node = rpc.to.id();
         match rpc.purpose {
-            Purpose::Search | Purpose::FindPersona(_) => {
+            RpcPurpose::Search | RpcPurpose::FindPersona(_) => {
                 if let Some(lookup) = self.lookup_of(rpc.purpose) {
                     lookup.failed(&node);
                 }
             }
-            Purpose::Probe => self.probed(cx, &node, false),
-            Purpose::Store => {
+            RpcPurpose::Probe => self.probed(cx, &node, false),
+            RpcPurpose::Store => {
                 if let Some(storing) = &mut self.storing {
                     storing.ended(&node, false);
                 }
@@ -215,29 +221,35 @@ impl UserQuery {
     }
 
     /// No answer came yet.
-    pub(super) fn slow(&mut self, cx: &mut Context, purpose: Purpose, node: NodeId, now: Mono) {
+    pub(super) fn slow(
+        &mut self,
+        cx: &mut UserContext,
+        purpose: RpcPurpose,
+        node: NodeId,
+        now: Mono,
+    ) {
         if let Some(lookup) = self.lookup_of(purpose) {
             lookup.slow(&node, now);
         }
-        if let (Purpose::Store, Some(storing)) = (purpose, &mut self.storing) {
+        if let (RpcPurpose::Store, Some(storing)) = (purpose, &mut self.storing) {
             storing.slow(&node, now);
         }
         self.io.tell(cx, Progress::Slow { node });
     }
 
     /// The lookup that an RPC belongs to, if it still runs.
-    fn lookup_of(&mut self, purpose: Purpose) -> Option<&mut Lookup> {
+    fn lookup_of(&mut self, purpose: RpcPurpose) -> Option<&mut Lookup> {
         match purpose {
-            Purpose::Search => Some(self.search.lookup_mut()),
-            Purpose::FindPersona(id) => self.personas.get_mut(&id),
-            Purpose::Probe | Purpose::Store => None,
+            RpcPurpose::Search => Some(self.search.lookup_mut()),
+            RpcPurpose::FindPersona(id) => self.personas.get_mut(&id),
+            RpcPurpose::Probe | RpcPurpose::Store => None,
         }
     }
 
     /// Uses an answer; how many contacts it brought.
     fn accept(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         rpc: &QueryRpc,
         body: &[u8],
         now: &Now,
@@ -248,29 +260,32 @@ impl UserQuery {
         let answer = Answer::from_body(body).map_err(|_| DropReason::MalformedAnswer)?;
         let node = rpc.to.id();
         match (rpc.purpose, answer) {
-            (Purpose::Search | Purpose::FindPersona(_), Answer::Nodes { token, contacts }) => {
+            (
+                RpcPurpose::Search | RpcPurpose::FindPersona(_),
+                Answer::Nodes { token, contacts },
+            ) => {
                 return Ok(self.accept_nodes(cx, rpc, token, contacts, now));
             }
-            (Purpose::Probe, Answer::Pong { contact }) => {
+            (RpcPurpose::Probe, Answer::Pong { contact }) => {
                 self.accept_pong(cx, &rpc.to, contact, now)?;
                 return Ok(1);
             }
-            (Purpose::Search, Answer::Value { token, value }) => {
+            (RpcPurpose::Search, Answer::Value { token, value }) => {
                 self.accept_value(value)?;
                 self.search.lookup_mut().answered(&node, token, now.mono);
             }
-            (Purpose::Search, Answer::Peers { token, entries }) => {
+            (RpcPurpose::Search, Answer::Peers { token, entries }) => {
                 self.accept_peers(cx, node, entries, now)?;
                 self.search.lookup_mut().answered(&node, token, now.mono);
             }
-            (Purpose::Search, Answer::Mutable { token, version }) => {
+            (RpcPurpose::Search, Answer::Mutable { token, version }) => {
                 self.accept_version(cx, node, &version)?;
                 self.search.lookup_mut().answered(&node, token, now.mono);
             }
-            (Purpose::Store, Answer::Conflict { kept, .. }) => {
+            (RpcPurpose::Store, Answer::Conflict { kept, .. }) => {
                 self.accept_conflict(cx, node, kept)?;
             }
-            (Purpose::Store, Answer::Stored(result)) => {
+            (RpcPurpose::Store, Answer::Stored(result)) => {
                 self.accept_stored(cx, node, result == StoreResult::Stored);
             }
             _ => return Err(DropReason::UnexpectedAnswer),
@@ -280,7 +295,7 @@ impl UserQuery {
 
     fn accept_nodes(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         rpc: &QueryRpc,
         token: Token,
         contacts: Bounded<RawContact, MAX_CONTACTS>,
@@ -303,7 +318,7 @@ impl UserQuery {
     }
 
     /// A node named a contact.
-    fn learn(&mut self, cx: &mut Context, rpc: &QueryRpc, contact: Contact, now: &Now) {
+    fn learn(&mut self, cx: &mut UserContext, rpc: &QueryRpc, contact: Contact, now: &Now) {
         let trust = cx.contacts.heard(&contact, now.mono);
         // One that is over, which our clock's tolerance let in, resolves nobody.
         if !contact.is_expired(now.unix) {
@@ -311,12 +326,12 @@ impl UserQuery {
         }
         let via = rpc.to.id();
         match rpc.purpose {
-            Purpose::FindPersona(id) => {
+            RpcPurpose::FindPersona(id) => {
                 if let Some(lookup) = self.personas.get_mut(&id) {
                     lookup.add_as(trust, contact, Some(&via));
                 }
             }
-            Purpose::Search | Purpose::Probe | Purpose::Store => {
+            RpcPurpose::Search | RpcPurpose::Probe | RpcPurpose::Store => {
                 self.offer(&contact, trust, Some(&via));
             }
         }
@@ -340,14 +355,14 @@ impl UserQuery {
         announcements.resolve(contact)
     }
 
-    fn resolve_and_tell(&mut self, cx: &mut Context, contact: &Contact) {
+    fn resolve_and_tell(&mut self, cx: &mut UserContext, contact: &Contact) {
         if let Some(news) = self.resolve(contact) {
             self.io.tell(cx, news);
         }
     }
 
     /// A node answered, or was silent: it may be that of an announced persona.
-    fn probed(&mut self, cx: &mut Context, node: &NodeId, answered: bool) {
+    fn probed(&mut self, cx: &mut UserContext, node: &NodeId, answered: bool) {
         if let Task::Peers(announcements) = &mut self.task
             && let Some(news) = announcements.probed(node, answered)
         {
@@ -358,7 +373,7 @@ impl UserQuery {
     /// The answer to a probe.
     fn accept_pong(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         to: &Contact,
         contact: RawContact,
         now: &Now,
@@ -386,7 +401,7 @@ impl UserQuery {
 
     fn accept_peers(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         node: NodeId,
         entries: Bounded<PeerEntry, MAX_ENTRIES>,
         now: &Now,
@@ -419,7 +434,7 @@ impl UserQuery {
     }
 
     /// Looks for the contact of an announced persona, unless it is known.
-    fn find_persona(&mut self, cx: &mut Context, id: NodeId, now: &Now) {
+    fn find_persona(&mut self, cx: &mut UserContext, id: NodeId, now: &Now) {
         let known = cx.contacts.find(&id);
         let known = known.filter(|contact| !contact.is_expired(now.unix));
         match known.cloned() {
@@ -431,7 +446,7 @@ impl UserQuery {
     /// A version of the wanted mutable record: the search goes on, as others may have a newer one.
     fn accept_version(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         node: NodeId,
         version: &Version,
     ) -> Result<(), DropReason> {
@@ -449,7 +464,7 @@ impl UserQuery {
     /// A node keeps another version than the one that it was to store.
     fn accept_conflict(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         node: NodeId,
         kept: Version,
     ) -> Result<(), DropReason> {
@@ -466,7 +481,7 @@ impl UserQuery {
     }
 
     /// A refusal is an answer too: the node is fine, another one takes its place.
-    fn accept_stored(&mut self, cx: &mut Context, node: NodeId, stored: bool) {
+    fn accept_stored(&mut self, cx: &mut UserContext, node: NodeId, stored: bool) {
         if let Some(storing) = &mut self.storing {
             storing.ended(&node, stored);
         }
@@ -479,7 +494,7 @@ impl UserQuery {
 
     /// Checks a version of the mutable record that the query is about. If it is newer than what this node
     /// publishes, that is not announced again.
-    fn saw_version(&self, cx: &mut Context, version: &Version) -> Result<(), DropReason> {
+    fn saw_version(&self, cx: &mut UserContext, version: &Version) -> Result<(), DropReason> {
         let of = self.task.mutable_key();
         let of = of.ok_or(DropReason::UnexpectedAnswer)?;
         if !of.signed(version) {

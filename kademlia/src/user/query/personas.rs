@@ -7,7 +7,7 @@ use super::io::QueryIo;
 use crate::{
     id::NodeId,
     lookup::{Lookup, Step},
-    user::{calls::Purpose, context::Context},
+    user::{context::UserContext, rpcs::RpcPurpose},
     wire::rpc::Request,
 };
 
@@ -22,7 +22,7 @@ pub(in crate::user) struct PersonaSearches {
 
 impl PersonaSearches {
     /// Looks for a persona, unless that was done for enough of them.
-    pub(super) fn start(&mut self, cx: &Context, id: NodeId, now: &Now) {
+    pub(super) fn start(&mut self, cx: &UserContext, id: NodeId, now: &Now) {
         if self.started >= cx.config.max_resolved {
             return;
         }
@@ -38,7 +38,12 @@ impl PersonaSearches {
     }
 
     /// Asks whom it can now. Returns when to look again; none once all are over.
-    pub(super) fn step(&mut self, cx: &mut Context, io: &mut QueryIo, now: &Now) -> Option<Mono> {
+    pub(super) fn step(
+        &mut self,
+        cx: &mut UserContext,
+        io: &mut QueryIo,
+        now: &Now,
+    ) -> Option<Mono> {
         let mut wake: Option<Mono> = None;
         self.running.retain(|_, lookup| {
             let until = step_one(lookup, cx, io, now);
@@ -62,7 +67,12 @@ impl PersonaSearches {
 }
 
 /// One search; where it found nothing it goes on once over nodes that it did not ask.
-fn step_one(lookup: &mut Lookup, cx: &mut Context, io: &mut QueryIo, now: &Now) -> Option<Mono> {
+fn step_one(
+    lookup: &mut Lookup,
+    cx: &mut UserContext,
+    io: &mut QueryIo,
+    now: &Now,
+) -> Option<Mono> {
     let target = *lookup.target();
     let request = Request::FindNode {
         target,
@@ -71,7 +81,7 @@ fn step_one(lookup: &mut Lookup, cx: &mut Context, io: &mut QueryIo, now: &Now) 
     loop {
         match lookup.next(now.mono) {
             Step::Ask(contact) => {
-                let purpose = Purpose::FindPersona(target);
+                let purpose = RpcPurpose::FindPersona(target);
                 io.send(cx, contact, (purpose, &target), &request);
             }
             Step::Wait(until) => return Some(until),

@@ -5,7 +5,7 @@ use super::io::QueryIo;
 use crate::{
     lookup::{Lookup, Step},
     query::Progress,
-    user::{calls::Purpose, context::Context},
+    user::{context::UserContext, rpcs::RpcPurpose},
     wire::rpc::Request,
 };
 
@@ -41,7 +41,7 @@ impl KeySearch {
     /// Asks whom it can now. Returns when to look again; none once it is over.
     pub(super) fn step(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         io: &mut QueryIo,
         request: &Request,
         now: Mono,
@@ -50,7 +50,7 @@ impl KeySearch {
             match self.lookup.next(now) {
                 Step::Ask(contact) => {
                     let target = self.lookup.target();
-                    io.send(cx, contact, (Purpose::Search, target), request);
+                    io.send(cx, contact, (RpcPurpose::Search, target), request);
                 }
                 Step::Wait(until) => return Some(until),
                 Step::Finished
@@ -71,7 +71,7 @@ impl KeySearch {
 
     /// Goes on over nodes that were not asked yet, as those on the way may have lied, or have led past the right ones.
     /// False if there are none, or if it has done so often enough.
-    pub(super) fn retry(&mut self, cx: &mut Context, io: &QueryIo, now: &Now) -> bool {
+    pub(super) fn retry(&mut self, cx: &mut UserContext, io: &QueryIo, now: &Now) -> bool {
         if self.retries >= cx.config.max_retries {
             return false;
         }

@@ -9,7 +9,7 @@ use crate::{
     id::{Key, NodeId},
     lookup::Lookup,
     records::{mutable::Version, record::Record, token::Token},
-    user::{calls::Purpose, context::Context},
+    user::{context::UserContext, rpcs::RpcPurpose},
     wire::rpc::Request,
 };
 
@@ -77,7 +77,7 @@ impl Storing {
     /// the configuration says, others until `patience`. None if it is over.
     pub(super) fn step(
         &mut self,
-        cx: &mut Context,
+        cx: &mut UserContext,
         io: &mut QueryIo,
         patience: Mono,
         now: Mono,
@@ -85,7 +85,7 @@ impl Storing {
         while let Some((contact, token)) = self.next() {
             let record = self.record.clone();
             let request = Request::Store { token, record };
-            io.send(cx, contact, (Purpose::Store, &self.key), &request);
+            io.send(cx, contact, (RpcPurpose::Store, &self.key), &request);
         }
         let grace = cx.config.slow_grace;
         let ends = self.asked.values();

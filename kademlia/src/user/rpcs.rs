@@ -16,12 +16,12 @@ pub(super) struct QueryNumber(pub(super) u64);
 pub(super) struct QueryRpc {
     pub(super) query: QueryNumber,
     pub(super) to: Contact,
-    pub(super) purpose: Purpose,
+    pub(super) purpose: RpcPurpose,
 }
 
 /// The part of a query that an RPC belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum RpcPurpose {
     /// The query's search around its key.
     Search,
     /// The PING to an announced persona.

@@ -1,0 +1,63 @@
+//! All that the parts of the persona's plane have in common.
+use std::collections::VecDeque;
+
+use deut_common::time::Now;
+use rand::{RngExt, rngs::StdRng};
+
+use super::{
+    own_contact::OwnContact,
+    rpcs::{PersonaRpc, PersonaRpcs, RpcKind},
+};
+use crate::{
+    audit::{DropReason, PlaneAudit},
+    config::Config,
+    contact::{Contact, RawContact},
+    io::DhtOutput,
+    tickets::{Group, OnBehalf},
+    wire::rpc::Request,
+};
+
+/// See the module's text. Each part is handed it when something happens.
+pub(super) struct PersonaContext {
+    pub(super) config: Config,
+    pub(super) own: OwnContact,
+    pub(super) rpcs: PersonaRpcs,
+    pub(super) counters: PlaneAudit,
+    pub(super) choices: StdRng,
+    pub(super) out: VecDeque<DhtOutput>,
+}
+
+impl PersonaContext {
+    /// Counts something that is discarded.
+    pub(super) fn discard(&mut self, reason: DropReason) {
+        self.counters.drops.count(reason);
+    }
+
+    /// Our contact, as requests carry it.
+    pub(super) fn sender(&self, now: &Now) -> Option<RawContact> {
+        self.own.current(now).map(Contact::to_raw)
+    }
+
+    /// A random time around this one, from half to one and a half times as long.
+    pub(super) fn jittered(&mut self, micros: u64) -> u64 {
+        micros / 2 + self.choices.random_range(0..=micros)
+    }
+
+    pub(super) fn send(&mut self, to: Contact, group: Group, kind: RpcKind, request: &Request) {
+        let ticket = self.rpcs.begin(PersonaRpc {
+            to: to.clone(),
+            group,
+            kind,
+            carried: self.own.contact_addresses(),
+        });
+        self.counters.sent += 1;
+        self.out.push_back(DhtOutput::Send {
+            ticket,
+            group,
+            query: None,
+            to,
+            body: request.to_body(),
+            on_behalf: OnBehalf::Persona,
+        });
+    }
+}
