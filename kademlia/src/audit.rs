@@ -77,13 +77,13 @@ pub struct PlaneAudit {
     pub contacts: usize,
     /// RPCs under way.
     pub calls: usize,
-    /// Lookups running.
+    /// Lookups that run now.
     pub lookups: usize,
-    /// Requests sent.
+    /// Requests sent since the start.
     pub sent: u64,
     /// Answers received that were accepted.
     pub answered: u64,
-    /// Discards.
+    /// Messages discarded, by reason.
     pub drops: Drops,
 }
 
@@ -96,7 +96,7 @@ pub struct LiveContacts {
     pub persona: usize,
 }
 
-/// What [`crate::Kademlia::audit`] tells.
+/// Sizes and counters of both planes, from [`crate::Kademlia::audit`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// The users' plane.

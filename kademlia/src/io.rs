@@ -27,7 +27,7 @@ pub enum Failure {
     OverSeveral,
 }
 
-/// Whether this node's persona can be found by others.
+/// How well this node's persona can be found by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonaReach {
     /// Its public key.
@@ -41,7 +41,7 @@ pub struct PersonaReach {
 }
 
 impl PersonaReach {
-    /// Whether whoever looks for it finds its addresses: a search asks the closest, and half of them have it.
+    /// True if a search for it finds its addresses: it asks the closest nodes, and half of them have it.
     #[must_use]
     pub fn stands(&self) -> bool {
         !self.addresses.is_empty() && self.held_by > 0 && self.held_by * 2 >= self.of
@@ -81,9 +81,9 @@ pub enum DhtOutput {
     Advertise(Body),
     /// The answer to a request.
     Answer {
-        /// Which request.
+        /// The ticket of the request.
         to: IncomingTicket,
-        /// The answer.
+        /// The answer's bytes.
         body: Body,
     },
     /// The outcome of a query, exactly once per started query.
@@ -102,7 +102,7 @@ pub enum DhtOutput {
         query: Option<QueryTicket>,
         /// The recipient, with a verified signature.
         to: Contact,
-        /// The request.
+        /// The request's bytes.
         body: Body,
         /// The pool to use.
         on_behalf: OnBehalf,
@@ -120,7 +120,7 @@ pub enum DhtOutput {
     Wait {
         /// When to call with [`DhtInput::Timeout`].
         until: Option<Mono>,
-        /// What for, for logs.
+        /// The reason, for logs.
         why: &'static str,
     },
     /// The endpoints of that pool brought nobody new for a while: let one tunnel give way to another.

@@ -28,7 +28,7 @@ pub struct Kademlia {
     persona_tickets: Tickets,
     persona_secrets: StdRng,
     persona_choices: StdRng,
-    /// What a persona that is gone left to say.
+    /// Outputs of a persona that is gone.
     left: VecDeque<DhtOutput>,
     /// Discards while there is no persona.
     without_persona: Drops,
@@ -41,11 +41,11 @@ pub struct Kademlia {
 pub struct TableEntry {
     /// The bucket: leading bits shared with the own id.
     pub bucket: u32,
-    /// The contact.
+    /// The contact of the node.
     pub contact: Contact,
     /// When it last answered.
     pub last_answer: Mono,
-    /// Whether it is handed out: neither expired nor bad.
+    /// True if it is handed out: neither expired nor bad.
     pub good: bool,
 }
 
@@ -199,7 +199,7 @@ impl Kademlia {
         }
     }
 
-    /// The settings.
+    /// The settings it was made with.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -217,7 +217,7 @@ impl Kademlia {
         self.persona.as_ref()?.contact(now)
     }
 
-    /// Whether the persona can be found by others; none while it is off.
+    /// How well the persona can be found by others; none while it is off.
     #[must_use]
     pub fn persona_reach(&self, now: &Now) -> Option<PersonaReach> {
         Some(self.persona.as_ref()?.reach(now))

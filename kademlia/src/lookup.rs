@@ -49,7 +49,7 @@ struct Candidate {
     token: Option<Token>,
 }
 
-/// What is to be expected of a candidate; the least first.
+/// How far a candidate is counted on; the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trust {
     /// It failed lately: it does not count as long as it does not answer.
@@ -69,7 +69,7 @@ pub(crate) enum Silence {
     Often,
 }
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Ask(Contact),
@@ -160,12 +160,12 @@ impl Lookup {
         self.has_enough = true;
     }
 
-    /// Whether it is a path that avoids the nodes of another one.
+    /// True if it is a path that avoids the nodes of another one.
     pub(crate) fn is_second_path(&self) -> bool {
         !self.avoided.is_empty()
     }
 
-    /// Whether it knows anybody.
+    /// True if it has no candidates.
     pub(crate) fn is_empty(&self) -> bool {
         self.candidates.is_empty()
     }
@@ -258,7 +258,7 @@ impl Lookup {
         step
     }
 
-    /// Whether something was found and three quarters of the closest candidates have answered.
+    /// True if something was found and three quarters of the closest candidates have answered.
     fn is_hurried(&self) -> bool {
         if !self.has_enough {
             return false;
@@ -484,7 +484,7 @@ impl Lookup {
             .map(|c| &c.contact)
     }
 
-    /// Whether there is nobody left who could answer.
+    /// True if nobody is left who could answer.
     pub(crate) fn is_stuck(&self) -> bool {
         self.candidates
             .values()
@@ -567,7 +567,7 @@ impl Endpoints {
         }
     }
 
-    /// Whether at least one of its endpoints hosts fewer than `most` before it; then it counts for all of them.
+    /// True if at least one of its endpoints hosts fewer than `most` before it; then it counts for all of them.
     fn admit(&mut self, contact: &Contact) -> bool {
         let free = |ip: &IpAddr| self.behind.get(ip).copied().unwrap_or(0) < self.most;
         let admitted = contact.addresses().iter().any(|address| free(&address.ip));

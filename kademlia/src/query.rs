@@ -1,4 +1,4 @@
-//! What users ask for, what they are told on the way, and what comes of it.
+//! Queries of users, the steps that are told on the way, and their results.
 use std::fmt;
 
 use crate::{
@@ -10,30 +10,30 @@ use crate::{
     },
 };
 
-/// What a user asks for.
+/// A user's request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Query {
     /// Announce on an infohash, and keep it announced until the node stops.
     Announce {
         /// The first 20 bytes of the torrent's hash; never leaves this crate in clear.
         infohash: [u8; 20],
-        /// What readers shall find.
+        /// The thing that readers shall find.
         what: Announced,
     },
     /// The eight closest nodes to a point.
     FindNode {
-        /// The point.
+        /// The point, as an id.
         target: NodeId,
     },
     /// The current version of a mutable record: of those that the closest nodes give, the one with the
     /// highest sequence number.
     GetMutable {
-        /// Which.
+        /// The key of the record.
         of: MutableKey,
         /// Versions with a lower number are not taken: who has seen a version cannot be given an older one.
         min_seq: Option<i64>,
     },
-    /// Who announced on an infohash, with personas resolved to their current contacts.
+    /// The announcements on an infohash, with personas resolved to their current contacts.
     GetPeers {
         /// The first 20 bytes of the torrent's hash.
         infohash: [u8; 20],
@@ -46,14 +46,14 @@ pub enum Query {
     /// Store a version of a mutable record, and keep it published until the node stops, a newer one is
     /// put, or a newer one is seen. It comes signed: no secret is needed to announce it again.
     PutMutable {
-        /// The version.
+        /// The version to store, with its signature.
         record: MutableRecord,
         /// Store it only over the version with this sequence number, or where there is none.
         cas: Option<i64>,
     },
     /// Store a value of at most [`crate::MAX_VALUE`] bytes, and keep it published until the node stops.
     PutValue {
-        /// The value.
+        /// The bytes to store.
         value: Vec<u8>,
     },
 }
@@ -78,28 +78,28 @@ impl fmt::Debug for Query {
 pub enum Progress {
     /// A node was asked.
     Asked {
-        /// Which.
+        /// The node's id.
         node: NodeId,
         /// How many leading bits it shares with the target.
         shared_bits: u32,
     },
     /// A node answered.
     Answered {
-        /// Which.
+        /// The node's id.
         node: NodeId,
         /// Contacts in its answer that passed verification.
         contacts: usize,
     },
     /// A node failed: no answer, or an answer that was refused.
     Failed {
-        /// Which.
+        /// The node's id.
         node: NodeId,
     },
     /// An announcement was found; it is told again when a persona's contact is found, and when it answers there.
     Found(FoundPeer),
     /// A lookup is over without the answer of this node, which it had asked.
     GivenUp {
-        /// Which.
+        /// The node's id.
         node: NodeId,
     },
     /// A version of the mutable record was found.
@@ -111,17 +111,17 @@ pub enum Progress {
     },
     /// A node answered that it does not take the record.
     Refused {
-        /// Which.
+        /// The node's id.
         node: NodeId,
     },
     /// A node did not answer in time yet; its slot went to another.
     Slow {
-        /// Which.
+        /// The node's id.
         node: NodeId,
     },
     /// A node took the record.
     Stored {
-        /// Which.
+        /// The node's id.
         node: NodeId,
     },
     /// No contacts are known; waiting for seeds.
@@ -131,26 +131,26 @@ pub enum Progress {
 /// Something announced on an infohash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPeer {
-    /// What was announced. An address is what its announcer claims, nothing more.
+    /// The thing announced. An address is only a claim of its announcer.
     pub what: Announced,
     /// How many nodes gave it to us.
     pub given_by: usize,
     /// The current contact of an announced persona, where it was found.
     pub contact: Option<Contact>,
-    /// Whether the persona answers at the addresses in its contact; none if that is not known. Always none for an address.
+    /// True if the persona answers at the addresses in its contact; none if that is not known. Always none for an address.
     pub reachable: Option<bool>,
 }
 
 /// How a query ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryOutcome {
-    /// What came out.
+    /// The result.
     pub result: QueryResult,
-    /// What it took.
+    /// Its cost, and estimates that came with it.
     pub stats: QueryStats,
 }
 
-/// What came out of a query.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryResult {
     /// It was cancelled.
@@ -181,7 +181,7 @@ pub enum QueryResult {
         /// Its sequence number.
         seq: i64,
     },
-    /// Who announced.
+    /// All announcements that were found.
     Peers(Vec<FoundPeer>),
     /// The query was not run.
     Refused(Refusal),
@@ -194,7 +194,7 @@ pub enum QueryResult {
         /// How many were asked to.
         of: usize,
     },
-    /// The value.
+    /// The value that was asked for.
     Value(Vec<u8>),
 }
 
@@ -227,7 +227,7 @@ pub enum Refusal {
 /// How many nodes a network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkRange {
-    /// The estimate.
+    /// The best estimate.
     pub about: u64,
     /// It is improbable that there are fewer.
     pub least: u64,
@@ -246,7 +246,7 @@ impl NetworkRange {
     }
 }
 
-/// What a query took.
+/// The cost of a query, and estimates that came with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueryStats {
     /// Length of the longest chain of answers: 1 = only nodes known at the start were asked.

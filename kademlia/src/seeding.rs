@@ -65,7 +65,7 @@ impl Seeding {
         due
     }
 
-    /// Whether the same endpoints were asked in vain for too long: nodes whose tunnels end at endpoints that nobody else
+    /// True if the same endpoints were asked in vain for too long: nodes whose tunnels end at endpoints that nobody else
     /// uses know only each other, and stay so until a tunnel ends elsewhere. True once each time.
     pub(crate) fn wants_other_endpoints(&mut self) -> bool {
         let wants = self.in_vain >= PATIENCE << self.moves.min(6);

@@ -20,12 +20,12 @@ pub enum Magnet {
     Hybrid([u8; 20], [u8; 32]),
 }
 
-/// What a magnet link leads to.
+/// The thing that a magnet link leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     /// A mutable record that names a torrent (BEP 46).
     Mutable(MutableKey),
-    /// A torrent.
+    /// A torrent, by its hash.
     Torrent(Magnet),
 }
 
@@ -49,7 +49,7 @@ pub enum MagnetError {
     /// A wrong number of characters.
     #[error("{what} has {found} characters, expected {expected}")]
     BadLength {
-        /// Of what.
+        /// The thing that has a wrong length, such as a hash.
         what: &'static str,
         /// How many there are.
         found: usize,
@@ -59,9 +59,9 @@ pub enum MagnetError {
     /// A hash that does not end where it should.
     #[error("{what} is followed by {character:?}: only an & may come between it and the rest")]
     FollowedBy {
-        /// What.
+        /// The thing that does not end where it should.
         what: &'static str,
-        /// By what.
+        /// The character that follows it.
         character: char,
     },
     /// Two hashes of the same version, public keys or salts that differ.
@@ -89,7 +89,7 @@ impl Link {
     /// characters and perhaps `s=` with the salt in hex. A link that names both leads to the torrent.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first fault that is found.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
         let parameters = Parameters::parse(text)?;
         if let Some(magnet) = parameters.magnet() {
@@ -100,7 +100,7 @@ impl Link {
         mutable_key(&public, &salt).map(Self::Mutable)
     }
 
-    /// Whether a text is more like a link, perhaps a damaged one, than like a key.
+    /// True if a text is more like a link, perhaps a damaged one, than like a key.
     #[must_use]
     pub fn is_like(text: &str) -> bool {
         text.contains([':', '?', '%', '=', '&'])
@@ -112,12 +112,12 @@ impl Magnet {
     /// 64 hex characters. What has nothing to do with that is passed over, whatever is wrong with it.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first fault that is found.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
         let parameters = Parameters::parse(text)?;
         parameters.magnet().ok_or(match parameters.mutable {
-            Slot::Empty => MagnetError::NoTorrent,
-            Slot::One(_) | Slot::Several => MagnetError::OnlyMutable,
+            Parameter::Empty => MagnetError::NoTorrent,
+            Parameter::One(_) | Parameter::Several => MagnetError::OnlyMutable,
         })
     }
 
@@ -125,7 +125,7 @@ impl Magnet {
     /// hex characters. Nothing else: 64 alone may as well be a public key.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first fault that is found.
     pub fn parse_hash(text: &str) -> Result<Self, MagnetError> {
         const WHAT: &str = "a torrent's hash";
         let text = cleaned(text);
@@ -192,16 +192,16 @@ impl fmt::Display for Magnet {
     }
 }
 
-/// What a link should say at most once. Whether it matters that it says more is known at its end.
+/// A parameter that a link should have at most once. If it has more, only the end of the link tells if that matters.
 #[derive(Default)]
-enum Slot<T> {
+enum Parameter<T> {
     #[default]
     Empty,
     One(T),
     Several,
 }
 
-impl<T: PartialEq> Slot<T> {
+impl<T: PartialEq> Parameter<T> {
     fn put(&mut self, new: T) {
         *self = match std::mem::take(self) {
             Self::Empty => Self::One(new),
@@ -224,8 +224,8 @@ struct Parameters {
     first: Option<[u8; 20]>,
     second: Option<[u8; 32]>,
     /// What follows `urn:btpk:`.
-    mutable: Slot<String>,
-    salt: Slot<String>,
+    mutable: Parameter<String>,
+    salt: Parameter<String>,
 }
 
 impl Parameters {
@@ -236,8 +236,8 @@ impl Parameters {
         let text = cleaned(text);
         let whole = is_encoded_as_a_whole(text).then(|| percent_decoded(text).0);
         let query = query(whole.as_deref().unwrap_or(text))?;
-        let (mut first, mut second) = (Slot::Empty, Slot::Empty);
-        let (mut mutable, mut salt) = (Slot::Empty, Slot::Empty);
+        let (mut first, mut second) = (Parameter::Empty, Parameter::Empty);
+        let (mut mutable, mut salt) = (Parameter::Empty, Parameter::Empty);
         for parameter in query.split('&') {
             let Some((name, value)) = parameter.split_once('=') else {
                 continue;
@@ -275,8 +275,8 @@ impl Parameters {
 /// The value of an `xt`: a hash of a torrent, or something that is passed over.
 fn take_topic(
     value: &str,
-    first: &mut Slot<[u8; 20]>,
-    second: &mut Slot<[u8; 32]>,
+    first: &mut Parameter<[u8; 20]>,
+    second: &mut Parameter<[u8; 32]>,
 ) -> Result<(), MagnetError> {
     let (text, stray) = percent_decoded(value);
     let damaged = |why| if stray { MagnetError::BadPercent } else { why };
@@ -295,7 +295,7 @@ fn query(text: &str) -> Result<&str, MagnetError> {
         .ok_or(MagnetError::NotAMagnet)
 }
 
-/// Whether a link was encoded to be a part of another one, so that not even its beginning is as it should be.
+/// True if a link was encoded to be a part of another one, so that not even its beginning is as it should be.
 fn is_encoded_as_a_whole(text: &str) -> bool {
     strip_prefix_any_case(text, "magnet%3a").is_some()
         || strip_prefix_any_case(text, "magnet:%3f").is_some()
@@ -402,7 +402,7 @@ fn version_two(text: &str, what: &'static str) -> Result<[u8; 32], MagnetError> 
     hex(digest).ok_or(MagnetError::BadHex(what))
 }
 
-/// Whether a hash of one of these lengths stands there and then something that is no part of it.
+/// True if a hash of one of these lengths stands there and then something that is no part of it.
 fn followed_by(what: &'static str, text: &str, lengths: &[usize]) -> Option<MagnetError> {
     let end = text.find(|character: char| !character.is_ascii_alphanumeric())?;
     let character = text.get(end..)?.chars().next()?;

@@ -1,3 +1,3 @@
-//! What users paste: magnet links and keys.
+//! Magnet links and keys, as users paste them.
 
 pub(crate) mod magnet;

@@ -1,4 +1,4 @@
-//! Who holds our contact, so that whoever looks for us is given it.
+//! Nodes that hold our contact, so that a search for us is given it.
 //!
 //! A node hands out only who answered it, so what we sent it tells nothing by itself: it counts from its first own request on
 //! that we answered, and with the newest contact that it was sent since. All of this the persona hears anyway: it asks nobody
@@ -48,7 +48,7 @@ impl Holders {
         }
     }
 
-    /// Whether it holds a contact with an address that still leads to us.
+    /// True if it holds a contact with an address that still leads to us.
     pub(super) fn holds(
         &self,
         node: &NodeId,

@@ -65,7 +65,7 @@ impl OwnContact {
         contact.copied().collect()
     }
 
-    /// Whether a tunnel of now ends at this address.
+    /// True if a tunnel of now ends at this address.
     pub(super) fn has(&self, address: &EndpointAddress) -> bool {
         self.addresses.iter().any(|(known, _)| known == address)
     }
@@ -83,7 +83,7 @@ impl OwnContact {
         self.addresses = addresses;
     }
 
-    /// Whether a slice of the proof of work is to be done.
+    /// True if a slice of the proof of work is to be done.
     pub(super) fn is_searching(&self) -> bool {
         matches!(self.work, Work::Searching(_))
     }
@@ -110,7 +110,7 @@ impl OwnContact {
         }
         let before = self.last_minutes;
         let minutes = if !same && before.saturating_mul(60) > now.unix.0 {
-            // Whoever holds both must see which one is newer. The tunnels are replaced long before.
+            // A node that holds both must see which one is newer. The tunnels are replaced long before.
             minutes.max(before + 1)
         } else {
             minutes

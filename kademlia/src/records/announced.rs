@@ -1,7 +1,7 @@
-//! What somebody announces on an infohash.
+//! Things announced on an infohash.
 use std::net::SocketAddr;
 
-/// What a peer entry announces.
+/// A thing that a peer entry announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Announced {
     /// A plain address that nobody verified. Whoever announces it makes it public.

@@ -41,7 +41,7 @@ pub(crate) struct PeerEntry {
 impl PeerEntry {
     pub(crate) const LEN: usize = 8 + 16 + SEALED + 64;
 
-    /// Whether whoever made it knew the infohash behind the blinded key.
+    /// True if its maker knew the infohash behind the blinded key.
     pub(crate) fn is_signed_by(&self, blinded: &[u8; 32]) -> bool {
         let message = signed_message(blinded, &self.writer, &self.salt, &self.sealed);
         is_signed_by(blinded, &message, &self.signature)
@@ -118,7 +118,7 @@ impl PeerSet {
         }
     }
 
-    /// What an entry announces; none if signature, seal or content is not right.
+    /// The thing that an entry announces; none if signature, seal or content is not right.
     pub(crate) fn open(&self, entry: &PeerEntry) -> Option<Announced> {
         if !entry.is_signed_by(&self.blinded()) {
             return None;
@@ -214,7 +214,7 @@ fn announced_from(content: &[u8; CONTENT]) -> Option<Announced> {
     }
 }
 
-/// Whether anybody could connect to the address: port 0 and unspecified, multicast and broadcast addresses are nobody's.
+/// True if anybody could connect to the address: port 0 and unspecified, multicast and broadcast addresses are nobody's.
 #[must_use]
 pub fn can_be_announced(address: &SocketAddr) -> bool {
     let ip = address.ip().to_canonical();

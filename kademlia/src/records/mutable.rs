@@ -47,7 +47,7 @@ pub enum MutableError {
     WrongSignature,
 }
 
-/// What a mutable record is known by: who signs it, and which of its signer's records it is.
+/// The name of a mutable record: who signs it, and which of its signer's records it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MutableKey {
     public: [u8; 32],
@@ -69,7 +69,7 @@ impl MutableKey {
         Ok(Self { public, salt })
     }
 
-    /// Whoever signs: an Ed25519 public key.
+    /// The signer's Ed25519 public key.
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
         self.public
@@ -87,7 +87,7 @@ impl MutableKey {
         mutable_key(&self.public, &self.salt)
     }
 
-    /// Whether the holder of the key signed this version of this record.
+    /// True if the holder of the key signed this version of this record.
     pub(crate) fn signed(&self, version: &Version) -> bool {
         is_signed(&self.public, &self.salt, version)
     }
@@ -127,7 +127,7 @@ impl MutableRecord {
     /// Takes a version that is signed already.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The rule that it breaks.
     pub fn new(
         public: [u8; 32],
         salt: Vec<u8>,
@@ -158,7 +158,7 @@ impl MutableRecord {
         Self { of, version }
     }
 
-    /// What it is known by.
+    /// Its name.
     #[must_use]
     pub fn key(&self) -> &MutableKey {
         &self.of
@@ -170,7 +170,7 @@ impl MutableRecord {
         self.version.seq
     }
 
-    /// The signature.
+    /// The signature of this version.
     #[must_use]
     pub fn signature(&self) -> &[u8; 64] {
         &self.version.signature
@@ -206,7 +206,7 @@ impl fmt::Debug for MutableRecord {
     }
 }
 
-/// What changes from one version to the next: `seq 8 | signature 64 | length 2, value`. Readers know the rest.
+/// The part that changes from one version to the next: `seq 8 | signature 64 | length 2, value`. Readers know the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     /// Not negative: other ones are not decoded.
@@ -219,17 +219,17 @@ impl Version {
     /// Longest encoding in bytes.
     pub(crate) const MAX_LEN: usize = 8 + 64 + 2 + MAX_VALUE;
 
-    /// Whether it says the same, whatever the signature's bytes.
+    /// True if it says the same, whatever the signature's bytes.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         self.seq == other.seq && self.value == other.value
     }
 
-    /// Whether a node that keeps this one refuses the other one, whatever its writer expects.
+    /// True if a node that keeps this one refuses the other one, whatever its writer expects.
     pub(crate) fn stands_against(&self, other: &Self) -> bool {
         self.seq >= other.seq && !self.says_the_same(other)
     }
 
-    /// Whether readers that have both take this one: the higher number; of two with one number, which only
+    /// True if readers that have both take this one: the higher number; of two with one number, which only
     /// the signer can have made, the greater value, so that all readers take the same.
     pub(crate) fn supersedes(&self, other: &Self) -> bool {
         (self.seq, self.value.as_slice()) > (other.seq, other.value.as_slice())
@@ -260,7 +260,7 @@ impl SentMutable {
         MutableKey::new(self.public, self.salt.as_slice().to_vec()).ok()
     }
 
-    /// Whether the holder of the key signed it, and the key is a good one.
+    /// True if the holder of the key signed it, and the key is a good one.
     pub(crate) fn is_signed(&self) -> bool {
         is_signed(&self.public, self.salt.as_slice(), &self.version)
     }
@@ -275,7 +275,7 @@ fn is_signed(public: &[u8; 32], salt: &[u8], version: &Version) -> bool {
     is_signed_by(public, &message, &version.signature)
 }
 
-/// What BEP 44 signs: `4:salt<length>:<salt>` if there is a salt, then `3:seqi<seq>e1:v` and the bencoded value.
+/// The bytes that BEP 44 signs: `4:salt<length>:<salt>` if there is a salt, then `3:seqi<seq>e1:v` and the bencoded value.
 fn signed_bytes(salt: &[u8], seq: i64, value: &[u8]) -> Vec<u8> {
     let salt = match salt {
         [] => Vec::new(),

@@ -1,4 +1,4 @@
-//! What is stored, and what becomes of it.
+//! Records, and the results of storing them.
 use bincode::{
     Decode, Encode,
     de::Decoder,
@@ -33,7 +33,7 @@ impl RecordKind {
     }
 }
 
-/// What is stored; the key follows from it, so it cannot be wrong.
+/// A record to be stored; the key follows from it, so it cannot be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     /// Key: SHA-1 of the value.
@@ -54,7 +54,7 @@ impl Record {
     }
 }
 
-/// What became of a STORE.
+/// The result of a STORE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum StoreResult {

@@ -17,19 +17,19 @@ use crate::{
     },
 };
 
-/// What a record costs besides its own bytes, roughly.
+/// The cost of a record besides its own bytes, roughly.
 const OVERHEAD: usize = 128;
 
 /// Everything under one key. Values, peers and mutable records do not hide each other.
 #[derive(Debug, Default)]
-struct Slot {
+struct KeyRecords {
     value: Option<(Vec<u8>, Mono)>,
     mutable: Option<(Version, Mono)>,
     /// By writer tag.
     peers: BTreeMap<[u8; 8], (PeerEntry, Mono)>,
 }
 
-impl Slot {
+impl KeyRecords {
     fn bytes(&self) -> usize {
         let value = self
             .value
@@ -42,7 +42,7 @@ impl Slot {
         value + mutable + self.peers.len() * (PeerEntry::LEN + OVERHEAD)
     }
 
-    /// What a record would take the place of.
+    /// The record that a new one would replace.
     fn replaced_bytes(&self, record: &Record) -> usize {
         match record {
             Record::Value(_) => self
@@ -83,7 +83,7 @@ fn record_bytes(record: &Record) -> usize {
 #[derive(Debug)]
 pub(crate) struct Store {
     own: NodeId,
-    slots: BTreeMap<Distance, Slot>,
+    slots: BTreeMap<Distance, KeyRecords>,
     bytes: usize,
     config: Config,
 }
@@ -143,7 +143,7 @@ impl Store {
         (*until > now).then_some(version)
     }
 
-    /// Whether the version that is kept, which comes along, stands against a new one (BEP 44). The same
+    /// Tells if the version that is kept, which comes along, stands against a new one (BEP 44). The same
     /// version again is no conflict, whatever the writer expects: an answer may have been lost.
     pub(crate) fn conflict(&self, sent: &SentMutable, now: Mono) -> Option<(Conflict, &Version)> {
         let kept = self.mutable(&sent.key(), now)?;
@@ -183,7 +183,7 @@ impl Store {
     pub(crate) fn purge(&mut self, now: Mono) {
         self.slots.values_mut().for_each(|slot| slot.purge(now));
         self.slots.retain(|_, slot| slot.bytes() > 0);
-        self.bytes = self.slots.values().map(Slot::bytes).sum();
+        self.bytes = self.slots.values().map(KeyRecords::bytes).sum();
     }
 
     fn make_room(&mut self, at: &Distance, record: &Record, now: Mono) -> bool {
@@ -191,7 +191,7 @@ impl Store {
             return true;
         }
         self.purge(now);
-        // What ended no longer gives its place.
+        // A record that ended no longer gives its place.
         let cost = self.cost(at, record);
         while !self.fits(at, cost) {
             match self.slots.last_key_value() {

@@ -53,7 +53,7 @@ impl Entry {
         self.failures >= config.max_failures && self.several_tunnels
     }
 
-    /// Whether it may be handed out.
+    /// True if it may be handed out.
     pub(crate) fn is_good(&self, now: &Now, config: &Config) -> bool {
         !self.is_bad(config) && !self.to_ask().is_expired(now.unix)
     }
@@ -91,7 +91,7 @@ fn reask_at(contact: &Contact, now: &Now, config: &Config) -> Mono {
 
 /// Where a contact would go.
 pub(super) enum Placed {
-    /// No place.
+    /// The bucket is full.
     Full,
     /// It is an entry.
     Known,

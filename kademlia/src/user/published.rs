@@ -1,4 +1,4 @@
-//! What this node publishes, and when to announce it again.
+//! Records that this node publishes, and when to announce them again.
 use std::collections::BTreeMap;
 
 use deut_common::{codec::BoundedBytes, time::Mono};
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PublishedId(u64);
 
-/// What is published; the same twice is one.
+/// The content of a published record; the same twice is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Publication {
     Mutable(MutableRecord),
@@ -199,7 +199,7 @@ impl Published {
             Publication::Peer { .. } => config.entry_republish,
             Publication::Mutable(_) | Publication::Value(_) => config.value_republish,
         };
-        // Whoever has just joined knows few and soon more, so it is soon at first. But nodes that refuse to store must not
+        // A node that has just joined knows few and soon more, so it is soon at first. But nodes that refuse to store must not
         // make us come again and again: each time is one more chance to see where it comes from.
         let latest = if of < config.width { FEW_NODES } else { usual };
         let few = of < config.width || 2 * at < config.width;

@@ -1,4 +1,4 @@
-//! What travels: requests and answers as bytes.
+//! Requests and answers as bytes.
 
 pub(crate) mod limits;
 pub(crate) mod rpc;

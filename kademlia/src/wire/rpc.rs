@@ -29,7 +29,7 @@ pub(crate) const MAX_CONTACTS: usize = 8;
 /// Peer entries in one answer at most: seven are 969 bytes.
 pub(crate) const MAX_ENTRIES: usize = 7;
 
-/// What is asked.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Ping {
@@ -49,7 +49,7 @@ pub(crate) enum Request {
     },
 }
 
-/// What is answered. The token is for the key or target that was asked for.
+/// An answer. The token is for the key or target that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Pong {

@@ -79,7 +79,7 @@ impl UserCache {
         }
     }
 
-    /// What is known of an id.
+    /// The contact of an id, proven or only heard of.
     pub(super) fn find(&self, id: &NodeId) -> Option<&Contact> {
         self.proven
             .peek(id)

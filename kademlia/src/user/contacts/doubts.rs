@@ -1,8 +1,8 @@
 //! Nodes that failed lately, so that the next lookup does not begin by waiting for them, although others go on naming them.
 //!
 //! A doubt is about the addresses that failed: a contact with newer ones, which only the node itself can sign, is asked as
-//! any other, and doubted as soon as it is slow. It ends with an answer, which a doubted node still has the occasion to give (see [`crate::lookup`]), and after a
-//! time that grows while there is none.
+//! any other, and doubted as soon as it is slow. It ends with an answer, which a doubted node still has the occasion to give
+//! (see [`crate::lookup`]), and after a time that grows while there is none.
 use std::num::NonZeroUsize;
 
 use deut_common::{hasher::KeyedState, time::Mono};
@@ -80,7 +80,7 @@ impl Doubts {
         self.failed.pop(id);
     }
 
-    /// What lookups are to expect of it. Newer addresses may have been signed before it failed.
+    /// How far lookups may count on it. Newer addresses may have been signed before it failed.
     pub(super) fn trust(&self, contact: &Contact, now: Mono) -> Trust {
         match self.failed.peek(&contact.id()) {
             Some(doubt) if doubt.until > now && !is_elsewhere(contact, &doubt.contact) => {
@@ -91,13 +91,13 @@ impl Doubts {
         }
     }
 
-    /// Whether lookups should not count on it.
+    /// True if lookups should not count on it.
     pub(super) fn is_doubted(&self, contact: &Contact, now: Mono) -> bool {
         self.trust(contact, now) == Trust::Doubted
     }
 }
 
-/// Whether a contact is a later one, with other addresses.
+/// True if a contact is a later one, with other addresses.
 fn is_elsewhere(contact: &Contact, than: &Contact) -> bool {
     contact.replaces(than) && contact.addresses() != than.addresses()
 }

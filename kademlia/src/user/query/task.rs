@@ -1,4 +1,4 @@
-//! What one query is to bring about.
+//! The purpose of one query, and the records that it found so far.
 use rand::rngs::StdRng;
 
 use super::{
