@@ -7,7 +7,7 @@ ARG RUNTIME_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked -p deut && strip -o /deut target/release/deut
+RUN cargo build --release --locked -p deut-cli && strip -o /deut target/release/deut
 
 FROM ${RUNTIME_IMAGE} AS runtime
 COPY --from=build /deut /usr/local/bin/deut

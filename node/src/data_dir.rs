@@ -4,7 +4,7 @@
 //! with one line; it is left as it is. The relays are only a cache: a file of them that cannot be used is set aside.
 
 pub(crate) mod owned;
-mod relays;
+pub mod relays;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,8 +18,6 @@ use zeroize::Zeroizing;
 use self::owned::Closed;
 pub use self::owned::check_socket_directory;
 pub(crate) use relays::save_relays;
-#[cfg(any(test, feature = "probe"))]
-pub(crate) use relays::{decode, encode};
 
 /// The 32-byte seed of a relay's keys: the only secret on disk.
 pub const RELAY_KEY: &str = "relay.key";

@@ -136,7 +136,7 @@ prebuilt_image() {
   local binary=${DEUT_BINARY:-}
   if [ -z "$binary" ]; then
     say "building the binary"
-    cargo build --quiet --release --locked -p deut || die "the binary does not build"
+    cargo build --quiet --release --locked -p deut-cli || die "the binary does not build"
     binary=${CARGO_TARGET_DIR:-target}/release/deut
   fi
   mkdir "$work/context"

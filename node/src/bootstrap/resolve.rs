@@ -273,5 +273,4 @@ fn why_unusable(address: SocketAddr, policy: &Policy, can: Families) -> Option<&
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;

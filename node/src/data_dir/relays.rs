@@ -62,14 +62,16 @@ pub(crate) fn save_relays(path: &Path, relays: &[[u8; DESCRIPTOR]]) -> io::Resul
     write_atomically(path, &encode(kept))
 }
 
-/// The content of the file of relays.
-pub(crate) fn encode(relays: &[[u8; DESCRIPTOR]]) -> Vec<u8> {
+/// The content of the file with these descriptors.
+#[must_use]
+pub fn encode(relays: &[[u8; DESCRIPTOR]]) -> Vec<u8> {
     let body = relays.concat();
     [&MAGIC[..], &Sha256::digest(&body), &body].concat()
 }
 
-/// The other way round; none if it is damaged.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<[u8; DESCRIPTOR]>> {
+/// The descriptors in such a file; none if it is damaged.
+#[must_use]
+pub fn decode(bytes: &[u8]) -> Option<Vec<[u8; DESCRIPTOR]>> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (digest, body) = rest.split_first_chunk::<DIGEST>()?;
     let (relays, remainder) = body.as_chunks::<DESCRIPTOR>();

@@ -2,7 +2,6 @@
 
 use std::{
     pin::pin,
-    process::{Command, Stdio},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -160,42 +159,4 @@ fn a_node_needs_a_runtime_and_leaves_nothing_behind_without_one() {
         let node = Node::start(config()).await.expect("starts");
         node.shutdown().await;
     });
-}
-
-/// Where descriptors are short, that is what is said, however few there are.
-#[test]
-fn too_few_descriptors_are_told_as_such() {
-    let scratch = Scratch::new();
-    std::fs::create_dir_all(scratch.path()).expect("a directory");
-    let file = scratch.path().join("bootstrap.toml");
-    std::fs::write(&file, alone().render()).expect("writes");
-    let mut refused = 0;
-    for limit in 4..20 {
-        let port = crate::ports::block();
-        let script = format!("ulimit -n {limit} && exec timeout 2 \"$0\" \"$@\"");
-        let output = Command::new("sh")
-            .args([
-                "-c",
-                &script,
-                env!("CARGO_BIN_EXE_deut"),
-                "run",
-                "--bootstrap",
-            ])
-            .arg(&file)
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
-            .arg(scratch.path().join("data"))
-            .stdin(Stdio::null())
-            .output()
-            .expect("runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            !said.contains("address of this machine") && !said.contains("panicked"),
-            "{limit}: {said}"
-        );
-        if let Some(error) = said.lines().find(|line| line.starts_with("error:")) {
-            refused += 1;
-            assert!(error.contains("open files"), "{limit}: {error}");
-        }
-    }
-    assert!(refused > 2, "control: too few are too few");
 }

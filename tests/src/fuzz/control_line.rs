@@ -1,27 +1,58 @@
 //! Lines of the control socket: what is read reads the same when written again; what is not gets texts of one line each.
 
-use deut::probe::{MAX_LINE, control_line};
+use deut_cli::{
+    control::{
+        protocol::{MAX_REQUEST, Request},
+        report::unhex,
+        target::{Target, magnet, mutable_key},
+    },
+    exit::Failure,
+};
 
 use super::Depth;
 
 /// Any bytes as one line.
 #[must_use]
 pub fn body(data: &[u8]) -> Depth {
-    let line = &data[..data.len().min(MAX_LINE)];
-    match control_line(line) {
+    let line = &data[..data.len().min(MAX_REQUEST)];
+    match read_and_write(line) {
         Ok(again) => {
             // What is longer than it was (an address, an escape) is still short enough to be sent.
             assert!(again.len() <= line.len() + 128);
-            assert_eq!(control_line(&again).as_ref(), Ok(&again));
+            assert_eq!(read_and_write(&again).as_ref(), Ok(&again));
             Depth::Deep
         }
-        Err(texts) => {
-            for text in texts {
+        Err(failure) => {
+            for text in [Some(failure.message), failure.hint].into_iter().flatten() {
                 assert!(!text.is_empty() && !text.contains(['\n', '\r']), "{text:?}");
             }
             Depth::Refused
         }
     }
+}
+
+/// Reads a request, and what its texts mean, and writes it again.
+fn read_and_write(line: &[u8]) -> Result<Vec<u8>, Failure> {
+    let request = Request::parse(line)?;
+    match &request {
+        Request::Get { target, .. } => drop(Target::parse(target)?),
+        Request::Announce { magnet: link, .. } => drop(magnet(link)?),
+        Request::GetMutable {
+            public_key,
+            salt_hex,
+            ..
+        }
+        | Request::PutMutable {
+            public_key,
+            salt_hex,
+            ..
+        } => drop(mutable_key(
+            public_key,
+            unhex(salt_hex).unwrap_or_default(),
+        )?),
+        _ => {}
+    }
+    Ok(serde_json::to_vec(&request).unwrap_or_default())
 }
 
 /// Each request, and mistakes.

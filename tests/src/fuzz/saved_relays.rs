@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use deut::probe::{save_relays, saved_relays};
+use deut::data_dir::relays::{decode, encode};
 use deut_common::time::{Mono, Now, Unix};
 use deut_transport::{
     Restored, Transport,
@@ -23,24 +23,23 @@ pub fn body(data: &[u8]) -> Depth {
         return Depth::Refused;
     };
     let file = if mode & 1 == 1 {
-        save_relays(rest.as_chunks().0)
+        encode(rest.as_chunks().0)
     } else {
         rest.to_vec()
     };
-    let Some(again) = saved_relays(&file) else {
+    let Some(relays) = decode(&file) else {
         let relays = rest.len() / 196;
         assert!(mode & 1 == 0 || relays > 256, "a good file is read");
         return Depth::Refused;
     };
-    assert_eq!(again, file);
-    let (relays, _) = file[40..].as_chunks::<196>();
+    assert_eq!(encode(&relays), file);
     let now = Now {
         mono: Mono(0),
         unix: Unix(START_UNIX),
     };
     let restored = Restored {
         key_seed: [1; 32],
-        relays: relays.to_vec(),
+        relays,
     };
     let config = Config::new(Net::policy(), Role::Client);
     let node = Transport::new(config, Arc::new(StandIn), &restored, [2; 32], now);
@@ -53,11 +52,11 @@ pub fn body(data: &[u8]) -> Depth {
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
     let relays: Vec<[u8; 196]> = (1..=3).map(|number| *sample(number).1.bytes()).collect();
-    let file = [&[0], save_relays(&relays).as_slice()].concat();
+    let file = [&[0], encode(&relays).as_slice()].concat();
     let mut damaged = file.clone();
     damaged[100] ^= 1;
     vec![
-        [&[0], save_relays(&[]).as_slice()].concat(),
+        [&[0], encode(&[]).as_slice()].concat(),
         [&[1], relays.concat().as_slice()].concat(),
         file[..300].to_vec(),
         file,

@@ -29,7 +29,8 @@ fn coded() -> BTreeSet<String> {
     let all = deut_transport::labels::ALL
         .iter()
         .chain(deut_kademlia::labels::ALL)
-        .chain(deut::labels::ALL);
+        .chain(deut::labels::ALL)
+        .chain(deut_cli::labels::ALL);
     all.map(|label| String::from_utf8(label.to_vec()).expect("ASCII"))
         .collect()
 }
@@ -66,7 +67,7 @@ fn written(source: &str) -> BTreeSet<String> {
 #[test]
 fn no_source_has_a_label_that_is_in_no_list() {
     let mut all = BTreeSet::new();
-    for part in ["transport/src", "kademlia/src", "node/src"] {
+    for part in ["transport/src", "kademlia/src", "node/src", "node/cli/src"] {
         for file in files(&root().join(part), ".rs") {
             all.extend(written(&fs::read_to_string(file).expect("a source")));
         }

@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 
 /// What `get` looks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// Peers of a torrent.
     Magnet(Magnet),
     /// An immutable value.
@@ -26,7 +26,7 @@ impl Target {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+    pub fn parse(text: &str) -> Result<Self, Failure> {
         if Link::is_like(text) {
             return match Link::parse(text).map_err(not_a_link)? {
                 Link::Torrent(magnet) => Ok(Self::Magnet(magnet)),
@@ -47,7 +47,7 @@ impl Target {
     ///
     /// # Errors
     /// It is a value's key.
-    pub(crate) fn asked_for(self, all: bool) -> Result<Self, Failure> {
+    pub fn asked_for(self, all: bool) -> Result<Self, Failure> {
         match self {
             Self::Key(_) if all => Err(Failure::bad_input("--all is for magnet links")
                 .hint("a key has one value: leave --all out")),
@@ -90,7 +90,7 @@ impl Target {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn magnet(text: &str) -> Result<Magnet, Failure> {
+pub fn magnet(text: &str) -> Result<Magnet, Failure> {
     if let Some(failure) = of_two_meanings(text) {
         return Err(failure);
     }
@@ -113,7 +113,7 @@ fn of_two_meanings(text: &str) -> Option<Failure> {
 ///
 /// # Errors
 /// Nobody could connect to it.
-pub(crate) fn announceable(address: Option<SocketAddr>) -> Result<(), Failure> {
+pub fn announceable(address: Option<SocketAddr>) -> Result<(), Failure> {
     match address {
         Some(address) if !deut_kademlia::can_be_announced(&address) => Err(Failure::bad_input(
             format!("{address}: {}", Refusal::BadAddress),
@@ -127,7 +127,7 @@ pub(crate) fn announceable(address: Option<SocketAddr>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn mutable_key(public: &str, salt: Vec<u8>) -> Result<MutableKey, Failure> {
+pub fn mutable_key(public: &str, salt: Vec<u8>) -> Result<MutableKey, Failure> {
     let bytes = unhex(public.trim()).and_then(|bytes| bytes.try_into().ok());
     let bytes = bytes.ok_or_else(|| {
         Failure::bad_input("a public key must be written in 64 hex digits")
@@ -147,5 +147,4 @@ fn not_a_link(why: MagnetError) -> Failure {
 }
 
 #[cfg(test)]
-#[path = "target_tests.rs"]
 mod tests;

@@ -368,5 +368,4 @@ pub(crate) fn joined<T: ToString>(items: impl IntoIterator<Item = T>, between: &
 }
 
 #[cfg(test)]
-#[path = "text_tests.rs"]
 mod tests;

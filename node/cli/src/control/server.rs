@@ -359,5 +359,4 @@ fn line(answer: &Answer) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

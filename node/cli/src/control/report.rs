@@ -8,7 +8,7 @@ use deut::{
 use serde::{Deserialize, Serialize};
 
 /// Bytes as hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -21,7 +21,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Bytes from hex digits; none if there is anything else or an odd number.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let digit = |byte: u8| {
         char::from(byte)
@@ -38,7 +38,7 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 /// What `get` found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "found", rename_all = "kebab-case")]
-pub(crate) enum Got {
+pub enum Got {
     /// For a magnet link.
     Peers {
         /// 40 hex digits.
@@ -51,11 +51,13 @@ pub(crate) enum Got {
         /// Both swarms of a hybrid torrent; none for others.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         swarms: Vec<Swarm>,
+        /// What it took.
         #[serde(flatten)]
         effort: Effort,
     },
     /// For a mutable record.
     Mutable {
+        /// The version that was found.
         #[serde(flatten)]
         record: Named,
         /// The bencoded value in hex digits, as it is signed.
@@ -67,6 +69,7 @@ pub(crate) enum Got {
         given_by: usize,
         /// How many nodes gave an older one.
         older_by: usize,
+        /// What it took.
         #[serde(flatten)]
         effort: Effort,
     },
@@ -79,6 +82,7 @@ pub(crate) enum Got {
         /// The value, where it is text.
         #[serde(skip_serializing_if = "Option::is_none")]
         value_text: Option<String>,
+        /// What it took.
         #[serde(flatten)]
         effort: Effort,
     },
@@ -86,7 +90,7 @@ pub(crate) enum Got {
 
 impl Got {
     /// Who announced; nobody for anything but a magnet link.
-    pub(crate) fn peers(&self) -> &[Peer] {
+    pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Peers { peers, .. } => peers,
             _ => &[],
@@ -94,14 +98,14 @@ impl Got {
     }
 
     /// Whether it is of use: of those who announced one answers, or gave an address, which nobody can ask.
-    pub(crate) fn leads_somewhere(&self) -> bool {
+    pub fn leads_somewhere(&self) -> bool {
         !matches!(self, Self::Peers { .. }) || self.peers().iter().any(Peer::leads_somewhere)
     }
 }
 
 impl Peer {
     /// Whether it answers, or gave an address, which nobody can ask.
-    pub(crate) fn leads_somewhere(&self) -> bool {
+    pub fn leads_somewhere(&self) -> bool {
         match self {
             Self::Persona { reachable, .. } => *reachable == Some(true),
             Self::Unverified { .. } => true,
@@ -111,29 +115,29 @@ impl Peer {
 
 /// One of the two swarms of a hybrid torrent, and who was found in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Swarm {
+pub struct Swarm {
     /// 40 hex digits.
-    pub(crate) infohash: String,
+    pub infohash: String,
     /// 1 or 2, of BitTorrent.
-    pub(crate) version: u8,
+    pub version: u8,
     /// The keys of the personas and the addresses.
-    pub(crate) who: Vec<String>,
+    pub who: Vec<String>,
 }
 
 /// A version of a mutable record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Named {
+pub struct Named {
     /// Who signs it, 64 hex digits.
-    pub(crate) public_key: String,
+    pub public_key: String,
     /// The salt in hex digits; empty if there is none.
-    pub(crate) salt_hex: String,
+    pub salt_hex: String,
     /// The sequence number.
-    pub(crate) seq: i64,
+    pub seq: i64,
 }
 
 impl Named {
     /// The link of BEP 46.
-    pub(crate) fn link(&self) -> String {
+    pub fn link(&self) -> String {
         let salt = match self.salt_hex.as_str() {
             "" => String::new(),
             salt => format!("&s={salt}"),
@@ -155,7 +159,7 @@ impl From<&MutableRecord> for Named {
 /// Somebody who announced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub(crate) enum Peer {
+pub enum Peer {
     /// A node behind tunnels.
     Persona {
         /// Its persona's key, 64 hex digits.
@@ -179,7 +183,7 @@ pub(crate) enum Peer {
 
 impl Peer {
     /// The persona's key, or the address.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self {
             Self::Persona { key, .. } => key.clone(),
             Self::Unverified { address, .. } => address.to_string(),
@@ -267,32 +271,32 @@ impl From<&FoundPeer> for Peer {
 
 /// What it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Effort {
+pub struct Effort {
     /// Lookups started.
-    pub(crate) lookups: u32,
+    pub lookups: u32,
     /// Milliseconds of the last lookup.
-    pub(crate) lookup_ms: f64,
+    pub lookup_ms: f64,
     /// RPCs sent by the last lookup.
-    pub(crate) rpcs: u32,
+    pub rpcs: u32,
     /// RPCs answered in the last lookup.
-    pub(crate) answered: u32,
+    pub answered: u32,
     /// RPCs that failed in the last lookup.
-    pub(crate) failed: u32,
+    pub failed: u32,
     /// Longest chain of answers in the last lookup.
-    pub(crate) rounds: u32,
+    pub rounds: u32,
     /// Nodes among the eight closest to the target that answered.
-    pub(crate) closest_answered: u32,
+    pub closest_answered: u32,
     /// About how many nodes the network has.
-    pub(crate) network_estimate: Option<u64>,
+    pub network_estimate: Option<u64>,
     /// It is improbable that it has fewer, or more than the second number.
     #[serde(default)]
-    pub(crate) network_range: Option<(u64, u64)>,
+    pub network_range: Option<(u64, u64)>,
     /// Nodes gave only samples of what was announced: there are very probably so many peers at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) peers_at_least: Option<u64>,
+    pub peers_at_least: Option<u64>,
     /// With `--all`: so many lookups are put together here, milliseconds and RPCs too; 0 for a single one.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) merged: u32,
+    pub merged: u32,
 }
 
 // The signature is what serde asks for.
@@ -333,7 +337,7 @@ impl Effort {
     }
 
     /// The effort of the `lookups`-th lookup, and how long the asker waited for it.
-    pub(crate) fn new(lookups: u32, took: Duration, stats: &QueryStats) -> Self {
+    pub fn new(lookups: u32, took: Duration, stats: &QueryStats) -> Self {
         Self {
             lookups,
             lookup_ms: milliseconds(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
@@ -351,7 +355,7 @@ impl Effort {
 }
 
 /// Microseconds as milliseconds with three decimals.
-pub(crate) fn milliseconds(micros: u64) -> f64 {
+pub fn milliseconds(micros: u64) -> f64 {
     // Exact up to 2^53 µs, 285 years.
     #[allow(clippy::cast_precision_loss)]
     let micros = micros as f64;
@@ -360,71 +364,72 @@ pub(crate) fn milliseconds(micros: u64) -> f64 {
 
 /// What `put` and `announce` did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Stored {
+pub struct Stored {
     /// For `put` the key of the value, 40 hex digits; for `announce` the infohash.
-    pub(crate) key: String,
+    pub key: String,
     /// What was announced: `persona` and its key, or an address; none for `put`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) announced: Option<String>,
+    pub announced: Option<String>,
     /// The version of a mutable record, for `put --mutable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) mutable: Option<Named>,
+    pub mutable: Option<Named>,
     /// The other swarm of a hybrid torrent, for `announce`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) other: Option<OtherSwarm>,
+    pub other: Option<OtherSwarm>,
     /// How many nodes took it.
-    pub(crate) stored_at: usize,
+    pub stored_at: usize,
     /// How many were asked to.
-    pub(crate) of: usize,
+    pub of: usize,
     /// Whether somebody keeps it published: a daemon does, a short-lived client does not.
-    pub(crate) kept: bool,
+    pub kept: bool,
     /// How the announced persona is found; none for `put` and for an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) contact: Option<ReachStatus>,
+    pub contact: Option<ReachStatus>,
+    /// What it took.
     #[serde(flatten)]
-    pub(crate) effort: Effort,
+    pub effort: Effort,
 }
 
 /// What `announce` did in the other swarm of a hybrid torrent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct OtherSwarm {
+pub struct OtherSwarm {
     /// The infohash, 40 hex digits: the start of the hash of version 2.
-    pub(crate) key: String,
+    pub key: String,
     /// How many nodes took it.
-    pub(crate) stored_at: usize,
+    pub stored_at: usize,
     /// How many were asked to.
-    pub(crate) of: usize,
+    pub of: usize,
 }
 
 /// What `ping` measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Echoes {
+pub struct Echoes {
     /// Each tunnel with its echo.
-    pub(crate) tunnels: Vec<Echo>,
+    pub tunnels: Vec<Echo>,
     /// Tunnels that answered.
-    pub(crate) answered: usize,
+    pub answered: usize,
     /// Tunnels that did not within 3 s.
-    pub(crate) lost: usize,
+    pub lost: usize,
     /// Smallest, median and largest round trip in milliseconds; none if nothing answered.
-    pub(crate) round_trip_ms: Option<[f64; 3]>,
+    pub round_trip_ms: Option<[f64; 3]>,
 }
 
 /// One tunnel with its echo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Echo {
+pub struct Echo {
     /// Number of the tunnel.
-    pub(crate) handle: u64,
+    pub handle: u64,
     /// `lookup` or `persona`.
-    pub(crate) pool: String,
+    pub pool: String,
     /// Relays in it, the endpoint included.
-    pub(crate) hops: usize,
+    pub hops: usize,
     /// From here to its endpoint and back, in milliseconds; none if lost.
-    pub(crate) round_trip_ms: Option<f64>,
+    pub round_trip_ms: Option<f64>,
 }
 
 impl Echoes {
     /// Counts and sorts.
-    pub(crate) fn new(echoes: &[TunnelEcho]) -> Self {
+    pub fn new(echoes: &[TunnelEcho]) -> Self {
         let tunnels: Vec<Echo> = echoes.iter().map(Echo::from).collect();
         let mut times: Vec<f64> = tunnels
             .iter()
@@ -466,9 +471,9 @@ const fn pool_name(pool: PoolId) -> &'static str {
 
 /// What `bootstrap-line` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct BootstrapLine {
+pub struct BootstrapLine {
     /// A `[[peer]]` block.
-    pub(crate) block: String,
+    pub block: String,
 }
 
 #[cfg(test)]

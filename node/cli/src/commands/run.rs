@@ -6,7 +6,6 @@ use deut::{
     Node, NodeConfig, PortRange, Profile,
     data_dir::{self, RELAYS},
     handle::ReadinessStatus,
-    labels,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -17,6 +16,7 @@ use crate::{
     cli,
     control::{daemon::Daemon, server::Server},
     exit::{Exit, Failure},
+    labels,
     output::{Out, text},
 };
 

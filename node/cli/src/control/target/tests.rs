@@ -27,7 +27,7 @@ fn meaning(text: &str) -> Value {
 
 #[test]
 fn every_form_of_the_table_means_what_it_says() {
-    let table = include_str!("../../../tests/vectors/magnets.json");
+    let table = include_str!("../../../../../tests/vectors/magnets.json");
     let table: Vec<Value> = serde_json::from_str(table).expect("JSON");
     assert!(table.len() >= 49, "{}", table.len());
     let wrong: Vec<String> = table

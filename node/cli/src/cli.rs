@@ -1,4 +1,8 @@
 //! The command line.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments are help texts, and their brackets no links"
+)]
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 

@@ -12,15 +12,15 @@ use super::report::Peer;
 use crate::exit::Failure;
 
 /// Longest request line in bytes, its end included.
-pub(crate) const MAX_REQUEST: usize = 64 * 1024;
+pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Longest time a client may ask the daemon to try, in milliseconds.
-pub(crate) const MAX_TIMEOUT_MS: u64 = 600_000;
+pub const MAX_TIMEOUT_MS: u64 = 600_000;
 
 /// What a client may ask of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum Request {
+pub enum Request {
     /// Announce on a magnet link, and keep it announced.
     Announce {
         /// The link.
@@ -102,12 +102,12 @@ impl Request {
     ///
     /// # Errors
     /// It is no request.
-    pub(crate) fn parse(line: &[u8]) -> Result<Self, Failure> {
+    pub fn parse(line: &[u8]) -> Result<Self, Failure> {
         serde_json::from_slice(line).map_err(bad_request)
     }
 
     /// The time that the client gives; none for what takes a moment.
-    pub(crate) fn time(&self) -> Option<Duration> {
+    pub fn time(&self) -> Option<Duration> {
         match self {
             Self::Announce { timeout_ms, .. }
             | Self::Get { timeout_ms, .. }
@@ -121,7 +121,7 @@ impl Request {
     }
 
     /// So much of it is over.
-    pub(crate) fn take_time(&mut self, over: Duration) {
+    pub fn take_time(&mut self, over: Duration) {
         match self {
             Self::Announce { timeout_ms, .. }
             | Self::Get { timeout_ms, .. }
@@ -137,14 +137,14 @@ impl Request {
 }
 
 /// What a client is told whose line is no request.
-pub(crate) fn bad_request(why: impl std::fmt::Display) -> Failure {
+pub fn bad_request(why: impl std::fmt::Display) -> Failure {
     Failure::bad_input(format!("not a request: {why}"))
 }
 
 /// One line of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Answer {
+pub enum Answer {
     /// It worked; what came out depends on the request. The last line.
     Done(serde_json::Value),
     /// It failed. The last line.
@@ -156,7 +156,7 @@ pub(crate) enum Answer {
 /// One step of a longer request, for people who watch. Nodes are named by the first 8 hex digits of their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub(crate) enum Step {
+pub enum Step {
     /// A node answered.
     Answered {
         /// Which.

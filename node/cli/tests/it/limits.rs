@@ -1,4 +1,4 @@
-//! Where the system gives too few threads: one line and an exit code, neither a panic nor a process that hangs.
+//! Where the system gives too few threads or files: one line and an exit code, neither a panic nor a process that hangs.
 
 use std::{
     fs,
@@ -93,4 +93,44 @@ fn too_few_threads_are_one_line_and_an_exit_code() {
     let output = run(&place, 40, &client);
     assert_eq!(output.status.code(), Some(7), "{output:?}");
     let _ = fs::remove_dir_all(&place);
+}
+
+/// Where descriptors are short, that is what is said, however few there are.
+#[test]
+fn too_few_descriptors_are_told_as_such() {
+    let scratch = std::env::temp_dir().join(format!("deut-few-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&scratch);
+    fs::create_dir_all(&scratch).expect("a directory");
+    let file = scratch.join("bootstrap.toml");
+    fs::write(&file, "network = \"alone\"\nprofile = \"test\"\n").expect("writes");
+    let mut refused = 0;
+    for limit in 4..20 {
+        let port = ports::block();
+        let script = format!("ulimit -n {limit} && exec timeout 2 \"$0\" \"$@\"");
+        let output = Command::new("sh")
+            .args([
+                "-c",
+                &script,
+                env!("CARGO_BIN_EXE_deut"),
+                "run",
+                "--bootstrap",
+            ])
+            .arg(&file)
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
+            .arg(scratch.join("data"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !said.contains("address of this machine") && !said.contains("panicked"),
+            "{limit}: {said}"
+        );
+        if let Some(error) = said.lines().find(|line| line.starts_with("error:")) {
+            refused += 1;
+            assert!(error.contains("open files"), "{limit}: {error}");
+        }
+    }
+    assert!(refused > 2, "control: too few are too few");
+    let _ = fs::remove_dir_all(&scratch);
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Something that should not happen, or the node stopped meanwhile.
     Internal = 1,
     /// A magnet link, key, value or address that cannot be used.
@@ -52,29 +52,29 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// The number that the process ends with.
-    pub(crate) const fn code(self) -> u8 {
+    pub const fn code(self) -> u8 {
         self as u8
     }
 }
 
 /// Why a command failed. Goes over the control socket as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// The kind, and so the exit code.
-    pub(crate) kind: Exit,
+    pub kind: Exit,
     /// One line.
-    pub(crate) message: String,
+    pub message: String,
     /// What the user can do about it, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<String>,
+    pub hint: Option<String>,
     /// What was found nevertheless, as fields of the object that `--json` prints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) found: Option<serde_json::Value>,
+    pub found: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// A failure without a hint.
-    pub(crate) fn new(kind: Exit, message: impl Into<String>) -> Self {
+    pub fn new(kind: Exit, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: one_line(&message.into()),
@@ -84,18 +84,18 @@ impl Failure {
     }
 
     /// The same with a hint.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(one_line(&hint.into()));
         self
     }
 
     /// Something that cannot be used as it was typed.
-    pub(crate) fn bad_input(why: impl fmt::Display) -> Self {
+    pub fn bad_input(why: impl fmt::Display) -> Self {
         Self::new(Exit::BadInput, why.to_string())
     }
 
     /// The system has no more threads to give.
-    pub(crate) fn no_threads(why: impl fmt::Display) -> Self {
+    pub fn no_threads(why: impl fmt::Display) -> Self {
         let text = format!("the system gives too few threads for a node ({why})");
         Self::new(Exit::Limits, text).hint(
             "raise the limit of processes (ulimit -u, TasksMax, pids_limit) or stop something: a node needs about 20",
@@ -103,7 +103,7 @@ impl Failure {
     }
 
     /// The system lets no more files be opened.
-    pub(crate) fn no_files(why: impl fmt::Display) -> Self {
+    pub fn no_files(why: impl fmt::Display) -> Self {
         let text = format!("the system allows too few open files ({why})");
         Self::new(Exit::Limits, text).hint(
             "raise the limit of open files (ulimit -n, LimitNOFILE): a relay needs one for each endpoint port and some 40 more",
@@ -111,7 +111,7 @@ impl Failure {
     }
 
     /// Another version of a mutable record stands, with this sequence number.
-    pub(crate) fn conflict(standing: i64, why: impl Into<String>) -> Self {
+    pub fn conflict(standing: i64, why: impl Into<String>) -> Self {
         Self::new(Exit::Conflict, why).hint(if standing == i64::MAX {
             "that is the highest number there is: no newer version can ever follow; use another --salt, or another key"
         } else {
@@ -120,12 +120,12 @@ impl Failure {
     }
 
     /// A value of this many bytes is too long.
-    pub(crate) fn value_too_large(bytes: usize) -> Self {
+    pub fn value_too_large(bytes: usize) -> Self {
         Self::bad_input(Refusal::ValueTooLarge(bytes)).hint(TOO_LARGE)
     }
 
     /// A value that was not read to its end is too long.
-    pub(crate) fn value_without_end(read: usize) -> Self {
+    pub fn value_without_end(read: usize) -> Self {
         Self::bad_input(format!("the value has more than {read} bytes, and 800 fit"))
             .hint(TOO_LARGE)
     }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_table_of_exit_codes_in_the_manual_is_complete() {
-        let manual = include_str!("../../docs/operations.md");
+        let manual = include_str!("../../../docs/operations.md");
         for kind in [
             Exit::Internal,
             Exit::BadInput,

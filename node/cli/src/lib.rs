@@ -1,9 +1,14 @@
-//! The command `deut`. See `docs/operations.md` for its commands, exit codes and JSON shapes.
+//! The command `deut`: what it reads, does and prints. `docs/operations.md` has its commands, exit codes and JSON shapes.
+//!
+//! The binary calls [`main`] and nothing else. The [control socket](control) and the [failures](exit) that go over it are public,
+//! so that its decoders can be fuzzed and other programs can talk to a daemon; the rest is private.
+#![forbid(unsafe_code)]
 
 mod cli;
 mod commands;
-mod control;
-mod exit;
+pub mod control;
+pub mod exit;
+pub mod labels;
 mod logging;
 mod output;
 mod testnet;
@@ -12,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-fn main() -> ExitCode {
+/// Does what the command line of this process asks, and tells how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
     logging::tell_panics();
     let code = run();
     output::finish();

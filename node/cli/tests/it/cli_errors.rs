@@ -334,7 +334,7 @@ fn an_empty_list_of_peers_means_that_there_is_no_network_yet() {
 #[test]
 fn a_client_that_can_join_through_nobody_is_refused_and_told_how_to_be_the_first() {
     let place = Place::new("first");
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../bootstrap.toml");
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bootstrap.toml");
     fs::copy(shipped, place.0.join("bootstrap.toml")).expect("copied");
     let run = ["run", "--listen", "127.0.0.1:0", "--data-dir", "data"];
     let says = [
