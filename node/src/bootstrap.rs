@@ -23,6 +23,7 @@ use std::{
 
 pub use deut_transport::policy::Profile;
 pub use route::NoRoute;
+pub use troubles::BootstrapTrouble;
 
 /// More peers than this are refused: the transport keeps no more.
 pub const MAX_PEERS: usize = 64;

@@ -15,7 +15,10 @@ use deut_transport::{
 
 pub use deut_transport::wire::descriptor::PortRange;
 
-use crate::{bootstrap::BootstrapFile, families::Families};
+use crate::{
+    bootstrap::BootstrapFile,
+    families::{Families, canonical},
+};
 
 /// Endpoint ports of a node in the test profile: this many after the relay port.
 pub const TEST_ENDPOINT_PORTS: u16 = 128;
@@ -54,12 +57,6 @@ pub struct NodeConfig {
     pub times: Times,
     /// Shared by the nodes of one process: so many keys are made at once in all of them. Without it each makes two.
     pub key_permits: Option<Arc<Semaphore>>,
-}
-
-/// An IPv4 address that is written as an IPv6 address (`[::ffff:127.0.0.1]:4000`) is an IPv4 address.
-#[must_use]
-pub const fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Settings that contradict each other or the network. Its text is one line and says what to do.

@@ -4,6 +4,8 @@
 //! have something, then the timer; after every input the core is drained. Then the runtime has its turn. Clocks are read
 //! once per turn.
 
+mod error;
+mod link;
 mod open;
 mod queries;
 mod report;
@@ -33,10 +35,12 @@ use crate::{
     bootstrap::troubles::Troubles,
     clock::Clock,
     core::{Core, CoreCommand, CoreInput, CoreOutput},
-    handle::request::Request,
     jobs::Jobs,
+    request::Request,
     udp::{Received, Sockets},
 };
+pub use error::StartError;
+pub(crate) use link::Link;
 pub(crate) use start::start;
 
 /// Requests of handles taken in one turn.

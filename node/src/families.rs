@@ -3,7 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::canonical;
+/// An IPv4 address that is written as an IPv6 address (`[::ffff:127.0.0.1]:4000`) is an IPv4 address.
+#[must_use]
+pub const fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

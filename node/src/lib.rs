@@ -13,20 +13,23 @@ pub mod data_dir;
 mod driver;
 mod entropy;
 mod families;
-pub mod handle;
 mod jobs;
 pub mod key_file;
 pub mod labels;
+mod node;
 mod persona;
+mod request;
 pub mod rsa_suite;
+pub mod status;
 mod udp;
 
-pub use bootstrap::{BootstrapError, BootstrapFile, PeerEntry, Profile};
-pub use config::{ConfigError, NodeConfig, PortRange, canonical};
-pub use handle::{
-    BootstrapTrouble, CallFailure, IncomingRequest, MAX_ROOM, Node, NodeStatus, NotReady,
-    ReplyError, ServeError, StartError, Stopped, TunnelEcho,
-};
+pub use bootstrap::{BootstrapError, BootstrapFile, BootstrapTrouble, PeerEntry, Profile};
+pub use config::{ConfigError, NodeConfig, PortRange};
+pub use driver::StartError;
+pub use families::canonical;
+pub use node::{CallFailure, MAX_ROOM, Node, NotReady, ServeError};
+pub use request::{IncomingRequest, ReplyError, Stopped};
+pub use status::{NodeStatus, TunnelEcho};
 
 pub use deut_common::address::EndpointAddress;
 pub use deut_common::ids::{PersonaKey, RelayId};

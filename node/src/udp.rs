@@ -27,7 +27,7 @@ use tokio::net::UdpSocket;
 
 pub(crate) use self::health::is_here;
 use self::{health::Health, ready::ReadyList};
-use crate::{families::Families, handle::UdpStatus};
+use crate::{families::Families, status::UdpStatus};
 
 /// Datagrams taken from the relay port before the next socket has its turn.
 const RELAY_BATCH: usize = 32;

@@ -16,7 +16,10 @@ use super::{
     parse::split_address,
     troubles::Troubles,
 };
-use crate::{families::Families, handle::request::Request};
+use crate::{
+    families::{Families, canonical},
+    request::Request,
+};
 
 /// First and longest pause between two rounds, in milliseconds; each ± 50 %. While all answer, the longest.
 const PAUSE_MS: (u64, u64) = (1_000, 60_000);
@@ -202,7 +205,7 @@ impl Resolver {
             Err(why) => return self.troubles.unresolved(written, &why),
         };
         let (mut usable, mut refusal) = (Vec::new(), None);
-        for address in addresses.into_iter().map(crate::canonical) {
+        for address in addresses.into_iter().map(canonical) {
             match why_unusable(address, &self.policy, self.families) {
                 None if usable.len() < MAX_ADDRESSES => usable.push(address),
                 None => {}

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{BootstrapFile, lookup, parse::split_address};
-use crate::canonical;
+use crate::families::canonical;
 
 /// A name server that takes longer has no answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);

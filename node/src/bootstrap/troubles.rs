@@ -6,7 +6,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::handle::BootstrapTrouble;
+/// What is known about a peer of `bootstrap.toml` that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootstrapTrouble {
+    /// `host:port` as written in the file.
+    pub written: String,
+    /// The address it resolves to, if it does.
+    pub address: Option<SocketAddr>,
+    /// What is wrong, in words.
+    pub trouble: String,
+}
 
 /// Shared by resolver, driver and handles. Holds no more entries than the file has peers.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use deut_kademlia::{NetworkRange, Progress, QueryOutcome};
 use deut_transport::{ids::Service, io::CallError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::handle::{IncomingRequest, TunnelEcho};
+use crate::{request::IncomingRequest, status::TunnelEcho};
 
 /// Open requests by the ticket that the core was given. The core bounds each kind.
 #[derive(Default)]

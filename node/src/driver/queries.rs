@@ -15,7 +15,8 @@ use super::{Driver, open::OpenQuery};
 use crate::{
     bootstrap::route::why_silent,
     core::{CoreCommand, CoreEvent, CoreInput},
-    handle::{IncomingRequest, TunnelEcho, request::Request},
+    request::{IncomingRequest, Request},
+    status::TunnelEcho,
 };
 
 /// Services that one node serves at most; beyond it a new one is refused.

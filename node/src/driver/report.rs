@@ -13,7 +13,7 @@ use deut_transport::{
 use super::Driver;
 use crate::{
     bootstrap::hex,
-    handle::{
+    status::{
         DhtStatus, NodeStatus, ReachStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus,
     },
 };

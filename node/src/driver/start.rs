@@ -12,7 +12,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::{Driver, open::Open, report, room, saver::Saver};
+use super::{Driver, Link, StartError, link::About, open::Open, report, room, saver::Saver};
 use crate::{
     bootstrap::{BootstrapFile, resolve::Resolver, troubles::Troubles},
     clock::Clock,
@@ -20,8 +20,8 @@ use crate::{
     core::{Core, CoreConfig},
     data_dir::{DataDir, DataDirError, is_out_of_descriptors},
     entropy,
-    handle::{About, Node, StartError, request},
     jobs::Jobs,
+    request,
     rsa_suite::RealRsa,
     udp::Sockets,
 };
@@ -33,8 +33,8 @@ const PEER_LISTS: usize = 4;
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// See [`Node::start`].
-pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
+/// See [`crate::Node::start`].
+pub(crate) async fn start(config: NodeConfig) -> Result<Link, StartError> {
     // Before the first file is made.
     check_runtime()?;
     let config = config.canonical();
@@ -73,7 +73,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
     let core = Core::new(core, Arc::new(RealRsa), restored, seeds.core, clock.now());
     let saver = dir.map(Saver::new);
     let jobs = Jobs::new(Arc::new(RealRsa), config.key_permits);
-    let (driver, node) = assemble(
+    let (driver, link) = assemble(
         config.bootstrap,
         core,
         (clock, jobs),
@@ -82,10 +82,10 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Node, StartError> {
         saver,
         about,
     );
-    let to_node = node.requests.downgrade();
+    let to_node = link.requests.downgrade();
     tokio::spawn(driver.run(resolver.known()));
     tokio::spawn(resolver.run(to_node, to_driver));
-    Ok(node)
+    Ok(link)
 }
 
 /// A node that was just dropped needs a moment to let go of its directory, and so does a process that was just ended.
@@ -108,7 +108,7 @@ fn assemble(
     peers: mpsc::Receiver<Vec<BootstrapPeer>>,
     saver: Option<Saver>,
     about: About,
-) -> (Driver, Node) {
+) -> (Driver, Link) {
     let (requests, from_handles) = mpsc::channel(request::WAITING);
     // One word is enough: the driver then looks at everything.
     let (abandoned, from_waiting) = mpsc::channel(1);
@@ -139,7 +139,7 @@ fn assemble(
     let about = Arc::new(about);
     (
         driver,
-        Node {
+        Link {
             requests,
             abandoned,
             readiness,

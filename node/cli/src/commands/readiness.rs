@@ -1,6 +1,6 @@
 //! Which changes of readiness the daemon tells: those that last.
 
-use deut::handle::ReadinessStatus;
+use deut::status::ReadinessStatus;
 use tokio::time::{Duration, Instant};
 
 /// A change is told when it has lasted so long. That the node is ready is told at once.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use deut::{
     Node, NodeConfig, PortRange, Profile,
     data_dir::{self, RELAYS},
-    handle::ReadinessStatus,
+    status::ReadinessStatus,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! `status`, `ping`, `tunnels`, `peers`, `bootstrap-line`: what the daemon tells.
 
-use deut::{NodeStatus, handle::ReadinessStatus};
+use deut::{NodeStatus, status::ReadinessStatus};
 use serde::de::DeserializeOwned;
 use tokio::time::{Duration, Instant, sleep};
 

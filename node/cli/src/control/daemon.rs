@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deut::{MutableRecord, Node, NotReady, Stopped, handle::ReadinessStatus};
+use deut::{MutableRecord, Node, NotReady, Stopped, status::ReadinessStatus};
 use deut_kademlia::MAX_VALUE;
 use serde::Serialize;
 use tokio::sync::mpsc;

@@ -1,6 +1,6 @@
 //! Why nothing came of it: not joined in time, or nobody knows it.
 
-use deut::{BootstrapTrouble, NotReady, handle::ReadinessStatus};
+use deut::{BootstrapTrouble, NotReady, status::ReadinessStatus};
 use tokio::time::Duration;
 
 use super::report::{Effort, Got};

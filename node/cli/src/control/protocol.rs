@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use deut::{
     NodeId, Progress,
-    handle::{ReachStatus, ReadinessStatus},
+    status::{ReachStatus, ReadinessStatus},
 };
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use deut::{
-    Announced, FoundPeer, MutableRecord, PoolId, QueryStats, TunnelEcho, handle::ReachStatus,
+    Announced, FoundPeer, MutableRecord, PoolId, QueryStats, TunnelEcho, status::ReachStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -461,7 +461,7 @@ impl From<&TunnelEcho> for Echo {
     }
 }
 
-/// As in [`deut::handle::TunnelStatus`].
+/// As in [`deut::status::TunnelStatus`].
 const fn pool_name(pool: PoolId) -> &'static str {
     match pool {
         PoolId::Lookup => "lookup",

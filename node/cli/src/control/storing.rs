@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use deut::{Announced, MutableRecord, NodeId, Query, QueryResult, handle::ReachStatus};
+use deut::{Announced, MutableRecord, NodeId, Query, QueryResult, status::ReachStatus};
 use deut_kademlia::Magnet;
 use tokio::time::{Duration, timeout};
 

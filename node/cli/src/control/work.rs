@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deut::{Node, Progress, Query, QueryOutcome, QueryResult, Stopped, handle::ReadinessStatus};
+use deut::{Node, Progress, Query, QueryOutcome, QueryResult, Stopped, status::ReadinessStatus};
 use deut_kademlia::{Magnet, bencode};
 use tokio::{
     sync::mpsc,

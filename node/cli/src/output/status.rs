@@ -2,7 +2,7 @@
 
 use std::fmt::{Arguments, Write};
 
-use deut::{NodeStatus, handle::DhtStatus};
+use deut::{NodeStatus, status::DhtStatus};
 
 use super::{
     steps::{reach, readiness},

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use deut::handle::{ReachStatus, ReadinessStatus};
+use deut::status::{ReachStatus, ReadinessStatus};
 
 use super::{Written, line, pump::STDERR, text};
 use crate::control::{protocol::Step, report::Peer};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use deut::handle::{RelayStatus, TunnelStatus};
+use deut::status::{RelayStatus, TunnelStatus};
 use serde::Serialize;
 
 use super::steps::{reach, readiness};

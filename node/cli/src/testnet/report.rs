@@ -145,7 +145,7 @@ fn paths(before: &NodeStatus, after: &NodeStatus, names: &Names) -> Vec<Path> {
         .tunnels
         .iter()
         .filter(|tunnel| tunnel.pool == "lookup");
-    let path = |tunnel: &deut::handle::TunnelStatus| {
+    let path = |tunnel: &deut::status::TunnelStatus| {
         let earlier = before
             .tunnels
             .iter()

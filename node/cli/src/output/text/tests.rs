@@ -1,6 +1,6 @@
 use super::*;
 use crate::{control::report::Echo, exit::Exit};
-use deut::handle::ReachStatus;
+use deut::status::ReachStatus;
 
 fn effort() -> Effort {
     Effort {

@@ -1,13 +1,14 @@
 //! An application's own RPC over DEUT: calls from the lookup pool, requests that come to the persona.
 
 use deut_transport::{
-    ids::{ReplyToken, Service},
+    ids::Service,
     io::{CallError, Destination},
-    wire::message::{MAX_ANSWER_BODY, MAX_REQUEST_BODY},
+    wire::message::MAX_REQUEST_BODY,
 };
 use tokio::sync::mpsc;
 
-use super::{Node, Stopped, request::Request};
+use super::Node;
+use crate::request::{IncomingRequest, Request, Stopped};
 
 /// Most requests of one service that may wait to be taken.
 pub const MAX_ROOM: usize = 4_096;
@@ -27,18 +28,6 @@ pub enum CallFailure {
     Stopped(#[from] Stopped),
     /// The request does not fit into one message.
     #[error("the request has {0} bytes, more than the {MAX_REQUEST_BODY} that fit")]
-    TooLong(usize),
-}
-
-/// Why an answer is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplyError {
-    /// The node has stopped.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    /// The answer does not fit into one message.
-    #[error("the answer has {0} bytes, more than the {MAX_ANSWER_BODY} that fit")]
     TooLong(usize),
 }
 
@@ -62,38 +51,6 @@ pub enum ServeError {
 
 fn of_application(service: Service) -> bool {
     service >= Service::FIRST_APPLICATION
-}
-
-/// A request that came to this node's persona. Who sent it is not known.
-pub struct IncomingRequest {
-    pub(crate) token: ReplyToken,
-    pub(crate) body: Vec<u8>,
-    /// Weak: a request that is kept does not keep the node running.
-    pub(crate) node: mpsc::WeakSender<Request>,
-}
-
-impl IncomingRequest {
-    /// What was sent, at most 1,016 bytes.
-    #[must_use]
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-
-    /// Answers with at most 1,046 bytes, once. After 10 s the answer is not sent any more.
-    ///
-    /// # Errors
-    /// It is too long, or the node has stopped.
-    pub async fn reply(self, body: Vec<u8>) -> Result<(), ReplyError> {
-        if body.len() > MAX_ANSWER_BODY {
-            return Err(ReplyError::TooLong(body.len()));
-        }
-        let node = self.node.upgrade().ok_or(Stopped)?;
-        let reply = Request::Reply {
-            to: self.token,
-            body,
-        };
-        Ok(node.send(reply).await.map_err(|_| Stopped)?)
-    }
 }
 
 impl Node {

@@ -2,7 +2,17 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use deut_transport::status::TunnelView;
 use serde::{Deserialize, Serialize};
+
+/// The echo of one own tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelEcho {
+    /// Which tunnel.
+    pub view: TunnelView,
+    /// From us to its endpoint and back; none if no echo came within 3 s.
+    pub round_trip_us: Option<u64>,
+}
 
 /// Everything `deut status` shows. Only for the operator: it holds addresses and must not be logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

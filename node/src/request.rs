@@ -1,4 +1,4 @@
-//! What handles ask of the driver.
+//! What handles ask of the driver, and what it hands to applications.
 
 use std::net::SocketAddr;
 
@@ -7,23 +7,29 @@ use deut_transport::{
     ids::{ReplyToken, Service},
     io::{CallError, Destination},
     status::TunnelView,
+    wire::message::MAX_ANSWER_BODY,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{IncomingRequest, NodeStatus, Stopped, TunnelEcho};
+use crate::status::{NodeStatus, TunnelEcho};
 
 /// Requests that may wait for the driver; a handle that finds no room waits.
 pub(crate) const WAITING: usize = 64;
 
+/// The node has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node has stopped")]
+pub struct Stopped;
+
 /// The answer that a handle waits for. Whoever drops it has the driver look for what nobody waits for any more.
-pub(super) struct Waiting<T> {
+pub(crate) struct Waiting<T> {
     answered: Option<oneshot::Receiver<T>>,
     abandoned: mpsc::Sender<()>,
 }
 
 impl<T> Waiting<T> {
     /// A place for the answer, and who waits for it.
-    pub(super) fn new(abandoned: mpsc::Sender<()>) -> (oneshot::Sender<T>, Self) {
+    pub(crate) fn new(abandoned: mpsc::Sender<()>) -> (oneshot::Sender<T>, Self) {
         let (answer, answered) = oneshot::channel();
         let answered = Some(answered);
         (
@@ -39,7 +45,7 @@ impl<T> Waiting<T> {
     ///
     /// # Errors
     /// The node has stopped.
-    pub(super) async fn answer(mut self) -> Result<T, Stopped> {
+    pub(crate) async fn answer(mut self) -> Result<T, Stopped> {
         let Some(answered) = &mut self.answered else {
             return Err(Stopped);
         };
@@ -89,4 +95,48 @@ pub(crate) enum Request {
     Shutdown,
     Status(oneshot::Sender<NodeStatus>),
     Tunnels(oneshot::Sender<Vec<TunnelView>>),
+}
+
+/// A request that came to this node's persona. Who sent it is not known.
+pub struct IncomingRequest {
+    pub(crate) token: ReplyToken,
+    pub(crate) body: Vec<u8>,
+    /// Weak: a request that is kept does not keep the node running.
+    pub(crate) node: mpsc::WeakSender<Request>,
+}
+
+impl IncomingRequest {
+    /// What was sent, at most 1,016 bytes.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Answers with at most 1,046 bytes, once. After 10 s the answer is not sent any more.
+    ///
+    /// # Errors
+    /// It is too long, or the node has stopped.
+    pub async fn reply(self, body: Vec<u8>) -> Result<(), ReplyError> {
+        if body.len() > MAX_ANSWER_BODY {
+            return Err(ReplyError::TooLong(body.len()));
+        }
+        let node = self.node.upgrade().ok_or(Stopped)?;
+        let reply = Request::Reply {
+            to: self.token,
+            body,
+        };
+        Ok(node.send(reply).await.map_err(|_| Stopped)?)
+    }
+}
+
+/// Why an answer is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The node has stopped.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The answer does not fit into one message.
+    #[error("the answer has {0} bytes, more than the {MAX_ANSWER_BODY} that fit")]
+    TooLong(usize),
 }

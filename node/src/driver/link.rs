@@ -1,0 +1,27 @@
+//! What a handle has of its driver.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use deut_transport::status::Readiness;
+use tokio::sync::{mpsc, watch};
+
+use crate::{bootstrap::troubles::Troubles, request::Request};
+
+/// The way to a driver, and what its node is.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) requests: mpsc::Sender<Request>,
+    /// Tells the driver that somebody does not wait for an answer any more.
+    pub(crate) abandoned: mpsc::Sender<()>,
+    /// Closed when the driver has ended.
+    pub(crate) readiness: watch::Receiver<Readiness>,
+    pub(crate) about: Arc<About>,
+}
+
+/// What does not change while a node runs, and the troubles with its peers.
+pub(crate) struct About {
+    pub(crate) local: SocketAddr,
+    /// Address and identity of a relay.
+    pub(crate) relay: Option<(SocketAddr, [u8; 32])>,
+    pub(crate) troubles: Troubles,
+}
