@@ -11,7 +11,11 @@ pub mod exit;
 pub mod labels;
 mod logging;
 mod output;
+mod process;
+mod pump;
+mod seed;
 mod testnet;
+mod words;
 
 use std::process::ExitCode;
 

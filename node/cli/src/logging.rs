@@ -16,7 +16,7 @@ use tracing_subscriber::{
 
 use crate::{
     exit::{Exit, Failure},
-    output::pump::STDERR,
+    pump::STDERR,
 };
 
 /// Switches logging on with the filter of `--log`, else of `DEUT_LOG`, else with the given level.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deut_kademlia::{NetworkRange, Progress, QueryOutcome};
-use deut_transport::{ids::Service, io::CallError};
+use deut_transport::{ids::Service, io::CallError, status::TunnelView};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{request::IncomingRequest, status::TunnelEcho};
@@ -29,5 +29,33 @@ impl Open {
     pub(super) fn ticket(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// A call is over; a handle that does not wait any more has dropped its end.
+    pub(super) fn call_done(&mut self, ticket: u64, end: Result<Vec<u8>, CallError>) {
+        if let Some(answer) = self.calls.remove(&ticket) {
+            let _ = answer.send(end);
+        }
+    }
+
+    /// All echoes are back or lost.
+    pub(super) fn echoes_done(&mut self, ticket: u64, echoes: Vec<(TunnelView, Option<u64>)>) {
+        let echoes = echoes.into_iter().map(|(view, round_trip_us)| TunnelEcho {
+            view,
+            round_trip_us,
+        });
+        if let Some(answer) = self.echoes.remove(&ticket) {
+            let _ = answer.send(echoes.collect());
+        }
+    }
+
+    /// A query is over, and may have shown how large the network is.
+    pub(super) fn query_done(&mut self, ticket: u64, outcome: QueryOutcome) {
+        if let Some(range) = outcome.stats.network_range {
+            self.network_range = Some(range);
+        }
+        if let Some(query) = self.queries.remove(&ticket) {
+            let _ = query.answer.send(outcome);
+        }
     }
 }

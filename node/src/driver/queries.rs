@@ -16,7 +16,6 @@ use crate::{
     bootstrap::route::why_silent,
     core::{CoreCommand, CoreEvent, CoreInput},
     request::{IncomingRequest, Request},
-    status::TunnelEcho,
 };
 
 /// Services that one node serves at most; beyond it a new one is refused.
@@ -110,29 +109,9 @@ impl Driver {
                 tracing::debug!(%address, %trouble, "a bootstrap peer cannot be used");
                 self.troubles.refused(address, &self.told(address, trouble));
             }
-            CoreEvent::CallFailed { ticket, why } => {
-                if let Some(answer) = self.open.calls.remove(&ticket) {
-                    let _ = answer.send(Err(why));
-                }
-            }
-            CoreEvent::Done(ticket, outcome) => {
-                if let Some(range) = outcome.stats.network_range {
-                    self.open.network_range = Some(range);
-                }
-                if let Some(query) = self.open.queries.remove(&ticket.0) {
-                    let _ = query.answer.send(*outcome);
-                }
-            }
-            CoreEvent::Echoes { ticket, echoes } => {
-                let echoes = echoes.into_iter();
-                let echoes = echoes.map(|(view, round_trip_us)| TunnelEcho {
-                    view,
-                    round_trip_us,
-                });
-                if let Some(answer) = self.open.echoes.remove(&ticket) {
-                    let _ = answer.send(echoes.collect());
-                }
-            }
+            CoreEvent::CallFailed { ticket, why } => self.open.call_done(ticket, Err(why)),
+            CoreEvent::Done(ticket, outcome) => self.open.query_done(ticket.0, *outcome),
+            CoreEvent::Echoes { ticket, echoes } => self.open.echoes_done(ticket, echoes),
             CoreEvent::Persona { .. } => tracing::info!("a new persona is on"),
             CoreEvent::Progress(ticket, progress) => {
                 let query = self.open.queries.get(&ticket.0);
@@ -147,11 +126,7 @@ impl Driver {
                 service,
                 body,
             } => self.incoming(reply, service, body),
-            CoreEvent::Response { ticket, body } => {
-                if let Some(answer) = self.open.calls.remove(&ticket) {
-                    let _ = answer.send(Ok(body));
-                }
-            }
+            CoreEvent::Response { ticket, body } => self.open.call_done(ticket, Ok(body)),
             CoreEvent::Superseded { published, seen } => tracing::warn!(
                 published,
                 seen,

@@ -1,18 +1,20 @@
 //! `get`, `put`, `announce`: with the daemon where one runs, else (where that is possible) with a short-lived node.
 
 use std::{
-    fs::File,
-    io::{Read, stdin},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     time::Duration,
 };
 
 use deut::{BootstrapFile, Node, NodeConfig, StartError};
-use deut_kademlia::{MAX_VALUE, bencode};
+use deut_kademlia::bencode;
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{Signals, mutable, paths, threads};
+use super::{
+    asking::{ask, interrupted, milliseconds, needs_daemon},
+    paths,
+    typed::{read_value, sequence},
+};
 use crate::{
     cli,
     control::{
@@ -24,6 +26,7 @@ use crate::{
     },
     exit::{Exit, Failure},
     output::{Out, steps::Steps, text},
+    process::{Signals, threads},
 };
 
 /// A node that does one lookup or a few needs no 28 tunnels; this is enough for other tunnels at the second one.
@@ -69,7 +72,7 @@ fn what_to_get(arguments: &cli::Get) -> Result<(Target, Request), Failure> {
     if arguments.mutable {
         let salt = arguments.salt.clone().unwrap_or_default().into_bytes();
         let of = mutable_key(&arguments.target, salt)?;
-        let min_seq = mutable::sequence("--min-seq", arguments.min_seq)?;
+        let min_seq = sequence("--min-seq", arguments.min_seq)?;
         let request = Request::GetMutable {
             public_key: hex(&of.public_key()),
             salt_hex: hex(of.salt()),
@@ -90,9 +93,6 @@ fn what_to_get(arguments: &cli::Get) -> Result<(Target, Request), Failure> {
 
 /// `deut put`.
 pub(crate) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> {
-    if arguments.signed.mutable {
-        return mutable::put(arguments, out).await;
-    }
     let value = read_value(arguments)?;
     let lookup = &arguments.lookup;
     let daemon = Daemon::connect(&lookup.reach.control()?)
@@ -167,39 +167,6 @@ async fn daemon(bootstrap: Option<&Path>, lookup: &cli::Lookup) -> Result<Option
     }
 }
 
-pub(super) fn needs_daemon(failure: Failure, command: &str) -> Failure {
-    if failure.kind != Exit::NoDaemon {
-        return failure;
-    }
-    let (why, alternative) = match command {
-        "put" => ("`put` needs a daemon, which keeps the value published", ""),
-        _ => (
-            "`announce` without --address needs a daemon with a persona, which stays reachable",
-            ", or give --address ip:port, which becomes public",
-        ),
-    };
-    Failure::new(Exit::NoDaemon, format!("{}; {why}", failure.message))
-        .hint(format!("start one with `deut run`{alternative}"))
-}
-
-pub(super) async fn ask<T: serde::de::DeserializeOwned>(
-    daemon: Daemon,
-    request: &Request,
-    steps: &mut Steps,
-) -> Result<T, Failure> {
-    let mut signals = Signals::new()?;
-    let end = tokio::select! {
-        end = daemon.ask(request, |step| steps.show(&step)) => end,
-        name = signals.next() => Err(interrupted(name)),
-    };
-    steps.end();
-    end
-}
-
-fn interrupted(signal: &str) -> Failure {
-    Failure::new(Exit::Interrupted, format!("interrupted by {signal}"))
-}
-
 /// Joins as a client that carries neither persona nor records, does the work and leaves.
 async fn short_lived<T>(
     bootstrap: Option<&Path>,
@@ -242,54 +209,5 @@ async fn start_client(file: BootstrapFile) -> Result<Node, StartError> {
     match client(Ipv6Addr::UNSPECIFIED.into()).await {
         Err(StartError::CannotListen { .. }) => client(Ipv4Addr::UNSPECIFIED.into()).await,
         started => started,
-    }
-}
-
-pub(super) fn milliseconds(lookup: &cli::Lookup) -> u64 {
-    u64::try_from(lookup.within().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The value of `put`, with its size checked before anybody is asked.
-pub(super) fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
-    let value = match (&arguments.value, &arguments.file) {
-        (_, Some(path)) => {
-            let unreadable =
-                |why| Failure::bad_input(format!("{}: cannot be read ({why})", path.display()));
-            let file = File::open(path).map_err(unreadable)?;
-            // A regular file tells its size without being read; some under /proc say 0 and have content.
-            let metadata = file.metadata().map_err(unreadable)?;
-            if metadata.is_file() && metadata.len() > MAX_VALUE as u64 {
-                return Err(Failure::value_too_large(
-                    usize::try_from(metadata.len()).unwrap_or(usize::MAX),
-                ));
-            }
-            at_most_the_largest(file, unreadable)?
-        }
-        (Some(dash), None) if dash == "-" => at_most_the_largest(stdin().lock(), |why| {
-            Failure::bad_input(format!("standard input cannot be read ({why})"))
-        })?,
-        (Some(text), None) => text.clone().into_bytes(),
-        (None, None) => Vec::new(),
-    };
-    match value.len() {
-        0 => Err(Failure::bad_input("the value is empty")),
-        bytes if bytes > MOST_READ => Err(Failure::value_without_end(MOST_READ)),
-        bytes if bytes > MAX_VALUE => Err(Failure::value_too_large(bytes)),
-        _ => Ok(value),
-    }
-}
-
-/// A pipe tells no size: it is read so far, to tell one that is a little too long from one that has no end.
-const MOST_READ: usize = 1 << 20;
-
-/// Reads all of it, but not without end.
-fn at_most_the_largest(
-    source: impl Read,
-    unreadable: impl FnOnce(std::io::Error) -> Failure,
-) -> Result<Vec<u8>, Failure> {
-    let mut value = Vec::new();
-    match source.take(MOST_READ as u64 + 1).read_to_end(&mut value) {
-        Ok(_) => Ok(value),
-        Err(why) => Err(unreadable(why)),
     }
 }

@@ -1,29 +1,28 @@
 //! The commands. Each takes its arguments, does its work and prints through [`Out`].
 
+mod asking;
 mod listen;
 mod lookup;
 mod mutable;
 mod paths;
 mod readiness;
-pub(crate) mod run;
+mod run;
 mod show;
-mod signals;
-mod threads;
+mod typed;
 
 use std::future::Future;
 
 use clap::CommandFactory;
 
-use self::threads::Threads;
 use crate::{
     cli::{Cli, Command},
+    control::report::FailureObject,
     exit::Failure,
     logging,
-    output::{Out, text},
+    output::Out,
+    process::threads::{self, Threads},
     testnet,
 };
-
-pub(crate) use self::signals::Signals;
 
 /// Does what the command line says.
 ///
@@ -42,7 +41,7 @@ pub(crate) fn execute(cli: Cli, out: &Out) -> Result<(), Failure> {
         && !tells_by_itself
     {
         // It is told on standard error too, and has its exit code.
-        let _ = out.object_with_json(&text::failure_object(failure));
+        let _ = out.object_with_json(&FailureObject::from(failure));
     }
     end
 }
@@ -55,6 +54,7 @@ fn dispatch(command: Command, out: &Out) -> Result<(), Failure> {
             block_on(Node, run::run(&arguments, out))
         }
         Command::Get(get) => block_on(Main, lookup::get(&get, out)),
+        Command::Put(put) if put.signed.mutable => block_on(Main, mutable::put(&put, out)),
         Command::Put(put) => block_on(Main, lookup::put(&put, out)),
         Command::Announce(announce) => block_on(Main, lookup::announce(&announce, out)),
         Command::Ping(reach) => block_on(Main, show::ping(&reach, out)),
@@ -80,18 +80,4 @@ fn block_on(
     // Jobs on the worker threads may take a while; nobody waits for them.
     runtime.shutdown_background();
     end
-}
-
-/// Raises the limit of open files to what the system allows: every endpoint port is one.
-pub(crate) fn raise_open_file_limit() -> Option<u64> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_refused) => limit.current,
-    }
 }

@@ -6,7 +6,10 @@ use deut::{MutableError, MutableKey, MutableRecord, key_file::KeyFile};
 use deut_kademlia::{MAX_VALUE, PersonaSecret, bencode};
 use zeroize::Zeroizing;
 
-use super::lookup::{ask, milliseconds, needs_daemon, read_value};
+use super::{
+    asking::{ask, milliseconds, needs_daemon},
+    typed::{read_value, sequence},
+};
 use crate::{
     cli,
     control::{
@@ -77,21 +80,6 @@ fn bencoded(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
             Ok(value)
         }
     }
-}
-
-/// A sequence number as it was typed.
-pub(super) fn sequence(option: &str, typed: Option<i128>) -> Result<Option<i64>, Failure> {
-    let number = |typed| i64::try_from(typed).ok().filter(|number| *number >= 0);
-    typed
-        .map(|typed| {
-            number(typed).ok_or_else(|| {
-                Failure::bad_input(format!("{option} {typed} is no sequence number")).hint(format!(
-                    "they go from 0 to {}; the first version usually has 1",
-                    i64::MAX
-                ))
-            })
-        })
-        .transpose()
 }
 
 /// What `--seq` and `--cas` ask for.

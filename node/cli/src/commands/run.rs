@@ -7,45 +7,22 @@ use deut::{
     data_dir::{self, RELAYS},
     status::ReadinessStatus,
 };
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, interval, timeout};
 
-use super::{Signals, listen, paths, raise_open_file_limit, readiness::Damper};
+use super::{listen, paths, readiness::Damper};
 use crate::{
     cli,
     control::{daemon::Daemon, server::Server},
     exit::{Exit, Failure},
-    labels,
-    output::{Out, text},
+    output::{Out, news::News},
+    process::{Signals, raise_open_file_limit},
+    seed::seed_of,
 };
 
 /// Closing all tunnels politely takes so long at most.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How often the troubles of bootstrap peers are looked at, and whether a change has lasted.
 const WATCH: Duration = Duration::from_millis(500);
-
-/// What the daemon tells on standard output: text, or with `--json` one object per line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub(crate) enum News {
-    /// The sockets are bound.
-    Started {
-        version: &'static str,
-        network: String,
-        profile: &'static str,
-        address: std::net::SocketAddr,
-        control: String,
-        /// The `[[peer]]` block for others; none for a client.
-        bootstrap_line: Option<String>,
-    },
-    /// Readiness or its reasons changed, and not only for a moment.
-    Readiness(ReadinessStatus),
-    /// A bootstrap peer cannot be used; it is tried again.
-    Trouble { peer: String, trouble: String },
-    /// A signal came.
-    Stopping { signal: &'static str },
-}
 
 /// Runs a node until a signal comes.
 ///
@@ -82,13 +59,13 @@ pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> 
         control: control.display().to_string(),
         bootstrap_line: node.bootstrap_line(),
     };
-    out.news(&started, || text::news(&started));
+    out.news(&started, || started.text());
     let end = tokio::select! {
         () = server.serve(Daemon::new(node.clone())) => Ok(()),
         end = watch(&node, out) => end,
         signal = signals.next() => {
             let news = News::Stopping { signal };
-            out.news(&news, || text::news(&news));
+            out.news(&news, || news.text());
             Ok(())
         }
     };
@@ -144,17 +121,7 @@ fn refuse_a_client_that_knows_nobody(config: &NodeConfig) -> Result<(), Failure>
     ))
 }
 
-/// 32 bytes from a number, different for each purpose.
-pub(crate) fn seed_of(purpose: &str, number: u64) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(labels::SEED)
-        .chain_update(purpose)
-        .chain_update(number.to_be_bytes())
-        .finalize()
-        .into()
-}
-
-pub(crate) const fn profile_name(profile: Profile) -> &'static str {
+const fn profile_name(profile: Profile) -> &'static str {
     match profile {
         Profile::Production => "production",
         Profile::Test => "test",
@@ -171,7 +138,7 @@ async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
         let now = ReadinessStatus::from(&*readiness.borrow_and_update());
         if let Some(now) = damper.see(now, Instant::now()) {
             let news = News::Readiness(now);
-            out.news(&news, || text::news(&news));
+            out.news(&news, || news.text());
         }
         for trouble in node.bootstrap_troubles() {
             // A name may have many addresses: one line for all of them.
@@ -180,33 +147,12 @@ async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
                 told.push(words.clone());
                 let (peer, trouble) = words;
                 let news = News::Trouble { peer, trouble };
-                out.news(&news, || text::news(&news));
+                out.news(&news, || news.text());
             }
         }
         tokio::select! {
             changed = readiness.changed() => changed.map_err(|_stopped| Failure::from(deut::Stopped))?,
             _ = ticks.tick() => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_differ_by_purpose_and_number() {
-        assert_ne!(seed_of("run", 1), seed_of("run", 2));
-        assert_ne!(seed_of("run", 1), seed_of("testnet", 1));
-        assert_eq!(seed_of("run", 1), seed_of("run", 1));
-    }
-
-    #[test]
-    fn news_are_tagged_objects() {
-        let news = News::Stopping { signal: "SIGTERM" };
-        assert_eq!(
-            serde_json::to_string(&news).expect("serialises"),
-            r#"{"event":"stopping","signal":"SIGTERM"}"#
-        );
     }
 }

@@ -12,7 +12,8 @@ use crate::{
         report::{BootstrapLine, Echoes},
     },
     exit::{Exit, Failure},
-    output::{Out, status, steps::readiness, text},
+    output::{Out, status, text},
+    words::readiness,
 };
 
 /// How often a daemon that does not answer yet is tried again.

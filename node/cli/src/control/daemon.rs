@@ -37,7 +37,26 @@ impl Daemon {
         .of_daemon()
     }
 
-    /// Mutable records.
+    /// The block by which others join through this node.
+    fn bootstrap_line(&self) -> Result<BootstrapLine, Failure> {
+        let block = self.node.bootstrap_line().ok_or_else(|| {
+            let text = "the daemon is a client: nobody can join through it";
+            Failure::new(Exit::BadConfig, text)
+                .hint("run it with --reachable, at an address that others reach")
+        })?;
+        Ok(BootstrapLine { block })
+    }
+
+    /// What is missing after this time at most.
+    async fn readiness(&self, wait_ms: u64) -> Result<ReadinessStatus, Failure> {
+        let within = Duration::from_millis(wait_ms.min(MAX_TIMEOUT_MS));
+        match self.node.ready(within).await {
+            Ok(now) | Err(NotReady::TimedOut(now)) => Ok(ReadinessStatus::from(&now)),
+            Err(NotReady::Stopped) => Err(Stopped.into()),
+        }
+    }
+
+    /// Reads and stores mutable records.
     async fn mutable(
         &self,
         request: Request,
@@ -113,16 +132,7 @@ impl Handler for Daemon {
                         .await?,
                 )
             }
-            Request::BootstrapLine => {
-                let block = self.node.bootstrap_line().ok_or_else(|| {
-                    Failure::new(
-                        Exit::BadConfig,
-                        "the daemon is a client: nobody can join through it",
-                    )
-                    .hint("run it with --reachable, at an address that others reach")
-                })?;
-                json(&BootstrapLine { block })
-            }
+            Request::BootstrapLine => json(&self.bootstrap_line()?),
             Request::Get {
                 target,
                 all,
@@ -146,14 +156,7 @@ impl Handler for Daemon {
                 }
                 json(&self.work(timeout_ms, steps).put(value).await?)
             }
-            Request::Ready { wait_ms } => {
-                let within = Duration::from_millis(wait_ms.min(MAX_TIMEOUT_MS));
-                let now = match self.node.ready(within).await {
-                    Ok(now) | Err(NotReady::TimedOut(now)) => now,
-                    Err(NotReady::Stopped) => return Err(Stopped.into()),
-                };
-                json(&ReadinessStatus::from(&now))
-            }
+            Request::Ready { wait_ms } => json(&self.readiness(wait_ms).await?),
             Request::Status => json(&self.node.status().await?),
         }
     }

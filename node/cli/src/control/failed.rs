@@ -6,7 +6,7 @@ use tokio::time::Duration;
 use super::report::{Effort, Got};
 use crate::{
     exit::{Exit, Failure},
-    output::text::plural,
+    words::plural,
 };
 
 /// Nodes that keep a record: the lookup's width.
@@ -330,7 +330,7 @@ mod tests {
             failure.message,
             "found 1 announcement, but none that can be reached now (20 lookups in 30 s)"
         );
-        let object = crate::output::text::failure_object(&failure);
+        let object = crate::control::report::FailureObject::from(&failure);
         let text = serde_json::to_string(&object).expect("serialises");
         let peer = r#""peers":[{"kind":"persona","key":"cd","addresses":[],"reachable":null,"given_by":3}]"#;
         assert!(text.contains(peer), "in their usual order: {text}");

@@ -7,6 +7,8 @@ use deut::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Failure;
+
 /// Bytes as hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes
@@ -474,6 +476,24 @@ const fn pool_name(pool: PoolId) -> &'static str {
 pub struct BootstrapLine {
     /// A `[[peer]]` block.
     pub block: String,
+}
+
+/// A failure as `--json` prints it: with what was found nevertheless, its fields in their usual order.
+#[derive(Serialize)]
+pub struct FailureObject {
+    error: serde_json::Value,
+    #[serde(flatten)]
+    found: Option<Got>,
+}
+
+impl From<&Failure> for FailureObject {
+    fn from(failure: &Failure) -> Self {
+        let found = failure.found.clone();
+        Self {
+            error: serde_json::json!({ "code": failure.kind.code(), "kind": failure.kind, "message": failure.message, "hint": failure.hint }),
+            found: found.and_then(|found| serde_json::from_value(found).ok()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     exit::{Exit, Failure},
-    output::steps,
+    words,
 };
 
 /// A node that has just joined may know very few others: below so many copies it looks around again.
@@ -254,7 +254,7 @@ fn conflict(kept: &MutableRecord, at: usize) -> Failure {
 fn not_found_yet(stored: &Stored, reach: &ReachStatus, within: Duration) -> Failure {
     let announced = stored.announced.as_deref().unwrap_or_default();
     let (at, of, key) = (stored.stored_at, stored.of, &stored.key);
-    let (seconds, missing) = (within.as_secs(), steps::reach(reach));
+    let (seconds, missing) = (within.as_secs(), words::reach(reach));
     let text = format!(
         "{announced} is announced on {key} at {at} of {of} nodes, but nobody finds its addresses within {seconds} s: {missing}"
     );

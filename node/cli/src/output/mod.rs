@@ -1,6 +1,6 @@
 //! The only place that prints. Results go to standard output, everything else to standard error.
 
-pub(crate) mod pump;
+pub(crate) mod news;
 pub(crate) mod status;
 pub(crate) mod steps;
 pub(crate) mod text;
@@ -9,11 +9,11 @@ use std::io::{ErrorKind, IsTerminal, stderr, stdout};
 
 use serde::Serialize;
 
-use self::pump::{STDERR, STDOUT};
 use crate::{
     control::report::unhex,
     exit::{Exit, Failure},
     logging,
+    pump::{self, STDERR, STDOUT},
 };
 
 /// Whether a result was written.

@@ -4,10 +4,8 @@ use std::fmt::{Arguments, Write};
 
 use deut::{NodeStatus, status::DhtStatus};
 
-use super::{
-    steps::{reach, readiness},
-    text::{joined, size},
-};
+use super::text::size;
+use crate::words::{joined, reach, readiness};
 
 /// Lines of a name and a value.
 #[derive(Default)]

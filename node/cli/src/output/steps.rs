@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use deut::status::{ReachStatus, ReadinessStatus};
-
-use super::{Written, line, pump::STDERR, text};
-use crate::control::{protocol::Step, report::Peer};
+use super::{Written, line, text};
+use crate::{
+    control::{protocol::Step, report::Peer},
+    pump::STDERR,
+    words::{reach, readiness},
+};
 
 /// Shows steps as they come.
 #[derive(Debug)]
@@ -208,56 +210,6 @@ fn describe(step: &Step) -> String {
     }
 }
 
-/// Tunnels, relays and reasons in one line.
-pub(crate) fn readiness(now: &ReadinessStatus) -> String {
-    let ReadinessStatus {
-        tunnels_up,
-        tunnels_wanted,
-        ready_at,
-        relays,
-        reasons,
-        ..
-    } = now;
-    let wanted = match tunnels_wanted {
-        // As long as no relay is known, none can be wanted.
-        0 => String::new(),
-        wanted => format!(" of {wanted}"),
-    };
-    // Until its end an old tunnel stands beside the one that replaces it.
-    let (standing, older) = match tunnels_wanted {
-        0 => (*tunnels_up, 0),
-        most => (*tunnels_up.min(most), tunnels_up.saturating_sub(*most)),
-    };
-    let older = match older {
-        0 => String::new(),
-        older => format!(" and {older} older ones that are being replaced"),
-    };
-    let mut text =
-        format!("{standing}{wanted} tunnels{older} (ready at {ready_at}), {relays} relays known");
-    for reason in reasons {
-        text.push_str("; ");
-        text.push_str(reason);
-    }
-    text
-}
-
-/// How the persona is found, in one line.
-pub(crate) fn reach(now: &ReachStatus) -> String {
-    let ReachStatus {
-        addresses,
-        held_by,
-        of,
-    } = now;
-    match (addresses.len(), of) {
-        (0, _) => "its tunnels do not stand yet, so it has no addresses".into(),
-        (_, 0) => "it has addresses, but knows no other persona yet".into(),
-        (count, of) => format!(
-            "it has {count} address{}, known to {held_by} of the {of} nodes closest to it",
-            if count == 1 { "" } else { "es" }
-        ),
-    }
-}
-
 /// Back to the beginning of the line, erase it, and write it anew.
 pub(super) fn rewrite_line(text: &str) {
     STDERR.say(format!("\r\x1b[2K{text}").into_bytes());
@@ -303,39 +255,5 @@ mod tests {
         assert_eq!(count.line(), "lookup 1: 1 asked, 0 answered, 1 failed");
         count.add(&Step::Lookup { number: 2 });
         assert_eq!(count.line(), "lookup 2: 0 asked, 0 answered");
-    }
-
-    #[test]
-    fn readiness_is_one_line_with_its_reasons() {
-        let now = ReadinessStatus {
-            tunnels_up: 1,
-            tunnels_wanted: 28,
-            ready_at: 4,
-            relays: 3,
-            reasons: vec!["a".into(), "b".into()],
-            codes: Vec::new(),
-            ready: false,
-        };
-        assert_eq!(
-            readiness(&now),
-            "1 of 28 tunnels (ready at 4), 3 relays known; a; b"
-        );
-    }
-
-    #[test]
-    fn tunnels_beyond_those_wanted_are_explained() {
-        let now = ReadinessStatus {
-            tunnels_up: 42,
-            tunnels_wanted: 28,
-            ready_at: 4,
-            relays: 30,
-            reasons: vec![],
-            codes: vec![],
-            ready: true,
-        };
-        assert_eq!(
-            readiness(&now),
-            "28 of 28 tunnels and 14 older ones that are being replaced (ready at 4), 30 relays known"
-        );
     }
 }

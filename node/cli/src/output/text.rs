@@ -3,36 +3,17 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use deut::status::{RelayStatus, TunnelStatus};
-use serde::Serialize;
 
-use super::steps::{reach, readiness};
 use crate::{
-    commands::run::News,
     control::report::{Echoes, Effort, Got, Peer, Stored, Swarm},
     exit::Failure,
+    words::{joined, plural, reach},
 };
 
 /// The one or two lines of a failure.
 pub(crate) fn failure(failure: &Failure) -> String {
     let hint = failure.hint.iter().map(|hint| format!("\nhint: {hint}"));
     format!("error: {}{}", failure.message, hint.collect::<String>())
-}
-
-/// A failure as `--json` prints it: with what was found nevertheless, its fields in their usual order.
-#[derive(Serialize)]
-pub(crate) struct FailureObject {
-    error: serde_json::Value,
-    #[serde(flatten)]
-    found: Option<Got>,
-}
-
-/// The same as an object.
-pub(crate) fn failure_object(failure: &Failure) -> FailureObject {
-    let found = failure.found.clone();
-    FailureObject {
-        error: serde_json::json!({ "code": failure.kind.code(), "kind": failure.kind, "message": failure.message, "hint": failure.hint }),
-        found: found.and_then(|found| serde_json::from_value(found).ok()),
-    }
 }
 
 /// The peers that were found and not printed yet, one per line.
@@ -310,61 +291,8 @@ pub(crate) fn echoes(echoes: &Echoes) -> String {
     text
 }
 
-/// What the daemon tells.
-pub(crate) fn news(news: &News) -> String {
-    match news {
-        News::Started {
-            version,
-            network,
-            profile,
-            address,
-            control,
-            bootstrap_line,
-        } => {
-            let mut text = format!(
-                "deut {version} listens on {address}, network {network:?} ({profile} profile), control socket {control}"
-            );
-            if let Some(block) = bootstrap_line {
-                let _ = write!(
-                    text,
-                    "; others join through it with these lines in their bootstrap.toml:"
-                );
-                for line in block.trim().lines() {
-                    let _ = write!(text, "\n  {line}");
-                }
-            }
-            text
-        }
-        News::Readiness(now) => format!(
-            "{}: {}",
-            if now.ready { "ready" } else { "not ready" },
-            readiness(now)
-        ),
-        News::Trouble { peer, trouble } => {
-            format!(
-                "bootstrap peer {peer} cannot be used: {trouble}; it is tried again for ever, with pauses of up to a minute"
-            )
-        }
-        News::Stopping { signal } => format!("{signal}: closing the tunnels"),
-    }
-}
-
 fn short(name: &str) -> &str {
     name.get(..8).unwrap_or(name)
-}
-
-/// The ending of a noun after this number.
-pub(crate) const fn plural(number: u64) -> &'static str {
-    if number == 1 { "" } else { "s" }
-}
-
-/// Everything with something between.
-pub(crate) fn joined<T: ToString>(items: impl IntoIterator<Item = T>, between: &str) -> String {
-    items
-        .into_iter()
-        .map(|item| item.to_string())
-        .collect::<Vec<_>>()
-        .join(between)
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use std::{
 
 use super::{network::Network, report::Report};
 use crate::{
-    commands::Signals,
     exit::{Exit, Failure},
     output::Out,
+    process::Signals,
 };
 
 /// A `bootstrap.toml` in a directory of its own, removed when dropped.

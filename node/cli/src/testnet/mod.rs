@@ -15,7 +15,6 @@ use tokio::{
 
 use crate::{
     cli,
-    commands::{Signals, raise_open_file_limit},
     control::{
         failed::not_ready,
         protocol::Step,
@@ -25,6 +24,7 @@ use crate::{
     },
     exit::{Exit, Failure},
     output::Out,
+    process::{Signals, raise_open_file_limit},
 };
 use network::Network;
 use report::Report;

@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    commands::run::seed_of,
     control::{failed::not_ready, report::hex},
     exit::{Exit, Failure},
+    seed::seed_of,
 };
 
 /// Name of the network, kept apart from every other by its id.

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::report::{Load, Path, Report};
 use crate::{
     control::report::Stored,
-    output::text::{joined as list, plural, rpcs as rpcs_text},
+    output::text::rpcs as rpcs_text,
+    words::{joined as list, plural},
 };
 
 /// Widest line.

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{control::report::Echo, exit::Exit};
+use crate::{
+    control::report::{Echo, FailureObject},
+    exit::Exit,
+};
 use deut::status::ReachStatus;
 
 fn effort() -> Effort {
@@ -26,7 +29,8 @@ fn a_failure_is_one_line_and_a_hint() {
         failure(&plain.clone().hint("wait")),
         "error: nobody knows it\nhint: wait"
     );
-    let object = serde_json::to_value(failure_object(&plain.hint("wait"))).expect("serialises");
+    let object =
+        serde_json::to_value(FailureObject::from(&plain.hint("wait"))).expect("serialises");
     assert_eq!(object["error"]["code"], 8);
     assert_eq!(object["error"]["kind"], "not-found");
 }
@@ -153,19 +157,4 @@ fn echoes_end_with_a_summary() {
         "{text}"
     );
     assert!(text.ends_with("2 tunnels: 1 answered, 1 lost; round trip 1.00 / 1.00 / 1.00 ms (least / median / most)"), "{text}");
-}
-
-#[test]
-fn news_show_the_lines_for_others() {
-    let started = News::Started {
-        version: "0.1.0",
-        network: "example".into(),
-        profile: "test",
-        address: "127.0.0.1:15000".parse().expect("an address"),
-        control: "/d/control.sock".into(),
-        bootstrap_line: Some("[[peer]]\naddress = \"127.0.0.1:15000\"\n".into()),
-    };
-    let expected = "deut 0.1.0 listens on 127.0.0.1:15000, network \"example\" (test profile), control socket /d/control.sock; \
-        others join through it with these lines in their bootstrap.toml:\n  [[peer]]\n  address = \"127.0.0.1:15000\"";
-    assert_eq!(news(&started), expected);
 }

@@ -50,7 +50,7 @@ pub(crate) enum Threads {
 ///
 /// # Errors
 /// The system gives too few threads or open files.
-pub(super) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
+pub(crate) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
     ask_for_files()?;
     let workers = match threads {
         Threads::Main => 0,
@@ -82,7 +82,7 @@ pub(super) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
 ///
 /// # Errors
 /// The system gives too few.
-pub(super) fn make_for_a_node() -> Result<(), Failure> {
+pub(crate) fn make_for_a_node() -> Result<(), Failure> {
     ask_for(BLOCKING)?;
     make();
     Ok(())
