@@ -1,17 +1,17 @@
-//! Transport and Kademlia glued together: still pure, without sockets, clocks and tokio. The driver and the virtual networks
+//! Transport and Kademlia in one node: still pure, without sockets, clocks and tokio. The driver and the virtual networks
 //! of the tests run this very type.
 //!
 //! ```text
-//! datagrams, ports, jobs, time -> Transport --events--> glue --inputs--> Kademlia
-//!                                 Transport <-commands- glue <-outputs-- Kademlia
+//! datagrams, ports, jobs, time -> Transport --events--> bridge --inputs--> Kademlia
+//!                                 Transport <-commands- bridge <-outputs-- Kademlia
 //! ```
 //!
 //! After every `handle_*` drain [`Core::poll_output`] until it answers [`CoreOutput::Wait`].
 
 mod api;
+mod bridge;
 mod calls;
 mod echoes;
-mod glue;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -140,23 +140,7 @@ impl Core {
                     self.transport_event(now, event);
                     continue;
                 }
-                Output::Transmit { from, to, packet } => {
-                    return CoreOutput::Transmit { from, to, packet };
-                }
-                Output::OpenPort { token, port } => return CoreOutput::OpenPort { token, port },
-                Output::ClosePort(token) => return CoreOutput::ClosePort(token),
-                Output::Job {
-                    ticket,
-                    priority,
-                    work,
-                } => {
-                    return CoreOutput::Job {
-                        ticket,
-                        priority,
-                        work,
-                    };
-                }
-                Output::Persist(persist) => return CoreOutput::Persist(persist),
+                Output::Do(action) => return CoreOutput::Do(action),
             };
             let (kademlia_until, kademlia_why) = match self.kademlia.poll_output(&now) {
                 DhtOutput::Wait { until, why } => (until.map(|until| Mono(until.0)), why),

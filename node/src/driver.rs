@@ -22,7 +22,8 @@ use std::{
 use deut_common::time::{Mono, Now};
 use deut_transport::{
     Handled,
-    io::{BootstrapPeer, Persist},
+    io::{Action, BootstrapPeer, Persist},
+    rsa::JobResult,
     status::Readiness,
 };
 use tokio::{
@@ -210,31 +211,37 @@ impl Driver {
     fn drain(&mut self, now: Now) {
         loop {
             match self.core.poll_output(now) {
-                CoreOutput::Transmit { from, to, packet } => self.sockets.send(from, to, packet),
-                CoreOutput::OpenPort { token, port } => {
-                    let result = self.sockets.open(token, port);
-                    self.core
-                        .handle_input(now, CoreInput::PortOpened { token, result });
-                }
-                CoreOutput::ClosePort(token) => self.sockets.close(token),
-                CoreOutput::Job {
-                    ticket,
-                    priority,
-                    work,
-                } => {
-                    if let Some(ticket) = self.jobs.submit(ticket, priority, work) {
-                        let result = deut_transport::rsa::JobResult::Refused;
-                        self.core
-                            .handle_input(now, CoreInput::JobDone { ticket, result });
-                    }
-                }
-                CoreOutput::Persist(Persist::Relays(relays)) => {
-                    if let Some(saver) = &mut self.saver {
-                        saver.save(relays);
-                    }
-                }
+                CoreOutput::Do(action) => self.act(now, action),
                 CoreOutput::Event(event) => self.event(event),
                 CoreOutput::Wait { until, why: _ } => return self.set_timer(now, until),
+            }
+        }
+    }
+
+    fn act(&mut self, now: Now, action: Action) {
+        match action {
+            Action::Transmit { from, to, packet } => self.sockets.send(from, to, packet),
+            Action::OpenPort { token, port } => {
+                let result = self.sockets.open(token, port);
+                let opened = CoreInput::PortOpened { token, result };
+                self.core.handle_input(now, opened);
+            }
+            Action::ClosePort(token) => self.sockets.close(token),
+            Action::Job {
+                ticket,
+                priority,
+                work,
+            } => {
+                if let Some(ticket) = self.jobs.submit(ticket, priority, work) {
+                    let result = JobResult::Refused;
+                    let refused = CoreInput::JobDone { ticket, result };
+                    self.core.handle_input(now, refused);
+                }
+            }
+            Action::Persist(Persist::Relays(relays)) => {
+                if let Some(saver) = &mut self.saver {
+                    saver.save(relays);
+                }
             }
         }
     }

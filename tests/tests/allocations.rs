@@ -312,7 +312,11 @@ fn sent(node: &mut Transport, now: Now) -> Vec<(SocketAddr, Datagram)> {
         let output = node.poll_output(now);
         look(false);
         match output {
-            deut_transport::io::Output::Transmit { to, packet, .. } => {
+            deut_transport::io::Output::Do(deut_transport::io::Action::Transmit {
+                to,
+                packet,
+                ..
+            }) => {
                 let bytes: Datagram = packet.bytes().try_into().expect("the length");
                 sent.push((to, bytes));
             }

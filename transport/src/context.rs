@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     drop_reason::DropCounts,
     ids::{JobTicket, Port},
-    io::{Event, Output, Priority},
+    io::{Action, Event, Output, Priority},
     labels,
     packet::Packet,
     rsa::Job,
@@ -70,7 +70,8 @@ impl Context {
     /// Queues a datagram.
     pub(crate) fn transmit(&mut self, from: Port, to: SocketAddr, packet: Packet) {
         self.counters.datagrams_sent += 1;
-        self.out.push_back(Output::Transmit { from, to, packet });
+        self.out
+            .push_back(Output::Do(Action::Transmit { from, to, packet }));
     }
 
     /// Queues an event.
@@ -82,11 +83,11 @@ impl Context {
     pub(crate) fn job(&mut self, priority: Priority, work: Job) -> JobTicket {
         self.next_job += 1;
         let ticket = JobTicket(self.next_job);
-        self.out.push_back(Output::Job {
+        self.out.push_back(Output::Do(Action::Job {
             ticket,
             priority,
             work,
-        });
+        }));
         ticket
     }
 

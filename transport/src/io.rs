@@ -33,14 +33,14 @@ pub enum PortError {
 /// What happens in the world, but for datagrams, which enter by `handle_datagram`.
 #[derive(Debug)]
 pub enum Input {
-    /// The answer to [`Output::OpenPort`].
+    /// The answer to [`Action::OpenPort`].
     PortOpened {
         /// As in the output.
         token: PortToken,
         /// Whether the named port is open now.
         result: Result<(), PortError>,
     },
-    /// The answer to [`Output::Job`]. Stale tickets are counted and dropped.
+    /// The answer to [`Action::Job`]. Stale tickets are counted and dropped.
     JobDone {
         /// As in the output.
         ticket: JobTicket,
@@ -124,6 +124,22 @@ pub enum Command {
 /// What the core wants done, in order, until `Wait`.
 #[derive(Debug)]
 pub enum Output {
+    /// Something for the world, which the driver does.
+    Do(Action),
+    /// Something the application may care about.
+    Event(Event),
+    /// Nothing more to do until then (`None`: until an input).
+    Wait {
+        /// When to call with `Input::Timeout`.
+        until: Option<Mono>,
+        /// What is due then, for people who debug.
+        why: &'static str,
+    },
+}
+
+/// What a driver does for a core: everything that needs sockets, workers or files.
+#[derive(Debug)]
+pub enum Action {
     /// Send a datagram.
     Transmit {
         /// From which socket.
@@ -153,15 +169,6 @@ pub enum Output {
     },
     /// Something worth saving.
     Persist(Persist),
-    /// Something the application may care about.
-    Event(Event),
-    /// Nothing more to do until then (`None`: until an input).
-    Wait {
-        /// When to call with `Input::Timeout`.
-        until: Option<Mono>,
-        /// What is due then, for people who debug.
-        why: &'static str,
-    },
 }
 
 /// The order of public-key jobs, most urgent first.

@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 use deut_common::time::Mono;
 use deut_kademlia::{Progress, Query, QueryOutcome, QueryTicket};
 use deut_transport::{
-    ids::{JobTicket, PoolId, Port, PortToken, ReplyToken, Service, TunnelHandle},
+    ids::{JobTicket, PoolId, PortToken, ReplyToken, Service, TunnelHandle},
     io::{
-        BootstrapPeer, BootstrapTrouble, CallError, Destination, Persist, PortError, Priority,
-        TunnelChange,
+        Action, BootstrapPeer, BootstrapTrouble, CallError, Destination, PortError, TunnelChange,
     },
-    packet::Packet,
-    rsa::{Job, JobResult},
+    rsa::JobResult,
     status::{Audit, LocalNetwork, Readiness, TunnelView},
 };
 
@@ -31,14 +29,14 @@ pub struct CoreConfig {
 pub enum CoreInput {
     /// Something the application wants.
     Command(CoreCommand),
-    /// The answer to [`CoreOutput::Job`].
+    /// The answer to [`Action::Job`].
     JobDone {
         /// As in the output.
         ticket: JobTicket,
         /// What came of it.
         result: JobResult,
     },
-    /// The answer to [`CoreOutput::OpenPort`].
+    /// The answer to [`Action::OpenPort`].
     PortOpened {
         /// As in the output.
         token: PortToken,
@@ -89,37 +87,10 @@ pub enum CoreCommand {
 /// What the core wants done, in order, until `Wait`.
 #[derive(Debug)]
 pub enum CoreOutput {
-    /// Close a port; datagrams in its buffer are lost.
-    ClosePort(PortToken),
+    /// Something for the world, which the driver does.
+    Do(Action),
     /// Something the application may care about.
     Event(CoreEvent),
-    /// Public-key work for the worker.
-    Job {
-        /// Comes back with the result.
-        ticket: JobTicket,
-        /// Which first.
-        priority: Priority,
-        /// What.
-        work: Job,
-    },
-    /// Bind this UDP port on the relay's address, then answer with `PortOpened`.
-    OpenPort {
-        /// Names it from now on.
-        token: PortToken,
-        /// The number.
-        port: u16,
-    },
-    /// Something worth saving.
-    Persist(Persist),
-    /// Send a datagram.
-    Transmit {
-        /// From which socket.
-        from: Port,
-        /// Whereto.
-        to: SocketAddr,
-        /// What.
-        packet: Packet,
-    },
     /// Nothing more to do until then (`None`: until an input).
     Wait {
         /// When to call with [`CoreInput::Timeout`].

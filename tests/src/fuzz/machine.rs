@@ -7,7 +7,7 @@ use deut_common::time::{Mono, Now};
 use deut_transport::{
     DropCounts, Handled, Transport,
     ids::{JobTicket, Port, PortToken},
-    io::{Event, Input, Output, PortError},
+    io::{Action, Event, Input, Output, PortError},
     packet::Packet,
     rsa::{Job, JobResult},
     status::Counters,
@@ -41,6 +41,18 @@ pub enum Todo<E> {
     Persist,
     /// Wait.
     Wait(Option<Mono>),
+}
+
+impl<E> Todo<E> {
+    fn of(action: Action) -> Self {
+        match action {
+            Action::Transmit { from, to, packet } => Self::Transmit(from, to, packet),
+            Action::OpenPort { token, port } => Self::Open(token, port),
+            Action::ClosePort(token) => Self::Close(token),
+            Action::Job { ticket, work, .. } => Self::Job(ticket, work),
+            Action::Persist(_) => Self::Persist,
+        }
+    }
 }
 
 /// A pure machine with ports.
@@ -79,12 +91,8 @@ impl Machine for Transport {
 
     fn poll(&mut self, now: Now) -> Todo<Event> {
         match self.poll_output(now) {
-            Output::Transmit { from, to, packet } => Todo::Transmit(from, to, packet),
-            Output::OpenPort { token, port } => Todo::Open(token, port),
-            Output::ClosePort(token) => Todo::Close(token),
-            Output::Job { ticket, work, .. } => Todo::Job(ticket, work),
+            Output::Do(action) => Todo::of(action),
             Output::Event(event) => Todo::Event(event),
-            Output::Persist(_) => Todo::Persist,
             Output::Wait { until, .. } => Todo::Wait(until),
         }
     }
@@ -121,12 +129,8 @@ impl Machine for Core {
 
     fn poll(&mut self, now: Now) -> Todo<CoreEvent> {
         match self.poll_output(now) {
-            CoreOutput::Transmit { from, to, packet } => Todo::Transmit(from, to, packet),
-            CoreOutput::OpenPort { token, port } => Todo::Open(token, port),
-            CoreOutput::ClosePort(token) => Todo::Close(token),
-            CoreOutput::Job { ticket, work, .. } => Todo::Job(ticket, work),
+            CoreOutput::Do(action) => Todo::of(action),
             CoreOutput::Event(event) => Todo::Event(event),
-            CoreOutput::Persist(_) => Todo::Persist,
             CoreOutput::Wait { until, .. } => Todo::Wait(until),
         }
     }

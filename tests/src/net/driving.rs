@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use deut::core::{CoreEvent, CoreInput, CoreOutput};
 use deut_common::time::Mono;
 use deut_transport::{
-    io::Persist,
+    io::{Action, Persist},
     rsa::{Job, JobResult},
 };
 
@@ -86,10 +86,10 @@ impl Net {
         loop {
             let now = self.now_at(index);
             match self.nodes[index].core.poll_output(now) {
-                CoreOutput::Transmit { from, to, packet } => {
+                CoreOutput::Do(Action::Transmit { from, to, packet }) => {
                     self.transmit(index, from, to, packet, 0);
                 }
-                CoreOutput::OpenPort { token, port } => {
+                CoreOutput::Do(Action::OpenPort { token, port }) => {
                     let node = &mut self.nodes[index];
                     node.ports.insert(port, token);
                     node.numbers.insert(token, port);
@@ -101,13 +101,13 @@ impl Net {
                         },
                     );
                 }
-                CoreOutput::ClosePort(token) => {
+                CoreOutput::Do(Action::ClosePort(token)) => {
                     let node = &mut self.nodes[index];
                     if let Some(port) = node.numbers.remove(&token) {
                         node.ports.remove(&port);
                     }
                 }
-                CoreOutput::Job { ticket, work, .. } => {
+                CoreOutput::Do(Action::Job { ticket, work, .. }) => {
                     let takes = if matches!(work, Job::Generate { .. }) {
                         35_000
                     } else {
@@ -124,7 +124,7 @@ impl Net {
                         },
                     );
                 }
-                CoreOutput::Persist(Persist::Relays(relays)) => {
+                CoreOutput::Do(Action::Persist(Persist::Relays(relays))) => {
                     self.nodes[index].saved = relays;
                 }
                 CoreOutput::Event(event) => self.keep_event(index, event),

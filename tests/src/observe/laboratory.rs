@@ -23,7 +23,7 @@ use deut_transport::{
         walk::{Hop, MasterWalk},
     },
     ids::{Gate, Port, TunnelId},
-    io::{BootstrapPeer, Command, Event, Input, Output, TunnelChange},
+    io::{Action, BootstrapPeer, Command, Event, Input, Output, TunnelChange},
     keys::RelayKeys,
     packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
     policy::Policy,
@@ -541,15 +541,17 @@ impl Laboratory {
                 );
             }
             match self.victim.poll_output(self.now()) {
-                Output::Transmit { to, mut packet, .. } => {
+                Output::Do(Action::Transmit { to, mut packet, .. }) => {
                     self.transmit(to, packet.as_relay_mut().expect("the length"))
                 }
-                Output::Job { ticket, work, .. } => self.input(Input::JobDone {
+                Output::Do(Action::Job { ticket, work, .. }) => self.input(Input::JobDone {
                     ticket,
                     result: work.run(&StandIn),
                 }),
                 Output::Event(event) => self.events.push(event),
-                Output::OpenPort { .. } | Output::ClosePort(_) | Output::Persist(_) => {}
+                Output::Do(Action::OpenPort { .. })
+                | Output::Do(Action::ClosePort(_))
+                | Output::Do(Action::Persist(_)) => {}
                 Output::Wait { .. } if !self.arriving.is_empty() => {}
                 Output::Wait {
                     until: Some(Mono(until)),

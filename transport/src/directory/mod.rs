@@ -26,7 +26,7 @@ use crate::{
     config::{Limits, Role},
     context::Context,
     ids::LinkHandle,
-    io::{Output, Persist},
+    io::{Action, Output, Persist},
     status::Reason,
     timers::Timer,
     wire::descriptor::{Descriptor, DescriptorError},
@@ -355,7 +355,8 @@ impl Directory {
             .map(|descriptor| *descriptor.bytes())
             .collect();
         if !relays.is_empty() {
-            cx.out.push_back(Output::Persist(Persist::Relays(relays)));
+            cx.out
+                .push_back(Output::Do(Action::Persist(Persist::Relays(relays))));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config::{Config, Role},
     drop_reason::DropReason,
-    io::BootstrapPeer,
+    io::{Action, BootstrapPeer},
     keys::RelayKeys,
     policy::{Policy, Profile},
     wire::datagram::{Kind, parse_who_are_you, who_are_you_answer},
@@ -78,7 +78,7 @@ impl Fixture {
         let sent: Vec<Output> = self.cx.out.drain(..).collect();
         let mut asked = 0;
         for output in sent {
-            let Output::Transmit { to, mut packet, .. } = output else {
+            let Output::Do(Action::Transmit { to, mut packet, .. }) = output else {
                 continue;
             };
             let question = packet.as_relay_mut().expect("1,232 bytes");
@@ -196,7 +196,9 @@ impl Fixture {
         let id = |bytes: &[u8; 196]| Descriptor::decode(bytes).expect("ours").id();
         let sent = self.cx.out.drain(..);
         sent.filter_map(|output| match output {
-            Output::Persist(Persist::Relays(relays)) => Some(relays.iter().map(id).collect()),
+            Output::Do(Action::Persist(Persist::Relays(relays))) => {
+                Some(relays.iter().map(id).collect())
+            }
             _ => None,
         })
         .collect()
@@ -300,7 +302,7 @@ fn who_stays_away_is_asked_a_few_at_a_time_and_not_at_all_while_others_are_known
     let asked = |it: &mut Fixture| {
         let sent = it.cx.out.drain(..);
         let to = sent.filter_map(|output| match output {
-            Output::Transmit { to, .. } => Some(to),
+            Output::Do(Action::Transmit { to, .. }) => Some(to),
             _ => None,
         });
         let to: Vec<SocketAddr> = to.collect();

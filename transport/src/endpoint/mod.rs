@@ -28,7 +28,7 @@ use crate::{
     crypto::{answer::EndpointAnswer, layer::LayerKeys, tunnel::TunnelCipher, walk::Hop},
     drop_reason::DropReason,
     ids::{Gate, JobTicket, LinkHandle, Port, PortToken, TunnelId},
-    io::{Output, PortError, Priority},
+    io::{Action, Output, PortError, Priority},
     keys::RelayKeys,
     links::{ControlToken, Links},
     packet::RELAY_DATAGRAM,
@@ -209,10 +209,10 @@ impl Endpoint {
     fn open_port(&mut self, cx: &mut Context, opening: Opening) {
         self.next += 1;
         let token = PortToken(self.next);
-        cx.out.push_back(Output::OpenPort {
+        cx.out.push_back(Output::Do(Action::OpenPort {
             token,
             port: opening.port,
-        });
+        }));
         self.opening.insert(token, opening);
     }
 
@@ -267,7 +267,7 @@ impl Endpoint {
             (self.sealed_answer(cx, own, port, &hop), incoming)
         else {
             routes.free_outgoing(prev, id_back);
-            cx.out.push_back(Output::ClosePort(token));
+            cx.out.push_back(Output::Do(Action::ClosePort(token)));
             return self.release(cx, port);
         };
         #[cfg(feature = "probe")]
@@ -377,7 +377,8 @@ impl Endpoint {
                 ControlToken::Nobody,
             );
         }
-        cx.out.push_back(Output::ClosePort(tunnel.token));
+        cx.out
+            .push_back(Output::Do(Action::ClosePort(tunnel.token)));
         self.release(cx, tunnel.port);
     }
 

@@ -3,7 +3,7 @@ use deut_common::time::{Now, Unix};
 use super::*;
 use crate::{
     config::{Config, Role},
-    io::Output,
+    io::{Action, Output},
     policy::{Policy, Profile},
 };
 
@@ -65,7 +65,7 @@ impl Fixture {
     /// What left since the last time.
     fn left(&mut self) -> Vec<(SocketAddr, Hello)> {
         let sent = self.cx.out.drain(..).map(|output| {
-            let Output::Transmit { from, to, packet } = output else {
+            let Output::Do(Action::Transmit { from, to, packet }) = output else {
                 panic!("{output:?}")
             };
             assert_eq!(from, Port::Endpoint(TOKEN));
