@@ -58,21 +58,21 @@ pub enum BootstrapError {
     /// It cannot be read.
     #[error("{}: cannot be read ({why}); give the right path with --bootstrap", file.display())]
     Unreadable {
-        /// Which file.
+        /// The path of the file.
         file: PathBuf,
-        /// What the system says.
+        /// The reason that the system gives.
         why: String,
     },
     /// Something in it is wrong.
     #[error("{}:{line}: {what}; {remedy}", file.display())]
     Wrong {
-        /// Which file.
+        /// The path of the file.
         file: PathBuf,
         /// Which line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault, in one line.
         what: String,
-        /// What to do.
+        /// The remedy, in one line.
         remedy: String,
     },
 }
@@ -130,7 +130,7 @@ impl BootstrapFile {
         parse::parse(text, file)
     }
 
-    /// What is allowed but worth a word: few peers, peers without a key.
+    /// Remarks on things that are allowed: few peers, peers without a key.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

@@ -12,7 +12,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts counting.
+    /// Starts a clock that counts from now.
     pub(crate) fn start() -> Self {
         Self { origin: uptime() }
     }

@@ -23,7 +23,7 @@ use crate::{
 /// Endpoint ports of a node in the test profile: this many after the relay port.
 pub const TEST_ENDPOINT_PORTS: u16 = 128;
 
-/// What the user of a node may set. [`crate::Node::start`] checks it.
+/// The settings of a node. [`crate::Node::start`] checks them.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
     /// Which network, which profile, which peers.
@@ -47,7 +47,7 @@ pub struct NodeConfig {
     pub persona_tunnels: usize,
     /// Lookups start from this many tunnels on (4).
     pub ready_at: usize,
-    /// Whether a relay carries a persona (yes).
+    /// True if a relay carries a persona (yes).
     pub persona: bool,
     /// Seed of every random choice and key, for tests; `None`: from the operating system.
     pub seed: Option<[u8; 32]>,
@@ -107,7 +107,7 @@ impl NodeConfig {
         }
     }
 
-    /// Whether this node will be a relay.
+    /// Tells whether this node will be a relay.
     #[must_use]
     pub fn is_relay(&self) -> bool {
         !self.client && (self.reachable || self.bootstrap.profile == Profile::Test)
@@ -132,7 +132,7 @@ impl NodeConfig {
         }
     }
 
-    /// What the cores are given.
+    /// The settings of the cores that follow from these.
     pub(crate) fn plan(&self) -> Result<Plan, ConfigError> {
         let profile = self.bootstrap.profile;
         let policy = Policy::new(&self.bootstrap.network, profile)

@@ -30,7 +30,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 pub use api::{CoreAudit, CoreCommand, CoreConfig, CoreEvent, CoreInput, CoreOutput};
 
-use self::{calls::Calls, echoes::Echoes};
+use self::{calls::Calls, echoes::EchoRound};
 use crate::persona::PersonaClock;
 
 /// A whole node without its sockets.
@@ -39,7 +39,7 @@ pub struct Core {
     kademlia: Kademlia,
     persona: PersonaClock,
     persona_key: Option<[u8; 32]>,
-    echoes: Echoes,
+    echoes: EchoRound,
     calls: Calls,
     /// News that no core has to hear any more; drained first.
     events: VecDeque<CoreEvent>,
@@ -85,7 +85,7 @@ impl Core {
             kademlia: Kademlia::new(config.kademlia, kademlia_seed, &now),
             persona: PersonaClock::new(config.persona, profile, persona_seed, now.mono),
             persona_key: None,
-            echoes: Echoes::default(),
+            echoes: EchoRound::default(),
             calls: Calls::default(),
             events: VecDeque::new(),
             transport_wait: None,
@@ -128,7 +128,7 @@ impl Core {
         }
     }
 
-    /// What to do next; until `Wait`.
+    /// The next thing to do; to be called until it answers `Wait`.
     pub fn poll_output(&mut self, now: Now) -> CoreOutput {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -203,7 +203,7 @@ impl Core {
 
 /// Getters.
 impl Core {
-    /// Whether lookups can start.
+    /// Tells whether lookups can start.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.transport.readiness()
@@ -278,7 +278,7 @@ impl Core {
         self.kademlia.persona_contact(&now).cloned()
     }
 
-    /// Whether the persona can be found by others; none while it is off.
+    /// Tells whether the persona can be found by others; none while it is off.
     #[must_use]
     pub fn persona_reach(&self, now: Now) -> Option<deut_kademlia::PersonaReach> {
         self.kademlia.persona_reach(&now)

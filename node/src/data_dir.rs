@@ -45,9 +45,9 @@ pub(crate) struct DataDir {
 pub struct DataDirError {
     /// Which file or directory.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault, in one line.
     pub what: String,
-    /// What to do.
+    /// The remedy, in one line.
     pub remedy: String,
     /// Somebody has it now: another process, or a node of this one that is still stopping.
     pub in_use: bool,
@@ -132,7 +132,7 @@ pub fn prepare(path: &Path) -> Result<(), DataDirError> {
     owned::directory(path)
 }
 
-/// Whether the process or the system has no file descriptor left.
+/// Tells whether the process or the system has no file descriptor left.
 #[must_use]
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     let full = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
@@ -144,7 +144,7 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    // What is left of a crash; it is ours and was never used.
+    // A crash may have left it; it is ours and was never used.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -37,7 +37,7 @@ use crate::{
     clock::Clock,
     core::{Core, CoreCommand, CoreInput, CoreOutput},
     jobs::Jobs,
-    request::Request,
+    request::HandleRequest,
     udp::{Received, Sockets},
 };
 pub use error::StartError;
@@ -57,11 +57,11 @@ struct Driver {
     clock: Clock,
     sockets: Sockets,
     jobs: Jobs,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<HandleRequest>,
     /// Somebody does not wait for an answer any more.
     abandoned: mpsc::Receiver<()>,
     /// For requests that come to the persona: their answers come back this way.
-    to_self: mpsc::WeakSender<Request>,
+    to_self: mpsc::WeakSender<HandleRequest>,
     peers: mpsc::Receiver<Vec<BootstrapPeer>>,
     peers_done: bool,
     troubles: Troubles,
@@ -70,12 +70,12 @@ struct Driver {
     open: Open,
     saver: Option<Saver>,
     timer: Pin<Box<Sleep>>,
-    /// What the timer is set to.
+    /// The time that the timer is set to.
     until: Option<Mono>,
-    about: report::About,
+    about: report::NodeFacts,
 }
 
-/// What a turn did.
+/// The outcome of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     /// Something; there may be more.
@@ -93,7 +93,7 @@ impl Driver {
             tokio::task::yield_now().await;
         }
         let now = self.clock.now();
-        // Whoever still waits hears that the node has stopped, not why the core gave up.
+        // Handles that still wait hear that the node has stopped, not why the core gave up.
         self.open = Open::default();
         self.feed(now, CoreInput::Command(CoreCommand::Shutdown));
         if let Some(saver) = self.saver.take() {
@@ -113,10 +113,12 @@ impl Driver {
         }
         for _ in 0..REQUESTS_PER_TURN {
             match self.requests.poll_recv(cx) {
-                Poll::Ready(Some(Request::Shutdown) | None) => return Poll::Ready(Turn::Stop),
+                Poll::Ready(Some(HandleRequest::Shutdown) | None) => {
+                    return Poll::Ready(Turn::Stop);
+                }
                 Poll::Ready(Some(request)) => {
                     worked = true;
-                    // What was given up before this was asked makes room for it.
+                    // Requests that were given up before this one make room for it.
                     if self.abandoned.try_recv().is_ok() {
                         self.cancel_abandoned(now);
                     }
@@ -137,7 +139,7 @@ impl Driver {
         if let Some(saver) = &mut self.saver {
             saver.poll(cx);
         }
-        // What has arrived comes before what is overdue: a process that was held up for a second must not believe that its
+        // Datagrams that have arrived come before timers: a process that was held up for a second must not believe that its
         // neighbours were silent.
         if self.sockets.poll_ready(cx).is_ready() {
             worked = true;
@@ -249,7 +251,7 @@ impl Driver {
     fn set_timer(&mut self, now: Now, until: Option<Mono>) {
         // A core that asked for a time that is over would keep this task busy for nothing.
         let until = until.map(|until| until.max(now.mono.plus_us(SHORTEST_WAIT_US)));
-        // Who sends nothing must notice too that the machine cannot send.
+        // A node that sends nothing must notice too that the machine cannot send.
         let look = self.sockets.look_at();
         let until = Some(until.map_or(look, |until| until.min(look)));
         let earlier = match (self.until, until) {

@@ -17,7 +17,7 @@ pub(crate) struct Families {
 }
 
 impl Families {
-    /// Whether something can be sent there.
+    /// Tells whether something can be sent there.
     pub(crate) const fn hold(self, address: SocketAddr) -> bool {
         if address.is_ipv4() {
             self.ipv4

@@ -29,11 +29,11 @@ pub struct KeyFile {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {what}; {remedy}", path.display())]
 pub struct KeyFileError {
-    /// Which file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault, in one line.
     pub what: String,
-    /// What to do.
+    /// The remedy, in one line.
     pub remedy: String,
 }
 

@@ -12,7 +12,7 @@ use crate::{
     bootstrap::{BootstrapTrouble, peer_block},
     config::NodeConfig,
     driver::{self, Link, StartError},
-    request::{Request, Stopped, Waiting},
+    request::{HandleRequest, Stopped, Waiting},
     status::{NodeStatus, TunnelEcho},
 };
 pub use application::{CallFailure, MAX_ROOM, ServeError};
@@ -39,7 +39,7 @@ impl Node {
     /// The node runs until [`Node::shutdown`], or until every handle is dropped.
     ///
     /// # Errors
-    /// What is wrong with settings, port or data directory, and what to do.
+    /// Settings, port or data directory cannot be used; the error says why and what to do.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let driver = driver::start(config).await?;
         Ok(Self { driver })
@@ -93,12 +93,12 @@ impl Node {
         }
     }
 
-    /// What the node tells about itself.
+    /// The status of the node: tunnels, relays, counters, the DHT.
     ///
     /// # Errors
     /// The node has stopped.
     pub async fn status(&self) -> Result<NodeStatus, Stopped> {
-        self.ask(Request::Status).await
+        self.ask(HandleRequest::Status).await
     }
 
     /// The own tunnels.
@@ -106,7 +106,7 @@ impl Node {
     /// # Errors
     /// The node has stopped.
     pub async fn tunnels(&self) -> Result<Vec<TunnelView>, Stopped> {
-        self.ask(Request::Tunnels).await
+        self.ask(HandleRequest::Tunnels).await
     }
 
     /// Runs a query. Dropping the future cancels it. Steps go to `progress` as long as there is room in it;
@@ -119,7 +119,7 @@ impl Node {
         query: Query,
         progress: Option<mpsc::Sender<Progress>>,
     ) -> Result<QueryOutcome, Stopped> {
-        self.ask(|answer| Request::Query {
+        self.ask(|answer| HandleRequest::Query {
             query,
             progress,
             answer,
@@ -132,7 +132,7 @@ impl Node {
     /// # Errors
     /// The node has stopped.
     pub async fn echo_all(&self) -> Result<Vec<TunnelEcho>, Stopped> {
-        self.ask(Request::EchoAll).await
+        self.ask(HandleRequest::EchoAll).await
     }
 
     /// The public key of the persona; none while it is off.
@@ -143,12 +143,12 @@ impl Node {
         Ok(self.persona_reach().await?.map(|reach| reach.key))
     }
 
-    /// Whether the persona can be found by others: its addresses, and who around it holds them; none while it is off.
+    /// Tells whether the persona can be found by others: its addresses, and who around it holds them; none while it is off.
     ///
     /// # Errors
     /// The node has stopped.
     pub async fn persona_reach(&self) -> Result<Option<PersonaReach>, Stopped> {
-        self.ask(Request::PersonaReach).await
+        self.ask(HandleRequest::PersonaReach).await
     }
 
     /// Our own descriptor; none for a client.
@@ -156,7 +156,7 @@ impl Node {
     /// # Errors
     /// The node has stopped.
     pub async fn descriptor(&self) -> Result<Option<[u8; 196]>, Stopped> {
-        self.ask(Request::Descriptor).await
+        self.ask(HandleRequest::Descriptor).await
     }
 
     /// Closes all tunnels politely, saves what is kept and stops. Other handles then answer [`Stopped`]. When it returns,
@@ -164,7 +164,7 @@ impl Node {
     pub async fn shutdown(self) {
         let ended = self.ended();
         // If it cannot be told, it has stopped already.
-        let _ = self.driver.requests.send(Request::Shutdown).await;
+        let _ = self.driver.requests.send(HandleRequest::Shutdown).await;
         ended.await;
     }
 
@@ -187,7 +187,7 @@ impl Node {
     /// One request and its answer.
     async fn ask<T>(
         &self,
-        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+        request: impl FnOnce(oneshot::Sender<T>) -> HandleRequest,
     ) -> Result<T, Stopped> {
         let (answer, waiting) = Waiting::new(self.driver.abandoned.clone());
         self.driver

@@ -1,4 +1,4 @@
-//! What handles ask of the driver, and what it hands to applications.
+//! Requests of handles to the driver, and those that it hands to applications.
 
 use std::net::SocketAddr;
 
@@ -65,7 +65,7 @@ impl<T> Drop for Waiting<T> {
 }
 
 /// One request. The answer goes to the oneshot; who does not wait for it any more has dropped it.
-pub(crate) enum Request {
+pub(crate) enum HandleRequest {
     /// Addresses on the list of peers behind which a relay answers at present.
     AnsweringPeers(oneshot::Sender<Vec<SocketAddr>>),
     Call {
@@ -89,7 +89,7 @@ pub(crate) enum Request {
     Serve {
         service: Service,
         requests: mpsc::Sender<IncomingRequest>,
-        /// Whether there was room for one more service.
+        /// True if there was room for one more service.
         answer: oneshot::Sender<bool>,
     },
     Shutdown,
@@ -102,11 +102,11 @@ pub struct IncomingRequest {
     pub(crate) token: ReplyToken,
     pub(crate) body: Vec<u8>,
     /// Weak: a request that is kept does not keep the node running.
-    pub(crate) node: mpsc::WeakSender<Request>,
+    pub(crate) node: mpsc::WeakSender<HandleRequest>,
 }
 
 impl IncomingRequest {
-    /// What was sent, at most 1,016 bytes.
+    /// The body of the request, at most 1,016 bytes.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -121,7 +121,7 @@ impl IncomingRequest {
             return Err(ReplyError::TooLong(body.len()));
         }
         let node = self.node.upgrade().ok_or(Stopped)?;
-        let reply = Request::Reply {
+        let reply = HandleRequest::Reply {
             to: self.token,
             body,
         };

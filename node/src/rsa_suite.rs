@@ -93,7 +93,7 @@ impl RealKey {
         }
     }
 
-    /// What `open` does, for ciphertexts of any length.
+    /// Opens as `open` does, for ciphertexts of any length.
     fn open_or_pseudorandom(&self, ciphertext: &[u8], blinding: [u8; 32]) -> [u8; 32] {
         let blinding = Zeroizing::new(blinding);
         let mut rng = StdRng::from_seed(*blinding);

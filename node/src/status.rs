@@ -1,4 +1,4 @@
-//! What a node tells about itself, in a form that goes over the control socket as JSON.
+//! The status of a node, in a form that goes over the control socket as JSON.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The echo of one own tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TunnelEcho {
-    /// Which tunnel.
+    /// The tunnel as it was when the echo was sent.
     pub view: TunnelView,
     /// From us to its endpoint and back; none if no echo came within 3 s.
     pub round_trip_us: Option<u64>,
@@ -31,13 +31,13 @@ pub struct NodeStatus {
     pub identity: Option<String>,
     /// Seconds since the start.
     pub uptime_s: u64,
-    /// Whether lookups can start.
+    /// Tunnels that stand, and what keeps lookups from starting.
     pub readiness: ReadinessStatus,
     /// Milliseconds from the start to the first readiness.
     pub ready_after_ms: Option<u64>,
-    /// Whether the persona is on.
+    /// True if the persona is on.
     pub persona: bool,
-    /// Whether others can find it; none while it is off.
+    /// The persona's addresses and who holds them; none while it is off.
     #[serde(default)]
     pub persona_reach: Option<ReachStatus>,
     /// Own tunnels.
@@ -90,7 +90,7 @@ pub struct ReachStatus {
 /// One own tunnel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunnelStatus {
-    /// Its number.
+    /// The number of the tunnel on this node.
     pub handle: u64,
     /// `lookup` or `persona`.
     pub pool: String,
@@ -104,7 +104,7 @@ pub struct TunnelStatus {
     pub endpoint: String,
     /// Where messages for it arrive.
     pub address: SocketAddr,
-    /// Usable.
+    /// The tunnel is up and not closing.
     pub up: bool,
     /// Seconds since it was built.
     pub age_s: u64,
@@ -125,7 +125,7 @@ pub struct RelayStatus {
     pub id: String,
     /// Its relay port.
     pub address: SocketAddr,
-    /// Whether a link to it stands.
+    /// True if a link to it stands.
     pub linked: bool,
 }
 

@@ -155,7 +155,7 @@ impl Sockets {
         self.recycle(packet);
     }
 
-    /// Whether this machine sends at all, if that is news.
+    /// Tells whether this machine sends at all, if that is news.
     pub(crate) fn look(&mut self, now: Mono) -> Option<LocalNetwork> {
         let counts = (self.counters.sent, self.counters.send_refused);
         let ip = self.local.ip();
@@ -175,7 +175,7 @@ impl Sockets {
         }
     }
 
-    /// Whether a socket may have something; otherwise the driver is woken when one has.
+    /// Tells whether a socket may have something; otherwise the driver is woken when one has.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.ready.poll(cx)
     }

@@ -38,7 +38,7 @@ pub enum Exit {
     Busy = 14,
     /// Another version of the mutable record stands.
     Conflict = 15,
-    /// Who announced it was found, but none of them can be reached now.
+    /// Announcers were found, but none of them can be reached now.
     Unreachable = 16,
     /// The result cannot be written.
     CannotWrite = 17,
@@ -46,7 +46,7 @@ pub enum Exit {
     Limits = 18,
     /// Ended by the user.
     Interrupted = 130,
-    /// Whoever read the result has gone.
+    /// The reader of the result has gone.
     ClosedPipe = 141,
 }
 
@@ -62,12 +62,12 @@ impl Exit {
 pub struct Failure {
     /// The kind, and so the exit code.
     pub kind: Exit,
-    /// One line.
+    /// The reason, in one line.
     pub message: String,
-    /// What the user can do about it, one line.
+    /// Something that the user can do about it, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What was found nevertheless, as fields of the object that `--json` prints.
+    /// A partial result, as fields of the object that `--json` prints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<serde_json::Value>,
 }

@@ -35,14 +35,14 @@ pub(crate) static STDOUT: Pump = Pump::new(Stream::Output);
 /// See the module.
 pub(crate) struct Pump {
     stream: Stream,
-    state: Mutex<State>,
+    state: Mutex<Queue>,
     /// Something waits for the thread.
     more: Condvar,
     /// The thread has written something, or given it up.
     done: Condvar,
 }
 
-struct State {
+struct Queue {
     started: bool,
     waiting: VecDeque<Item>,
     bytes: usize,
@@ -65,7 +65,7 @@ impl Pump {
     const fn new(stream: Stream) -> Self {
         Self {
             stream,
-            state: Mutex::new(State {
+            state: Mutex::new(Queue {
                 started: false,
                 waiting: VecDeque::new(),
                 bytes: 0,
@@ -128,7 +128,7 @@ impl Pump {
         }
     }
 
-    fn start_locked(&'static self, state: &mut State) -> io::Result<()> {
+    fn start_locked(&'static self, state: &mut Queue) -> io::Result<()> {
         if !state.started {
             let mut to = self.stream.open()?;
             let thread = thread::Builder::new().name("output".into());
@@ -166,7 +166,7 @@ impl Pump {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -185,12 +185,12 @@ impl Stream {
 /// Writes to standard output and waits for its reader.
 ///
 /// # Errors
-/// What the system says.
+/// The outcome as the system tells it.
 pub(super) fn write_result(bytes: &[u8]) -> io::Result<()> {
     write(&mut Stream::Output.open()?, bytes)
 }
 
-/// What the thread knows of the lines before.
+/// Queue of the thread between lines.
 #[derive(Default)]
 struct Writer {
     /// Lines that could not be written since the last one that could.

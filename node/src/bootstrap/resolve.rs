@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     families::{Families, canonical},
-    request::Request,
+    request::HandleRequest,
 };
 
 /// First and longest pause between two rounds, in milliseconds; each ± 50 %. While all answer, the longest.
@@ -101,7 +101,7 @@ impl Resolver {
     /// Looks up names behind which nobody answers, and gives the whole list each time it changes. Ends with the node.
     pub(crate) async fn run(
         mut self,
-        node: mpsc::WeakSender<Request>,
+        node: mpsc::WeakSender<HandleRequest>,
         out: mpsc::Sender<Vec<BootstrapPeer>>,
     ) {
         if self.peers.iter().all(|peer| peer.name.is_none()) {
@@ -248,7 +248,7 @@ impl Listed {
 /// Behind which names nobody answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
-    /// All answer.
+    /// There is nobody to ask: all answer.
     Nobody,
     /// One that answered before is among them.
     Again,
@@ -256,10 +256,12 @@ enum Missing {
 }
 
 /// Where somebody answers, as the driver knows it; none: the node has stopped.
-async fn answering(node: &mpsc::WeakSender<Request>) -> Option<Vec<SocketAddr>> {
+async fn answering(node: &mpsc::WeakSender<HandleRequest>) -> Option<Vec<SocketAddr>> {
     let (answer, told) = oneshot::channel();
     let node = node.upgrade()?;
-    node.send(Request::AnsweringPeers(answer)).await.ok()?;
+    node.send(HandleRequest::AnsweringPeers(answer))
+        .await
+        .ok()?;
     // This task must not keep the node running while it waits.
     drop(node);
     told.await.ok()

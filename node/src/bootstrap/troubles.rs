@@ -1,4 +1,4 @@
-//! What is wrong with the peers of the file, for people who wait for a node to become ready.
+//! Troubles with the peers of the file, for people who wait for a node to become ready.
 
 use std::{
     collections::BTreeMap,
@@ -6,23 +6,23 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What is known about a peer of `bootstrap.toml` that cannot be used.
+/// A peer of `bootstrap.toml` that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootstrapTrouble {
     /// `host:port` as written in the file.
     pub written: String,
     /// The address it resolves to, if it does.
     pub address: Option<SocketAddr>,
-    /// What is wrong, in words.
+    /// The trouble, in words.
     pub trouble: String,
 }
 
 /// Shared by resolver, driver and handles. Holds no more entries than the file has peers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Troubles(Arc<Mutex<State>>);
+pub(crate) struct Troubles(Arc<Mutex<TroubleList>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct TroubleList {
     /// By the text in the file.
     troubles: BTreeMap<String, BootstrapTrouble>,
     written: BTreeMap<SocketAddr, String>,
@@ -78,13 +78,13 @@ impl Troubles {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TroubleList> {
         // Nothing in here panics, and the state is whole after every step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TroubleList {
     fn set(&mut self, written: &str, address: Option<SocketAddr>, trouble: String) {
         let written = written.to_owned();
         self.troubles.insert(

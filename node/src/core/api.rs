@@ -20,11 +20,11 @@ pub struct CoreConfig {
     pub transport: deut_transport::config::Config,
     /// Of the DHT.
     pub kademlia: deut_kademlia::Config,
-    /// Whether this node ever carries a persona.
+    /// True if this node ever carries a persona.
     pub persona: bool,
 }
 
-/// What happens in the world, but for datagrams.
+/// Everything that happens in the world, datagrams apart.
 #[derive(Debug)]
 pub enum CoreInput {
     /// Something the application wants.
@@ -33,30 +33,30 @@ pub enum CoreInput {
     JobDone {
         /// As in the output.
         ticket: JobTicket,
-        /// What came of it.
+        /// The result of the work.
         result: JobResult,
     },
     /// The answer to [`Action::OpenPort`].
     PortOpened {
         /// As in the output.
         token: PortToken,
-        /// Whether the named port is open now.
+        /// The named port is open, or the reason why not.
         result: Result<(), PortError>,
     },
-    /// Whether this machine sends at all changed.
+    /// This machine has begun or ceased to send what it is given.
     Local(LocalNetwork),
     /// The instant that `Wait` named has come (early or late does no harm).
     Timeout,
 }
 
-/// What the application wants. Tickets are chosen by the caller; no two open ones of a kind may be equal.
+/// Commands of the application. The caller chooses tickets; no two open ones of a kind may be equal.
 #[derive(Debug)]
 pub enum CoreCommand {
     /// Join through these peers (replaces the list).
     Bootstrap(Vec<BootstrapPeer>),
     /// An application's own RPC; ends in exactly one `Response` or `CallFailed`.
     Call {
-        /// Comes back.
+        /// Names the call in its `Response` or `CallFailed`.
         ticket: u64,
         /// From 256 on.
         service: Service,
@@ -84,7 +84,7 @@ pub enum CoreCommand {
     Shutdown,
 }
 
-/// What the core wants done, in order, until `Wait`.
+/// Work of the core for its driver, in order, until `Wait`.
 #[derive(Debug)]
 pub enum CoreOutput {
     /// Something for the world, which the driver does.
@@ -95,7 +95,7 @@ pub enum CoreOutput {
     Wait {
         /// When to call with [`CoreInput::Timeout`].
         until: Option<Mono>,
-        /// What is due then, for people who debug.
+        /// The thing that is due then, for people who debug.
         why: &'static str,
     },
 }
@@ -105,16 +105,16 @@ pub enum CoreOutput {
 pub enum CoreEvent {
     /// A bootstrap peer cannot be used.
     Bootstrap {
-        /// Which.
+        /// The address on the list of peers.
         address: SocketAddr,
-        /// Why.
+        /// The reason, as the transport tells it.
         trouble: BootstrapTrouble,
     },
     /// An application's call is over without an answer.
     CallFailed {
-        /// Which call.
+        /// The ticket of [`CoreCommand::Call`].
         ticket: u64,
-        /// Why.
+        /// The reason, as the transport tells it.
         why: CallError,
     },
     /// The outcome of a query.
@@ -146,9 +146,9 @@ pub enum CoreEvent {
     },
     /// An application's call was answered.
     Response {
-        /// Which call.
+        /// The ticket of [`CoreCommand::Call`].
         ticket: u64,
-        /// The answer.
+        /// The body of the answer.
         body: Vec<u8>,
     },
     /// A newer version of a mutable record that this node publishes was seen: ours is no longer announced.
@@ -160,14 +160,14 @@ pub enum CoreEvent {
     },
     /// One of our tunnels changed.
     Tunnel {
-        /// Which.
+        /// The tunnel.
         handle: TunnelHandle,
-        /// How.
+        /// Up or down, with its pool.
         change: TunnelChange,
     },
 }
 
-/// What [`super::Core::audit`] tells.
+/// Sizes of both cores against their caps; see [`super::Core::audit`].
 #[derive(Clone, Debug, Default)]
 pub struct CoreAudit {
     /// Sizes of the transport's collections against their caps.

@@ -30,7 +30,7 @@ impl Calls {
         self.open.len() < MAX_OPEN && self.open.insert(ticket)
     }
 
-    /// Whether this call was open; it no longer is.
+    /// Tells whether this call was open; it no longer is.
     pub(super) fn close(&mut self, ticket: u64) -> bool {
         self.open.remove(&ticket)
     }

@@ -12,14 +12,14 @@ const MAX_TICKETS: usize = 64;
 
 /// At most one collection runs; who asks meanwhile gets the same result.
 #[derive(Debug, Default)]
-pub(super) struct Echoes {
+pub(super) struct EchoRound {
     tickets: Vec<u64>,
     waiting: BTreeMap<TunnelHandle, TunnelView>,
     back: Vec<(TunnelView, Option<u64>)>,
     until: Option<Mono>,
 }
 
-/// Whether the transport has to be asked.
+/// The next step: the transport is asked once per collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Started {
     Now,
@@ -30,7 +30,7 @@ pub(super) enum Started {
 /// A finished collection: whose, and what came back.
 type Finished = (Vec<u64>, Vec<(TunnelView, Option<u64>)>);
 
-impl Echoes {
+impl EchoRound {
     pub(super) fn start(&mut self, ticket: u64, tunnels: Vec<TunnelView>, now: Mono) -> Started {
         if self.tickets.len() >= MAX_TICKETS {
             return Started::Refused;
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_result_comes_when_all_are_back() {
-        let mut echoes = Echoes::default();
+        let mut echoes = EchoRound::default();
         assert_eq!(
             echoes.start(
                 1,
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_tunnel_that_says_nothing_counts_as_lost() {
-        let mut echoes = Echoes::default();
+        let mut echoes = EchoRound::default();
         echoes.start(1, vec![tunnel(1, true)], Mono(5));
         let due = echoes.due().unwrap();
         assert!(echoes.finish(Mono(due.0 - 1)).is_none());
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn without_tunnels_the_result_is_empty_at_once() {
-        let mut echoes = Echoes::default();
+        let mut echoes = EchoRound::default();
         echoes.start(1, Vec::new(), Mono(0));
         assert_eq!(echoes.finish(Mono(0)), Some((vec![1], Vec::new())));
     }

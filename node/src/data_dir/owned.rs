@@ -23,7 +23,7 @@ const STICKY: u32 = 0o1000;
 pub(crate) enum Closed {
     /// Others may read it.
     ToWriters,
-    /// A secret.
+    /// Nobody else may read it: it is a secret.
     ToAll,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn directory(path: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// Whether a socket may stand in this directory: nobody else may put another one in its place.
+/// Tells whether a socket may stand in this directory: nobody else may put another one in its place.
 ///
 /// # Errors
 /// It is missing or is no directory, belongs to another user, or others may remove what is in it.

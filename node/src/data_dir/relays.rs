@@ -33,7 +33,7 @@ impl DataDir {
                 Ok(None) => "it is damaged".to_owned(),
                 Err(error) => format!("it cannot be read ({error})"),
             },
-            // What somebody else could have put there is as good as damaged.
+            // A file that somebody else could have put there is as good as damaged.
             Err(refused) => format!("it {}", refused.what),
         };
         let aside = self.path.join(RELAYS_DAMAGED);

@@ -19,7 +19,7 @@ pub enum StartError {
     CannotListen {
         /// Where it was to listen.
         address: SocketAddr,
-        /// What the system says.
+        /// The reason that the system gives.
         why: String,
     },
     /// The settings contradict each other.
@@ -30,9 +30,9 @@ pub enum StartError {
         "no file descriptor is left for {what} ({why}); raise the limit of open files (ulimit -n) or close others"
     )]
     NoDescriptors {
-        /// What it was for.
+        /// The purpose of the descriptor.
         what: &'static str,
-        /// What the system says.
+        /// The reason that the system gives.
         why: String,
     },
     /// It was not started within a tokio runtime, or in one that lacks a part.
@@ -45,9 +45,9 @@ pub enum StartError {
     BadDataDir {
         /// Which file or directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault, in one line.
         what: String,
-        /// What to do.
+        /// The remedy, in one line.
         remedy: String,
     },
     /// The system has no randomness to give.

@@ -1,16 +1,16 @@
-//! What a handle has of its driver.
+//! The link from a handle to its driver.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use deut_transport::status::Readiness;
 use tokio::sync::{mpsc, watch};
 
-use crate::{bootstrap::troubles::Troubles, request::Request};
+use crate::{bootstrap::troubles::Troubles, request::HandleRequest};
 
 /// The way to a driver, and what its node is.
 #[derive(Clone)]
 pub(crate) struct Link {
-    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) requests: mpsc::Sender<HandleRequest>,
     /// Tells the driver that somebody does not wait for an answer any more.
     pub(crate) abandoned: mpsc::Sender<()>,
     /// Closed when the driver has ended.
@@ -18,7 +18,7 @@ pub(crate) struct Link {
     pub(crate) about: Arc<About>,
 }
 
-/// What does not change while a node runs, and the troubles with its peers.
+/// Facts that do not change while a node runs, and the troubles with its peers.
 pub(crate) struct About {
     pub(crate) local: SocketAddr,
     /// Address and identity of a relay.

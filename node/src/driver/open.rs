@@ -1,4 +1,4 @@
-//! Who waits for what: answers that the core still owes to handles.
+//! Answers that the core still owes to handles.
 
 use std::collections::BTreeMap;
 

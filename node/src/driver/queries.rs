@@ -15,20 +15,20 @@ use super::{Driver, open::OpenQuery};
 use crate::{
     bootstrap::route::why_silent,
     core::{CoreCommand, CoreEvent, CoreInput},
-    request::{IncomingRequest, Request},
+    request::{HandleRequest, IncomingRequest},
 };
 
 /// Services that one node serves at most; beyond it a new one is refused.
 const MAX_SERVICES: usize = 64;
 
 impl Driver {
-    pub(super) fn request(&mut self, now: Now, request: Request) {
+    pub(super) fn request(&mut self, now: Now, request: HandleRequest) {
         // A handle that does not wait any more has dropped its end: then there is nobody to tell.
         match request {
-            Request::AnsweringPeers(answer) => {
+            HandleRequest::AnsweringPeers(answer) => {
                 let _ = answer.send(self.core.answering_peers());
             }
-            Request::Call {
+            HandleRequest::Call {
                 service,
                 to,
                 body,
@@ -49,35 +49,35 @@ impl Driver {
                     },
                 );
             }
-            Request::Descriptor(answer) => {
+            HandleRequest::Descriptor(answer) => {
                 let _ = answer.send(self.core.own_descriptor());
             }
-            Request::EchoAll(answer) => {
+            HandleRequest::EchoAll(answer) => {
                 let ticket = self.open.ticket();
                 self.open.echoes.insert(ticket, answer);
                 self.command(now, CoreCommand::EchoAll(ticket));
             }
-            Request::PersonaReach(answer) => {
+            HandleRequest::PersonaReach(answer) => {
                 let _ = answer.send(self.core.persona_reach(now));
             }
-            Request::Query {
+            HandleRequest::Query {
                 query,
                 progress,
                 answer,
             } => self.query(now, query, OpenQuery { answer, progress }),
-            Request::Reply { to, body } => self.command(now, CoreCommand::Reply { to, body }),
-            Request::Serve {
+            HandleRequest::Reply { to, body } => self.command(now, CoreCommand::Reply { to, body }),
+            HandleRequest::Serve {
                 service,
                 requests,
                 answer,
             } => {
                 let _ = answer.send(self.serve(service, requests));
             }
-            Request::Shutdown => {}
-            Request::Status(answer) => {
+            HandleRequest::Shutdown => {}
+            HandleRequest::Status(answer) => {
                 let _ = answer.send(self.status(now));
             }
-            Request::Tunnels(answer) => {
+            HandleRequest::Tunnels(answer) => {
                 let _ = answer.send(self.core.tunnels(now));
             }
         }
@@ -92,7 +92,7 @@ impl Driver {
         self.command(now, CoreCommand::Query(QueryTicket(ticket), query));
     }
 
-    /// Whether there is room for one more service.
+    /// Tells whether there is room for one more service.
     fn serve(&mut self, service: Service, requests: mpsc::Sender<IncomingRequest>) -> bool {
         let services = &mut self.open.services;
         services.retain(|_, requests| !requests.is_closed());
@@ -116,7 +116,7 @@ impl Driver {
             CoreEvent::Progress(ticket, progress) => {
                 let query = self.open.queries.get(&ticket.0);
                 if let Some(sender) = query.and_then(|query| query.progress.as_ref()) {
-                    // Whoever watches too slowly misses steps.
+                    // A watcher that is too slow misses steps.
                     let _ = sender.try_send(progress);
                 }
             }

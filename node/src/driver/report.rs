@@ -1,4 +1,4 @@
-//! What the node tells about itself.
+//! The status of the node, for its operator.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// What does not change.
-pub(super) struct About {
+/// Facts that do not change while the node runs.
+pub(super) struct NodeFacts {
     pub(super) network: String,
     pub(super) profile: Profile,
     pub(super) identity: Option<[u8; 32]>,

@@ -1,4 +1,4 @@
-//! What the machine leaves to a node: open files, and the address it answers from.
+//! Limits that the machine sets to a node: open files, and the address it answers from.
 
 use std::net::SocketAddr;
 

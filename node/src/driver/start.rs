@@ -130,7 +130,7 @@ fn assemble(
         saver,
         timer: Box::pin(sleep(Duration::ZERO)),
         until: None,
-        about: report::About {
+        about: report::NodeFacts {
             network: bootstrap.network,
             profile: bootstrap.profile,
             identity: about.relay.map(|(_, identity)| identity),
@@ -227,7 +227,7 @@ fn check_runtime() -> Result<(), StartError> {
     }
 }
 
-/// What an operator should know at the start. Without addresses.
+/// Logs what an operator should know at the start, without addresses.
 fn announce(config: &NodeConfig, relay: bool) {
     let network = &config.bootstrap.network;
     if config.bootstrap.profile == Profile::Test {

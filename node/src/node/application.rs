@@ -8,7 +8,7 @@ use deut_transport::{
 use tokio::sync::mpsc;
 
 use super::Node;
-use crate::request::{IncomingRequest, Request, Stopped};
+use crate::request::{HandleRequest, IncomingRequest, Stopped};
 
 /// Most requests of one service that may wait to be taken.
 pub const MAX_ROOM: usize = 4_096;
@@ -72,7 +72,7 @@ impl Node {
             return Err(CallFailure::TooLong(body.len()));
         }
         let answer = self
-            .ask(|answer| Request::Call {
+            .ask(|answer| HandleRequest::Call {
                 service,
                 to,
                 body,
@@ -101,7 +101,7 @@ impl Node {
         }
         let (requests, incoming) = mpsc::channel(room);
         let served = self
-            .ask(|answer| Request::Serve {
+            .ask(|answer| HandleRequest::Serve {
                 service,
                 requests,
                 answer,

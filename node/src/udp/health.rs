@@ -1,4 +1,4 @@
-//! Whether this machine sends what it is given.
+//! The health of the machine's network: is sent what is to be sent?
 
 use std::{
     io,
@@ -54,7 +54,7 @@ impl Health {
         self.next
     }
 
-    /// What became of the datagrams since the last look; something only if it is news.
+    /// Judges the datagrams since the last look; returns something only if it is news.
     pub(super) fn look(
         &mut self,
         now: Mono,
@@ -94,7 +94,7 @@ impl Health {
     }
 }
 
-/// Whether an address is one of this machine: others cannot be bound.
+/// Tells whether an address is one of this machine: others cannot be bound.
 pub(crate) fn is_here(ip: IpAddr) -> bool {
     let bound = UdpSocket::bind((ip, 0));
     // Out of descriptors says nothing about the address.

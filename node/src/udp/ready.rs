@@ -9,11 +9,11 @@ use std::{
 /// A list of slots, each at most once; so it is never longer than there are slots.
 #[derive(Default)]
 pub(super) struct ReadyList {
-    state: Mutex<State>,
+    state: Mutex<ListedSlots>,
 }
 
 #[derive(Default)]
-struct State {
+struct ListedSlots {
     order: VecDeque<usize>,
     listed: Vec<bool>,
     driver: Option<Waker>,
@@ -73,7 +73,7 @@ impl ReadyList {
         Poll::Pending
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ListedSlots> {
         // Nothing in here panics, and the state is whole after every step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

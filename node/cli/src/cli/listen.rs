@@ -8,7 +8,7 @@ const PORT: u16 = 14_400;
 /// Where `deut run` listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listen {
-    /// Here.
+    /// At this address and port.
     At(SocketAddr),
     /// At this port of the address that leads to the peers.
     TowardsPeers(u16),

@@ -56,7 +56,7 @@ pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> 
         Got::Peers { .. } => out.rest(&got, text::peers(&got, steps.printed()))?,
         Got::Value { value_hex, .. } => out.value(&got, value_hex)?,
         Got::Mutable { value_hex, .. } => {
-            // What is no byte string is shown as it is.
+            // A value that is no byte string is shown as it is.
             let value = unhex(value_hex).unwrap_or_default();
             let content = bencode::string(&value).unwrap_or(&value);
             out.value(&got, &hex(content))?;
@@ -159,7 +159,7 @@ async fn daemon(bootstrap: Option<&Path>, lookup: &cli::Lookup) -> Result<Option
     };
     match Daemon::connect(&path).await {
         Ok(daemon) => Ok(Some(daemon)),
-        // Who names a socket means it.
+        // Somebody who names a socket means it.
         Err(failure) if failure.kind == Exit::NoDaemon && lookup.reach.control.is_none() => {
             Ok(None)
         }

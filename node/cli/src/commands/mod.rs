@@ -27,7 +27,7 @@ use crate::{
 /// Does what the command line says.
 ///
 /// # Errors
-/// What went wrong, with its exit code.
+/// The command failed; the failure has its exit code.
 pub(crate) fn execute(cli: Cli, out: &Out) -> Result<(), Failure> {
     let level = match cli.command {
         Command::Run(_) => "info",

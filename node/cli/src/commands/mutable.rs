@@ -82,7 +82,7 @@ fn bencoded(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// What `--seq` and `--cas` ask for.
+/// The numbers of `--seq` and `--cas`, checked against each other.
 fn wanted(signed: &cli::Signed) -> Result<(Option<i64>, Option<i64>), Failure> {
     let seq = sequence("--seq", signed.seq)?;
     let cas = sequence("--cas", signed.cas)?;

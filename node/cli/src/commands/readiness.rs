@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant};
 /// A change is told when it has lasted so long. That the node is ready is told at once.
 const LASTS: Duration = Duration::from_secs(2);
 
-/// What was told last, and since when it is not true any more.
+/// The state that was told last, and since when it is not true any more.
 #[derive(Debug, Default)]
 pub(super) struct Damper {
     told: Option<ReadinessStatus>,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, interval, timeout};
 use super::{listen, paths, readiness::Damper};
 use crate::{
     cli,
-    control::{daemon::Daemon, server::Server},
+    control::{daemon::NodeHandler, server::Server},
     exit::{Exit, Failure},
     output::{Out, news::News},
     process::{Signals, raise_open_file_limit},
@@ -61,7 +61,7 @@ pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> 
     };
     out.news(&started, || started.text());
     let end = tokio::select! {
-        () = server.serve(Daemon::new(node.clone())) => Ok(()),
+        () = server.serve(NodeHandler::new(node.clone())) => Ok(()),
         end = watch(&node, out) => end,
         signal = signals.next() => {
             let news = News::Stopping { signal };

@@ -11,7 +11,7 @@ const LOOKUPS: u32 = 40;
 /// Peers at most.
 const PEERS: usize = 1_024;
 
-/// What the lookups so far brought.
+/// The merged result of the lookups so far.
 #[derive(Debug)]
 pub(super) struct All {
     got: Got,

@@ -27,7 +27,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Connects.
+    /// Connects to the control socket at this path.
     ///
     /// # Errors
     /// No daemon answers there.
@@ -42,7 +42,7 @@ impl Daemon {
     /// Sends a request and returns what came out of it. Steps go to `on_step`, whose failure ends it.
     ///
     /// # Errors
-    /// What the daemon says, or that it does not answer.
+    /// The failure that the daemon tells, or that it does not answer.
     pub(crate) async fn ask<T: DeserializeOwned>(
         self,
         request: &Request,

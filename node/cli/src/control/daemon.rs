@@ -1,4 +1,4 @@
-//! What the daemon does with requests: the handler behind the control socket.
+//! The handler of requests behind the control socket.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::exit::{Exit, Failure};
 
 /// The node of this process, for others.
 #[derive(Clone)]
-pub(crate) struct Daemon {
+pub(crate) struct NodeHandler {
     node: Node,
 }
 
-impl Daemon {
+impl NodeHandler {
     /// Serves this node.
     pub(crate) const fn new(node: Node) -> Self {
         Self { node }
@@ -47,7 +47,7 @@ impl Daemon {
         Ok(BootstrapLine { block })
     }
 
-    /// What is missing after this time at most.
+    /// Waits for readiness, and says how it is after this time at most.
     async fn readiness(&self, wait_ms: u64) -> Result<ReadinessStatus, Failure> {
         let within = Duration::from_millis(wait_ms.min(MAX_TIMEOUT_MS));
         match self.node.ready(within).await {
@@ -111,7 +111,7 @@ impl Daemon {
     }
 }
 
-impl Handler for Daemon {
+impl Handler for NodeHandler {
     async fn handle(
         &self,
         request: Request,

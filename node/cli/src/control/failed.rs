@@ -33,7 +33,7 @@ pub(super) struct Misses {
 }
 
 impl Misses {
-    /// One more.
+    /// Counts one more lookup that found nothing.
     pub(super) fn count(&mut self, effort: Effort) {
         self.lookups += 1;
         self.answered += u32::from(effort.answered > 0);
@@ -58,7 +58,7 @@ impl Misses {
         self.unreachable = Some(got);
     }
 
-    /// Whether another lookup would bring nothing new.
+    /// Tells whether another lookup would bring nothing new.
     pub(super) const fn are_certain(&self) -> bool {
         if self.unreachable.is_some() {
             return false;
@@ -71,7 +71,7 @@ impl Misses {
         self.answered
     }
 
-    /// What to tell the user.
+    /// The failure that the user is told.
     pub(super) fn failure(&self, within: Duration) -> Failure {
         let seconds = within.as_secs();
         if let Some(got) = &self.unreachable {
@@ -105,7 +105,7 @@ impl Misses {
     }
 }
 
-/// Who announced is known, but not where they are, or they do not answer there.
+/// Announcers are known, but not where they are, or they do not answer there.
 fn nobody_reached(got: &Got, lookups: u32, seconds: u64) -> Failure {
     let peers = got.peers().len();
     let text = format!(
@@ -131,7 +131,7 @@ pub(crate) fn not_ready(
         return Failure::new(Exit::Internal, "the node has stopped");
     };
     let seconds = within.as_secs();
-    // What is wrong with this machine explains all the rest, and is the only thing that its user can mend.
+    // A fault of this machine explains all the rest, and is the only thing that its user can mend.
     let here = readiness.reasons.iter();
     if let Some((reason, remedy)) = here.filter_map(|here| Some((here, here.remedy()?))).next() {
         let text = format!("not ready within {seconds} s: {reason}");

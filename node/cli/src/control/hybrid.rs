@@ -33,7 +33,7 @@ impl Work {
         }
         let [one, two] = [(); 2].map(|()| self.limited(self.lookups));
         let (mut first, mut second) = (pin!(one.look_for(&first)), pin!(two.look_for(&second)));
-        // Whoever was told already belongs into the result.
+        // Peers that were told already belong into the result.
         tokio::select! {
             end = &mut first => match end {
                 Ok(got) if !two.has_found() => Ok(in_swarms(magnet, [Some(got), None])),
@@ -70,13 +70,13 @@ impl Work {
     }
 }
 
-/// Whether somebody was asked and nobody knew it, or none of those who announced can be reached: another lookup may
+/// Tells whether somebody was asked and nobody knew it, or none of those who announced can be reached: another lookup may
 /// bring more.
 fn is_open(end: &Result<Got, Failure>) -> bool {
     matches!(end, Err(failure) if matches!(failure.kind, Exit::NotFound | Exit::Unreachable))
 }
 
-/// What was found on either infohash.
+/// Merges the results of both infohashes.
 fn either(
     magnet: &Magnet,
     first: Result<Got, Failure>,
@@ -100,7 +100,7 @@ fn missed(magnet: &Magnet, first: Failure, second: Failure) -> Failure {
             message: format!("{}; as version 2: {}", first.message, second.message),
             ..first
         },
-        // What says more: somebody announced, or somebody answered.
+        // The failure that says more counts: somebody announced, or somebody answered.
         (NotFound, Unreachable) | (NotJoined, NotFound | Unreachable) => second,
         _ => first,
     };

@@ -1,4 +1,4 @@
-//! What goes over the control socket.
+//! The messages of the control socket.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,13 +17,13 @@ pub const MAX_REQUEST: usize = 64 * 1024;
 /// Longest time a client may ask the daemon to try, in milliseconds.
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
 
-/// What a client may ask of the daemon.
+/// A request of a client to the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// Announce on a magnet link, and keep it announced.
     Announce {
-        /// The link.
+        /// The magnet link as it was typed.
         magnet: String,
         /// A plain address; without one the persona's key.
         #[serde(default)]
@@ -33,7 +33,7 @@ pub enum Request {
     },
     /// The daemon's `[[peer]]` block.
     BootstrapLine,
-    /// Who announced on a magnet link, or the value of a key.
+    /// Find the announcers on a magnet link, or the value of a key.
     Get {
         /// The link, or 40 hex digits.
         target: String,
@@ -87,7 +87,7 @@ pub enum Request {
         /// How long to try.
         timeout_ms: u64,
     },
-    /// Whether lookups can start.
+    /// Tell whether lookups can start.
     Ready {
         /// How long to wait for it.
         #[serde(default)]
@@ -136,7 +136,7 @@ impl Request {
     }
 }
 
-/// What a client is told whose line is no request.
+/// The failure that a client is told whose line is no request.
 pub fn bad_request(why: impl std::fmt::Display) -> Failure {
     Failure::bad_input(format!("not a request: {why}"))
 }
@@ -159,28 +159,28 @@ pub enum Answer {
 pub enum Step {
     /// A node answered.
     Answered {
-        /// Which.
+        /// The node, by the first 8 hex digits of its id.
         node: String,
         /// Contacts in its answer.
         contacts: usize,
     },
     /// A node was asked.
     Asked {
-        /// Which.
+        /// The node, by the first 8 hex digits of its id.
         node: String,
         /// Leading bits that it shares with the target.
         shared_bits: u32,
     },
     /// A node gave no answer, or one that was refused.
     Failed {
-        /// Which.
+        /// The node, by the first 8 hex digits of its id.
         node: String,
     },
     /// An announcement was found, or more is known of one.
     Found {
         /// How many nodes gave it so far.
         given_by: usize,
-        /// What is known of it now.
+        /// The announcement as it is known now.
         #[serde(default)]
         peer: Option<Peer>,
     },
@@ -193,12 +193,12 @@ pub enum Step {
     },
     /// A node that was asked is not waited for any longer.
     GivenUp {
-        /// Which.
+        /// The node, by the first 8 hex digits of its id.
         node: String,
     },
     /// A lookup starts, with tunnels of its own.
     Lookup {
-        /// From 1.
+        /// The number of the lookup, from 1.
         number: u32,
     },
     /// Not ready yet.
@@ -209,24 +209,24 @@ pub enum Step {
     Ready(ReadinessStatus),
     /// A node answered that it does not take the record.
     Refused {
-        /// Which.
+        /// The node, by the first 8 hex digits of its id.
         node: String,
     },
     /// A node takes its time; another one is asked besides.
     Slow {
-        /// Which.
+        /// The node, by the first 8 hex digits of its id.
         node: String,
     },
     /// A node took the record.
     Stored {
-        /// Which.
+        /// The node, by the first 8 hex digits of its id.
         node: String,
     },
     /// A bootstrap peer cannot be used.
     Trouble {
         /// As written in `bootstrap.toml`.
         peer: String,
-        /// What is wrong.
+        /// The trouble, in words.
         trouble: String,
     },
     /// No contact is known yet; endpoints were asked for some.

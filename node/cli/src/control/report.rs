@@ -1,4 +1,4 @@
-//! What the commands report: the JSON shapes of `docs/operations.md`.
+//! Results of the commands: the JSON shapes of `docs/operations.md`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -37,7 +37,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     if rest.is_empty() { bytes } else { None }
 }
 
-/// What `get` found.
+/// The result of `get`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "found", rename_all = "kebab-case")]
 pub enum Got {
@@ -45,7 +45,7 @@ pub enum Got {
     Peers {
         /// 40 hex digits.
         infohash: String,
-        /// Who announced.
+        /// The announcers that were found.
         peers: Vec<Peer>,
         /// The mutable record that named the torrent, for a link to one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ pub enum Got {
         /// Both swarms of a hybrid torrent; none for others.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         swarms: Vec<Swarm>,
-        /// What it took.
+        /// RPCs and time that it took.
         #[serde(flatten)]
         effort: Effort,
     },
@@ -71,7 +71,7 @@ pub enum Got {
         given_by: usize,
         /// How many nodes gave an older one.
         older_by: usize,
-        /// What it took.
+        /// RPCs and time that it took.
         #[serde(flatten)]
         effort: Effort,
     },
@@ -84,14 +84,14 @@ pub enum Got {
         /// The value, where it is text.
         #[serde(skip_serializing_if = "Option::is_none")]
         value_text: Option<String>,
-        /// What it took.
+        /// RPCs and time that it took.
         #[serde(flatten)]
         effort: Effort,
     },
 }
 
 impl Got {
-    /// Who announced; nobody for anything but a magnet link.
+    /// The announcers; none for anything but a magnet link.
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Peers { peers, .. } => peers,
@@ -99,14 +99,14 @@ impl Got {
         }
     }
 
-    /// Whether it is of use: of those who announced one answers, or gave an address, which nobody can ask.
+    /// Tells whether it is of use: of those who announced one answers, or gave an address, which nobody can ask.
     pub fn leads_somewhere(&self) -> bool {
         !matches!(self, Self::Peers { .. }) || self.peers().iter().any(Peer::leads_somewhere)
     }
 }
 
 impl Peer {
-    /// Whether it answers, or gave an address, which nobody can ask.
+    /// Tells whether it answers, or gave an address, which nobody can ask.
     pub fn leads_somewhere(&self) -> bool {
         match self {
             Self::Persona { reachable, .. } => *reachable == Some(true),
@@ -129,7 +129,7 @@ pub struct Swarm {
 /// A version of a mutable record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
-    /// Who signs it, 64 hex digits.
+    /// The public key that signs it, 64 hex digits.
     pub public_key: String,
     /// The salt in hex digits; empty if there is none.
     pub salt_hex: String,
@@ -168,7 +168,7 @@ pub enum Peer {
         key: String,
         /// Its endpoint addresses, those of other people's machines; empty if its current contact was not found.
         addresses: Vec<SocketAddr>,
-        /// Whether it answers there; none if that is not known.
+        /// True if it answers there; none if that is not known.
         #[serde(default)]
         reachable: Option<bool>,
         /// How many nodes gave this entry.
@@ -271,7 +271,7 @@ impl From<&FoundPeer> for Peer {
     }
 }
 
-/// What it took.
+/// RPCs and time that it took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effort {
     /// Lookups started.
@@ -364,12 +364,12 @@ pub fn milliseconds(micros: u64) -> f64 {
     micros / 1_000.0
 }
 
-/// What `put` and `announce` did.
+/// The result of `put` and `announce`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stored {
     /// For `put` the key of the value, 40 hex digits; for `announce` the infohash.
     pub key: String,
-    /// What was announced: `persona` and its key, or an address; none for `put`.
+    /// The thing announced: `persona` and its key, or an address; none for `put`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<String>,
     /// The version of a mutable record, for `put --mutable`.
@@ -382,17 +382,17 @@ pub struct Stored {
     pub stored_at: usize,
     /// How many were asked to.
     pub of: usize,
-    /// Whether somebody keeps it published: a daemon does, a short-lived client does not.
+    /// True if somebody keeps it published: a daemon does, a short-lived client does not.
     pub kept: bool,
     /// How the announced persona is found; none for `put` and for an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<ReachStatus>,
-    /// What it took.
+    /// RPCs and time that it took.
     #[serde(flatten)]
     pub effort: Effort,
 }
 
-/// What `announce` did in the other swarm of a hybrid torrent.
+/// The result of `announce` in the other swarm of a hybrid torrent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherSwarm {
     /// The infohash, 40 hex digits: the start of the hash of version 2.
@@ -403,7 +403,7 @@ pub struct OtherSwarm {
     pub of: usize,
 }
 
-/// What `ping` measured.
+/// The result of `ping`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Echoes {
     /// Each tunnel with its echo.
@@ -471,7 +471,7 @@ const fn pool_name(pool: PoolId) -> &'static str {
     }
 }
 
-/// What `bootstrap-line` prints.
+/// The result of `bootstrap-line`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootstrapLine {
     /// A `[[peer]]` block.

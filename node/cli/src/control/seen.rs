@@ -1,4 +1,4 @@
-//! What a lookup has found so far, for when the time is over before it is.
+//! Findings of a lookup so far, for when the time is over before it is.
 
 use deut::{FoundPeer, Progress, QueryOutcome, QueryResult, QueryStats};
 
@@ -28,7 +28,7 @@ impl Seen {
         }
     }
 
-    /// Whether somebody was found who can be reached.
+    /// Tells whether somebody was found who can be reached.
     pub(super) fn leads_somewhere(&self) -> bool {
         let mut peers = self.peers.iter();
         peers.any(|peer| Peer::from(peer).leads_somewhere())

@@ -29,7 +29,7 @@ use crate::exit::{Exit, Failure};
 const AT_WORK: usize = 32;
 /// The same for what takes a moment (`status`, `ping`, `bootstrap-line`): it does not wait for lookups.
 const SHORT: usize = 8;
-/// What takes a moment waits so long.
+/// Short requests wait so long for their turn.
 const SHORT_WAIT: Duration = Duration::from_secs(30);
 /// Requests that wait; one more is told that the daemon is busy.
 const WAITING: usize = 256;
@@ -117,7 +117,7 @@ impl Server {
         fs::rename(&self.hidden, &self.path).map_err(|why| refused(&self.path, &why))
     }
 
-    /// Both.
+    /// Prepares and opens, for tests.
     #[cfg(test)]
     pub(crate) async fn bind(path: &Path) -> Result<Self, Failure> {
         let server = Self::prepare(path).await?;

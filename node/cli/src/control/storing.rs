@@ -1,4 +1,4 @@
-//! What `put` and `announce` do with a node: they store, and what a daemon was to store it keeps.
+//! Storing with a node, for `put` and `announce`; a daemon keeps what it was to store.
 
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 /// How often to look whether the persona is found by others.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Whether others find the persona.
+/// How far others find the persona.
 enum Found {
     Yes(ReachStatus),
     NotInTime(ReachStatus),
@@ -212,7 +212,7 @@ impl Work {
     }
 }
 
-/// Whether to end here, after so many tries; whoever goes on running looks again by itself.
+/// Tells whether to end here, after so many tries; whoever goes on running looks again by itself.
 const fn is_enough(stored_at: usize, asked: usize, relays: usize, tries: u32) -> bool {
     let most = if relays > asked {
         TRIES

@@ -1,4 +1,4 @@
-//! What people ask for, as they type it.
+//! Targets of lookups, as people type them.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use deut_kademlia::{Link, Magnet, MagnetError};
 use super::report::unhex;
 use crate::exit::{Exit, Failure};
 
-/// What `get` looks for.
+/// The target of a `get`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Peers of a torrent.
@@ -25,7 +25,7 @@ impl Target {
     /// Reads a magnet link, a key of 40 hex digits, or a torrent's hash that cannot be taken for a key.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// It cannot be used; the failure says why.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         if Link::is_like(text) {
             return match Link::parse(text).map_err(not_a_link)? {
@@ -55,7 +55,7 @@ impl Target {
         }
     }
 
-    /// What to do about it where it was not found: 40 hex digits are taken for a value's key, never for an infohash as
+    /// Adds advice where it was not found: 40 hex digits are taken for a value's key, never for an infohash as
     /// well. A value's key goes out in clear, and that of announcements is hidden from whoever does not know the infohash.
     pub(super) fn advise(&self, failure: Failure) -> Failure {
         match self {
@@ -89,7 +89,7 @@ impl Target {
 /// Reads a magnet link, or a torrent's hash without one.
 ///
 /// # Errors
-/// What is wrong with it.
+/// It cannot be used; the failure says why.
 pub fn magnet(text: &str) -> Result<Magnet, Failure> {
     if let Some(failure) = of_two_meanings(text) {
         return Err(failure);
@@ -109,7 +109,7 @@ fn of_two_meanings(text: &str) -> Option<Failure> {
     })
 }
 
-/// Whether an address can be announced; told before anybody is asked.
+/// Tells whether an address can be announced; told before anybody is asked.
 ///
 /// # Errors
 /// Nobody could connect to it.
@@ -126,7 +126,7 @@ pub fn announceable(address: Option<SocketAddr>) -> Result<(), Failure> {
 /// Reads what a mutable record is known by: a public key in hex digits, and a salt.
 ///
 /// # Errors
-/// What is wrong with it.
+/// It cannot be used; the failure says why.
 pub fn mutable_key(public: &str, salt: Vec<u8>) -> Result<MutableKey, Failure> {
     let bytes = unhex(public.trim()).and_then(|bytes| bytes.try_into().ok());
     let bytes = bytes.ok_or_else(|| {

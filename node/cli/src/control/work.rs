@@ -1,4 +1,4 @@
-//! What the lookup commands do with a node; the same for a daemon and for a short-lived node in the process.
+//! The work of the lookup commands with a node: a daemon, or a short-lived one in the process.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,13 +35,13 @@ pub(crate) struct Work {
     deadline: Instant,
     pub(super) within: Duration,
     steps: mpsc::Sender<Step>,
-    /// Whether the node goes on publishing when this is over.
+    /// True if the node goes on publishing when this is over.
     pub(super) keeps: bool,
     /// Lookups of `get` that somebody answered, at most.
     pub(super) lookups: Option<u32>,
-    /// Whether `get` goes on asking for others who announced.
+    /// True if `get` goes on asking for others who announced.
     all: bool,
-    /// Whether somebody was told who can be reached.
+    /// True once somebody was told who can be reached.
     found: AtomicBool,
 }
 
@@ -92,12 +92,12 @@ impl Work {
         }
     }
 
-    /// Whether it has told of somebody who can be reached.
+    /// Tells whether it has told of somebody who can be reached.
     pub(super) fn has_found(&self) -> bool {
         self.found.load(Ordering::Relaxed)
     }
 
-    /// Whether there is any left.
+    /// Tells whether there is any left.
     pub(super) fn has_time(&self) -> bool {
         Instant::now() < self.deadline
     }
@@ -159,7 +159,7 @@ impl Work {
             };
             let effort = Effort::new(number, took, &outcome.stats);
             match outcome.result {
-                // What is there is there.
+                // The peers found so far are a result.
                 QueryResult::Refused(_) | QueryResult::Cancelled => break,
                 result => {
                     let got = found(result, target, effort);
@@ -332,7 +332,7 @@ impl Drop for Running {
     }
 }
 
-/// What a lookup found, if that is what was looked for.
+/// The result of a lookup, if it is of the kind that was looked for.
 fn found(result: QueryResult, target: &Target, effort: Effort) -> Option<Got> {
     Some(match (result, target) {
         (QueryResult::Peers(peers), Target::Magnet(magnet)) if !peers.is_empty() => Got::Peers {

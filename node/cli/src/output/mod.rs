@@ -16,7 +16,7 @@ use crate::{
     pump::{self, STDERR, STDOUT},
 };
 
-/// Whether a result was written.
+/// The outcome of writing a result.
 pub(crate) type Written = Result<(), Failure>;
 
 /// How to print.
@@ -167,7 +167,7 @@ impl Out {
     }
 }
 
-/// What the parser of arguments has to say: help, the version, or what is wrong.
+/// Prints the words of the argument parser: help, the version, or a fault in the arguments.
 pub(crate) fn usage(told: &clap::Error) -> Written {
     let printed = told.print().and_then(|()| {
         use std::io::Write;

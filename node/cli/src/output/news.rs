@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::words::readiness;
 
-/// What the daemon tells on standard output: text, or with `--json` one object per line.
+/// News of the daemon on standard output: text, or with `--json` one object per line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum News {
@@ -30,7 +30,7 @@ pub(crate) enum News {
 }
 
 impl News {
-    /// For people.
+    /// The news as a text for people.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Started {

@@ -17,13 +17,13 @@ pub(crate) struct Steps {
     verbose: bool,
     count: Count,
     shown: bool,
-    /// Whether peers are printed as they are found.
+    /// True if peers are printed as they are found.
     with_peers: bool,
     /// The names of those that were.
     printed: BTreeSet<String>,
 }
 
-/// What happened in the current lookup.
+/// Events of the current lookup, counted.
 #[derive(Debug, Default)]
 struct Count {
     lookup: u32,
@@ -154,12 +154,12 @@ impl Count {
     }
 }
 
-/// Whether this is the first that is heard of it: what is told of a persona again says where it is.
+/// Tells whether this is the first that is heard of it: what is told of a persona again says where it is.
 fn is_first(peer: Option<&Peer>) -> bool {
     !matches!(peer, Some(Peer::Persona { addresses, .. }) if !addresses.is_empty())
 }
 
-/// Whether a pipe wants to hear of it.
+/// Tells whether a pipe wants to hear of it.
 const fn matters(step: &Step) -> bool {
     matches!(
         step,

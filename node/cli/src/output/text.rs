@@ -46,7 +46,7 @@ pub(crate) fn peer(peer: &Peer) -> String {
     }
 }
 
-/// What it took, one line.
+/// The effort of a `get`, in one line.
 pub(crate) fn effort(got: &Got) -> String {
     let (what, effort) = match got {
         Got::Peers {
@@ -155,7 +155,7 @@ pub(crate) fn rpcs(rpcs: u32, rounds: u32) -> String {
     format!("{rpcs} RPC{more} in {rounds} round{again}")
 }
 
-/// What `put` and `announce` did.
+/// The result of `put` and `announce`.
 pub(crate) fn stored(stored: &Stored) -> String {
     let Stored {
         key,

@@ -1,4 +1,4 @@
-//! What a process needs of its system: signals, threads, open files.
+//! Signals, threads and open files of this process.
 
 mod signals;
 pub(crate) mod threads;

@@ -35,7 +35,7 @@ const SETTLED: Duration = Duration::from_millis(10);
 /// The runtime's own, those of signals, a control connection.
 const FILES: usize = 8;
 
-/// What a command runs on.
+/// The threads that a command runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Threads {
     /// The main thread alone: asking a daemon works also where the system gives no more.
@@ -46,7 +46,7 @@ pub(crate) enum Threads {
     Network,
 }
 
-/// A runtime.
+/// Builds the runtime of a command.
 ///
 /// # Errors
 /// The system gives too few threads or open files.
@@ -88,7 +88,7 @@ pub(crate) fn make_for_a_node() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the system lets us open some files more.
+/// Tells whether the system lets us open some files more.
 fn ask_for_files() -> Result<(), Failure> {
     let mut open = Vec::with_capacity(FILES);
     for number in 0..FILES {
@@ -104,7 +104,7 @@ fn ask_for_files() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the system gives so many threads, at once.
+/// Tells whether the system gives so many threads, at once.
 fn ask_for(count: usize) -> Result<(), Failure> {
     let gate = Arc::new(Mutex::new(()));
     let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);

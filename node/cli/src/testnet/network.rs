@@ -193,7 +193,7 @@ impl Network {
         &self.file
     }
 
-    /// Who is who.
+    /// The names of the nodes on both planes.
     pub(crate) const fn names(&self) -> &Names {
         &self.names
     }

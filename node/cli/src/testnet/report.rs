@@ -1,4 +1,4 @@
-//! What `deut testnet` measures: the object that `--json` ends with.
+//! Measurements of `deut testnet`: the object that `--json` ends with.
 
 use std::net::SocketAddr;
 
@@ -51,13 +51,13 @@ pub(crate) struct Report {
     pub(crate) tunnels: Vec<Path>,
     /// Numbers of the nodes that were asked, in order.
     pub(crate) asked: Vec<usize>,
-    /// What each node carried for others during the lookup; only those that did.
+    /// Cells and messages that each node carried for others during the lookup; only nodes that did.
     pub(crate) carried: Vec<Load>,
     /// The announcer's persona, 64 hex digits.
     pub(crate) persona: String,
     /// Its endpoint addresses, and which node runs each endpoint.
     pub(crate) addresses: Vec<(SocketAddr, Option<usize>)>,
-    /// What went wrong, if anything.
+    /// The failure that ended the demonstration early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Failure>,
 }
@@ -77,10 +77,10 @@ pub(crate) struct Path {
     pub(crate) received: u64,
 }
 
-/// What a node did for others.
+/// Work that a node did for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Load {
-    /// Its number.
+    /// The number of the node, from 1.
     pub(crate) node: usize,
     /// Cells relayed.
     pub(crate) cells: u64,

@@ -171,7 +171,7 @@ async fn names_are_looked_up_failures_told_and_it_ends_with_its_node() {
     let running = tokio::spawn(it.run(node.downgrade(), out));
     let driver = tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
-            if let Request::AnsweringPeers(answer) = request {
+            if let HandleRequest::AnsweringPeers(answer) = request {
                 let _ = answer.send(Vec::new());
             }
         }
