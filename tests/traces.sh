@@ -70,7 +70,7 @@ case $what in
   *) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 for name in "$@"; do
-  runs | grep -q "^$name " || { echo "no run has this name: $name (tests/traces.sh list)"; exit 2; }
+  runs | grep "^$name " >/dev/null || { echo "no run has this name: $name (tests/traces.sh list)"; exit 2; }
 done
 sim=${DEUT_SIM:-${CARGO_TARGET_DIR:-target}/release/sim}
 [ -n "${DEUT_SIM:-}" ] || cargo build --quiet --release --locked -p deut-tests --bin sim || exit 1
@@ -103,7 +103,7 @@ done < <(runs)
 # A file that no run writes would look like a trace that is checked.
 for file in tests/traces/*.json; do
   name=$(basename "$file" .json)
-  runs | grep -q "^$name " || { echo "$file: no run writes it; remove it"; code=1; }
+  runs | grep "^$name " >/dev/null || { echo "$file: no run writes it; remove it"; code=1; }
 done
 echo "$what: $([ $code = 0 ] && echo "all well" || echo FAILED), $((SECONDS - started)) s"
 exit $code
