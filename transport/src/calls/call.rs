@@ -34,7 +34,7 @@ pub(super) struct Attempt {
     pub(super) at: Mono,
 }
 
-/// What a call may do at a time.
+/// The step that a call takes when its timer fires.
 pub(super) enum Due {
     Nothing,
     /// Another copy goes out. `first`: the call had not been slow before.
@@ -172,7 +172,7 @@ impl Call {
             .map_or(self.full_at, |short| short.min(self.full_at))
     }
 
-    /// What is due now; a copy is due once.
+    /// The step that is due now; a copy is due once.
     pub(super) fn due(&mut self, now: Mono) -> Due {
         if now >= self.full_at {
             return Due::End;

@@ -1,4 +1,4 @@
-//! What carries messages.
+//! The carrier of messages: tunnels, and the links below them.
 
 use crate::{
     context::Context, drop_reason::DropReason, ids::TunnelHandle, links::Links, master::Master,

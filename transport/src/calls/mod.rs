@@ -33,7 +33,7 @@ pub(crate) struct Calls {
     calls: BTreeMap<CallTicket, Call>,
     groups: BTreeMap<CallGroup, Group>,
     by_message: BTreeMap<[u8; 16], CallTicket>,
-    /// What was learned about round trips, for each pool by itself.
+    /// Learned from round trips, for each pool by itself.
     patience: PerPool<Patience>,
 }
 

@@ -3,13 +3,13 @@
 use super::{builds::Builds, persona::Persona, table::Tunnels};
 use crate::{context::Context, ids::PoolId};
 
-/// What it depends on.
+/// All that the answer depends on.
 pub(super) struct Demand<'a> {
     pub(super) builds: &'a Builds,
     pub(super) tunnels: &'a Tunnels,
     pub(super) persona: &'a Persona,
     pub(super) shutting_down: bool,
-    /// How many relays are known.
+    /// Verified relays.
     pub(super) relays: usize,
 }
 
@@ -42,7 +42,7 @@ impl Demand<'_> {
         if standing <= proven {
             return missing;
         }
-        // What is doubted mostly stands; but lookups do not wait until that is known.
+        // Doubted tunnels mostly stand; but lookups do not wait until that is known.
         let at_once = cx.config.ready_at.min(wanted);
         missing.max(at_once.saturating_sub(proven + building))
     }

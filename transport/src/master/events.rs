@@ -1,4 +1,4 @@
-//! What the master tells the rest of the node.
+//! News of the master for the rest of the node.
 
 use crate::{
     ids::{PoolId, TunnelHandle},

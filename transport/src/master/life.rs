@@ -52,7 +52,7 @@ impl Life {
         self.retiring
     }
 
-    /// What comes next: a replacement, then the end.
+    /// The replacement, and once that is wanted or stands, the end.
     pub(super) const fn next(&self) -> Mono {
         if self.retiring {
             self.end
@@ -89,5 +89,59 @@ impl Life {
     pub(super) fn replace_early(&mut self, at: Mono, relays: usize) {
         self.among = relays;
         self.replace_at = self.replace_at.min(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deut_common::time::{Now, Unix};
+
+    use super::*;
+    use crate::{
+        config::{Config, Role},
+        policy::{Policy, Profile},
+    };
+
+    const LIFE_MS: u64 = 600_000;
+
+    fn life(among: usize) -> Life {
+        let policy = Policy::new("n", Profile::Test).expect("a name");
+        let mut config = Config::new(policy, Role::Client);
+        config.times.tunnel_life_ms = LIFE_MS;
+        let now = Now {
+            mono: Mono(1_000),
+            unix: Unix(0),
+        };
+        Life::new(&mut Context::new(config, [1; 32], now), Mono(0), among)
+    }
+
+    #[test]
+    fn a_fifth_before_the_end_it_retires_once() {
+        let mut life = life(20);
+        let (replace_at, end) = (life.next(), life.end());
+        assert!(end >= Mono(1_000).plus_ms(LIFE_MS * 4 / 5) && replace_at < end);
+        assert!(!life.retire_if_due(Mono(replace_at.0 - 1)));
+        assert!(life.retire_if_due(replace_at) && !life.retire_if_due(replace_at));
+        assert_eq!(life.next(), end);
+    }
+
+    #[test]
+    fn it_gives_way_earlier_and_never_later() {
+        let mut life = life(20);
+        let end = life.end();
+        life.give_way(end.plus_ms(1));
+        assert!(life.is_retiring() && life.end() == end);
+        life.give_way(Mono(5_000));
+        assert_eq!(life.next(), Mono(5_000));
+    }
+
+    #[test]
+    fn the_directory_outgrows_it_once() {
+        let mut life = life(2);
+        assert!(!life.is_outgrown(7));
+        assert!(life.is_outgrown(8));
+        life.replace_early(Mono(5_000), 8);
+        assert_eq!(life.next(), Mono(5_000));
+        assert!(!life.is_outgrown(1_000));
     }
 }

@@ -1,4 +1,4 @@
-//! What every tunnel has from the walk's answer to its end: the way to an endpoint, and the requests to it.
+//! The part of a tunnel that stays the same from the walk's answer to the end: the way to an endpoint, and the requests to it.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ use crate::{
     wire::cell::Cell,
 };
 
-/// Whose tunnel it is: its name, and the pool that it belongs to.
+/// A tunnel's name, and the pool that it belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Name {
     pub(super) handle: TunnelHandle,

@@ -120,7 +120,7 @@ impl Master {
         self.tunnels.addresses(cx)
     }
 
-    /// Whether lookups can start, and what is missing.
+    /// Tells if lookups can start, and what is missing.
     pub(crate) fn readiness(&self, cx: &Context, around: &Around) -> Readiness {
         let standing = Standing {
             shutting_down: self.shutting_down,
@@ -132,7 +132,7 @@ impl Master {
         around.readiness(cx, &standing)
     }
 
-    // Messages.
+    // Messages, which calls send and receive.
 
     /// Sends a message through a tunnel.
     pub(crate) fn send(
@@ -176,7 +176,7 @@ impl Master {
         }
     }
 
-    // What the application wants.
+    // Commands of the application.
 
     /// Switches the persona; its tunnels end, since they are linked by their addresses.
     pub(crate) fn set_persona(
@@ -246,7 +246,7 @@ impl Master {
         links
     }
 
-    // Builds.
+    // Builds, up to the exchange of keys.
 
     const fn demand(&self, relays: usize) -> Demand<'_> {
         Demand {
@@ -559,7 +559,7 @@ impl Master {
         self.down(net, handle, DownReason::Silent)
     }
 
-    // The end.
+    // The end of a tunnel.
 
     /// Asks the endpoint to close and forgets the tunnel.
     fn close(&mut self, net: &mut Net<'_>, handle: TunnelHandle) -> Vec<MasterEvent> {

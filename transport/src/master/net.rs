@@ -1,4 +1,4 @@
-//! What the master borrows from the rest of the node.
+//! The loan of the rest of the node to the master.
 
 use crate::{context::Context, links::Links, relayer::routes::Routes};
 

@@ -17,7 +17,7 @@ use crate::{
 
 use super::requests::Purpose;
 
-/// What both sides of the walk know, our RSA key, and the secret that only the endpoint can open.
+/// Our RSA key, the secret that only the endpoint can open, and the secrets of the walk.
 pub(super) struct Offer {
     rsa: RsaKeyPair,
     shared: Zeroizing<[u8; 32]>,

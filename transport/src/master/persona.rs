@@ -1,4 +1,4 @@
-//! What the master knows of the persona that its tunnels carry.
+//! The persona that the tunnels of its pool carry.
 
 use deut_common::ids::PersonaKey;
 

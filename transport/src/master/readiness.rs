@@ -1,4 +1,4 @@
-//! Whether lookups can start, and in words a user can read why not.
+//! Readiness: lookups can start, or a list of reasons why not.
 
 use crate::{
     context::Context,
@@ -9,13 +9,13 @@ use crate::{
 /// With fewer tunnels than this a lookup must send through one of its reply tunnels.
 const ENOUGH_TUNNELS: usize = 3;
 
-/// What readiness depends on besides the tunnels.
+/// The rest of the node, as far as readiness depends on it.
 pub(crate) struct Around {
-    /// Verified relays.
+    /// How many relays are verified.
     pub(crate) relays: usize,
     /// Why nobody is known, or too few.
     pub(crate) lonely: Option<Reason>,
-    /// What others say of our clock.
+    /// Other relays say that our clock is off.
     pub(crate) clock: Option<ClockOff>,
     pub(crate) local: LocalNetwork,
     /// For how long the node stood still.
@@ -67,7 +67,7 @@ impl Around {
         }
     }
 
-    /// What is wrong with this machine.
+    /// Troubles of this machine.
     fn of_this_machine(&self, ready: bool) -> impl Iterator<Item = Reason> {
         let local = match self.local {
             LocalNetwork::Works => None,

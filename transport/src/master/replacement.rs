@@ -1,4 +1,4 @@
-//! Which tunnels are replaced before their time.
+//! Tunnels that are replaced before their time.
 
 use super::{barren, table::Tunnels};
 use crate::{

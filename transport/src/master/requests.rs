@@ -87,7 +87,7 @@ pub(super) struct Answered {
     pub(super) since: Mono,
 }
 
-/// What to do about the request under way.
+/// The state of the request under way.
 pub(super) enum Overdue {
     /// Its time has not come.
     Not,
@@ -202,3 +202,6 @@ impl RequestQueue {
         waiting.map(|old| *old = contact.to_vec()).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests;

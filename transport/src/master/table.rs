@@ -90,7 +90,7 @@ impl Tunnel {
         }
     }
 
-    /// What the state does in its time. `true`: a replacement is due.
+    /// A wait may be over, or an echo due. `true`: a replacement is due.
     pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links) -> bool {
         match self {
             Self::Exchanging(exchanging) => exchanging.on_timer(cx, links),

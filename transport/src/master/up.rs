@@ -143,7 +143,7 @@ impl Up {
     pub(super) fn repeat_request(&mut self, cx: &mut Context, links: &mut Links) -> Overdue {
         let overdue = self.line.repeat_request(cx, links);
         if matches!(overdue, Overdue::Again) && self.liveness.is_doubted() {
-            // What does not answer at once is replaced at once.
+            // A tunnel that does not answer at once is replaced at once.
             cx.timers.set_earlier(Timer::Pool(self.pool()), cx.mono());
         }
         overdue
@@ -184,7 +184,7 @@ impl Up {
         let at = if self.line.requests().is_idle() {
             Some(life.next().min(self.liveness.echo_at(cx)))
         } else {
-            // What is due after its life is asked for once, and its answer awaited like any other.
+            // At its end it is asked to close once, and the answer is awaited like any other.
             Some(life.next()).filter(|_| !life.is_retiring())
         };
         self.line.plan(cx, at);
