@@ -20,13 +20,19 @@ pub(super) struct Pair {
     pub(super) reply: TunnelHandle,
 }
 
+struct ReplyTunnel {
+    tunnel: TunnelHandle,
+    /// Since when an answer is awaited over it.
+    awaited_since: Option<Mono>,
+}
+
+/// The calls that share reply tunnels.
 pub(super) struct Group {
     name: CallGroup,
     pool: PoolId,
     /// Those that are not over.
     pub(super) calls: BTreeSet<CallTicket>,
-    /// Reply tunnels, with the time since which an answer is awaited over each.
-    replies: Vec<(TunnelHandle, Option<Mono>)>,
+    replies: Vec<ReplyTunnel>,
     /// How often each tunnel carried a request of this group.
     sends: BTreeMap<TunnelHandle, u32>,
 }
@@ -55,22 +61,13 @@ impl Group {
         self.fill_replies(cx, master, &usable);
         let margin = cx.config.times.reply_margin_ms;
         let now = cx.mono();
-        let ready: Vec<TunnelHandle> = self
-            .replies
-            .iter()
-            .map(|(handle, _)| *handle)
-            .filter(|&handle| {
-                master
-                    .up(handle)
-                    .is_some_and(|tunnel| tunnel.may_reply(now, margin))
-            })
-            .collect();
-        let others: Vec<TunnelHandle> = ready
-            .iter()
-            .copied()
-            .filter(|&handle| Some(handle) != last)
-            .collect();
-        let from = if others.is_empty() { ready } else { others };
+        let may_reply = |handle: &TunnelHandle| {
+            let up = master.up(*handle);
+            up.is_some_and(|up| up.may_reply(now, margin))
+        };
+        let ready = self.replies.iter().map(|reply| reply.tunnel);
+        let ready = ready.filter(may_reply).collect();
+        let from = prefer(ready, |handle| Some(*handle) != last);
         let reply = *from.get(cx.index(from.len()))?;
         let send = self.choose_send(cx, &usable, earlier)?;
         Some(Pair { send, reply })
@@ -84,26 +81,14 @@ impl Group {
         usable: &[TunnelHandle],
         earlier: &[Pair],
     ) -> Option<TunnelHandle> {
-        let is_reply =
-            |handle: &TunnelHandle| self.replies.iter().any(|(reply, _)| reply == handle);
-        let senders: Vec<TunnelHandle> = usable
-            .iter()
-            .copied()
-            .filter(|handle| !is_reply(handle))
-            .collect();
-        let senders = if senders.is_empty() { usable } else { &senders };
-        let carried = |handle: &TunnelHandle| earlier.iter().any(|pair| pair.send == *handle);
-        let others: Vec<TunnelHandle> = senders
-            .iter()
-            .copied()
-            .filter(|handle| !carried(handle))
-            .collect();
-        let from = if others.is_empty() { senders } else { &others };
         let used = |handle: &TunnelHandle| self.sends.get(handle).copied().unwrap_or(0);
+        let senders = prefer(usable.to_vec(), |handle| !self.replies_through(*handle));
+        let from = prefer(senders, |handle| {
+            earlier.iter().all(|pair| pair.send != *handle)
+        });
         let least = from.iter().map(used).min()?;
         let best: Vec<TunnelHandle> = from
-            .iter()
-            .copied()
+            .into_iter()
             .filter(|handle| used(handle) == least)
             .collect();
         best.get(cx.index(best.len())).copied()
@@ -126,72 +111,86 @@ impl Group {
             .flat_map(|&elsewhere| classes.map(|class| (elsewhere, class)));
         for (elsewhere, class) in order {
             while self.replies.len() < wanted {
-                let ends: Vec<_> = self
-                    .replies
-                    .iter()
-                    .filter_map(|(reply, _)| master.up(*reply))
-                    .map(Up::endpoint)
+                let replies = self.replies.iter();
+                let ends: Vec<_> = replies
+                    .filter_map(|reply| master.up(reply.tunnel).map(Up::endpoint))
                     .collect();
-                let fits = |handle: &TunnelHandle| {
-                    let fresh = !self.replies.iter().any(|(reply, _)| reply == handle);
-                    let far = |tunnel: &Up| !elsewhere || !ends.contains(&tunnel.endpoint());
-                    fresh
-                        && master
-                            .up(*handle)
-                            .is_some_and(|t| t.may_reply(now, margin) && class(t) && far(t))
-                };
-                let fitting: Vec<TunnelHandle> = usable.iter().copied().filter(fits).collect();
+                let far = |up: &Up| !elsewhere || !ends.contains(&up.endpoint());
+                let fits = |up: &Up| up.may_reply(now, margin) && class(up) && far(up);
+                let fitting: Vec<TunnelHandle> = usable
+                    .iter()
+                    .copied()
+                    .filter(|&handle| !self.replies_through(handle))
+                    .filter(|&handle| master.up(handle).is_some_and(fits))
+                    .collect();
                 let Some(&drawn) = fitting.get(cx.index(fitting.len())) else {
                     break;
                 };
-                self.replies.push((drawn, None));
+                self.replies.push(ReplyTunnel {
+                    tunnel: drawn,
+                    awaited_since: None,
+                });
                 master.serve(drawn, self.name);
             }
         }
     }
 
+    fn replies_through(&self, handle: TunnelHandle) -> bool {
+        self.replies.iter().any(|reply| reply.tunnel == handle)
+    }
+
+    fn reply_mut(&mut self, handle: TunnelHandle) -> Option<&mut ReplyTunnel> {
+        let mut replies = self.replies.iter_mut();
+        replies.find(|reply| reply.tunnel == handle)
+    }
+
     /// A copy went out.
     pub(super) fn sent(&mut self, cx: &Context, tunnels: Pair) {
         *self.sends.entry(tunnels.send).or_default() += 1;
-        if let Some((_, since)) = self
-            .replies
-            .iter_mut()
-            .find(|(handle, _)| *handle == tunnels.reply)
-        {
-            since.get_or_insert(cx.mono());
+        if let Some(reply) = self.reply_mut(tunnels.reply) {
+            reply.awaited_since.get_or_insert(cx.mono());
         }
     }
 
     /// A reply tunnel brought an answer.
     pub(super) fn heard(&mut self, via: TunnelHandle) {
-        if let Some((_, since)) = self.replies.iter_mut().find(|(handle, _)| *handle == via) {
-            *since = None;
+        if let Some(reply) = self.reply_mut(via) {
+            reply.awaited_since = None;
         }
     }
 
     /// Takes out the reply tunnels that brought nothing for too long.
     pub(super) fn drop_silent(&mut self, cx: &Context) -> Vec<TunnelHandle> {
         let limit = cx.config.times.reply_silence_ms;
-        let silent =
-            |since: &Option<Mono>| since.is_some_and(|since| cx.mono() >= since.plus_ms(limit));
-        let gone = self
-            .replies
-            .iter()
-            .filter(|(_, since)| silent(since))
-            .map(|(handle, _)| *handle)
-            .collect();
-        self.replies.retain(|(_, since)| !silent(since));
-        gone
+        let silent = |reply: &mut ReplyTunnel| {
+            let since = reply.awaited_since;
+            since.is_some_and(|since| cx.mono() >= since.plus_ms(limit))
+        };
+        let gone = self.replies.extract_if(.., silent);
+        gone.map(|reply| reply.tunnel).collect()
     }
 
     /// When the next reply tunnel has been silent for too long.
     pub(super) fn next_silence(&self, cx: &Context) -> Option<Mono> {
-        let earliest = self.replies.iter().filter_map(|(_, since)| *since).min()?;
-        Some(earliest.plus_ms(cx.config.times.reply_silence_ms))
+        let waits = self.replies.iter().filter_map(|reply| reply.awaited_since);
+        Some(waits.min()?.plus_ms(cx.config.times.reply_silence_ms))
     }
 
     pub(super) fn forget(&mut self, handle: TunnelHandle) {
-        self.replies.retain(|(reply, _)| *reply != handle);
+        self.replies.retain(|reply| reply.tunnel != handle);
         self.sends.remove(&handle);
+    }
+}
+
+/// Those tunnels that are better than the others, or all where none is.
+pub(super) fn prefer(
+    from: Vec<TunnelHandle>,
+    better: impl Fn(&TunnelHandle) -> bool,
+) -> Vec<TunnelHandle> {
+    let preferred: Vec<_> = from.iter().copied().filter(better).collect();
+    if preferred.is_empty() {
+        from
+    } else {
+        preferred
     }
 }

@@ -1,4 +1,4 @@
-//! How long to wait for an answer: learned from the answers that came (protocol §8.3).
+//! How long to wait for an answer: learned from the answers that came.
 
 use std::collections::VecDeque;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use deut_common::time::Mono;
 
-use super::Carrier;
+use super::{Carrier, group::prefer};
 use crate::{
     context::Context,
     crypto::message::{Responder, open_request},
@@ -185,12 +185,7 @@ fn answer(
 ) -> Result<TunnelHandle, DropReason> {
     let mut usable = carrier.master.usable(PoolId::Persona);
     usable.retain(|&handle| handle != copy.via);
-    let fresh: Vec<TunnelHandle> = usable
-        .iter()
-        .copied()
-        .filter(|handle| !earlier.contains(handle))
-        .collect();
-    let from = if fresh.is_empty() { usable } else { fresh };
+    let from = prefer(usable, |handle| !earlier.contains(handle));
     let &send = from
         .get(carrier.cx.index(from.len()))
         .ok_or(DropReason::NoPersona)?;
