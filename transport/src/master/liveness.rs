@@ -67,3 +67,21 @@ impl Liveness {
         idle.min(self.doubted.unwrap_or(idle))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_proves_a_tunnel_that_was_doubted_or_silent() {
+        let mut liveness = Liveness::new(Mono(0));
+        assert!(liveness.is_proven());
+        liveness.doubt(Mono(5));
+        liveness.heard(Mono(9));
+        assert!(liveness.is_doubted() && !liveness.is_proven());
+        liveness.silent();
+        assert!(liveness.is_suspect() && !liveness.is_doubted() && !liveness.is_proven());
+        liveness.answered();
+        assert!(liveness.is_proven());
+    }
+}

@@ -60,3 +60,27 @@ impl Reply {
         self.setting = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: Gate = Gate([1; 8]);
+    const NEW: Gate = Gate([2; 8]);
+
+    #[test]
+    fn between_two_lookups_both_gates_take_answers_and_neither_is_told() {
+        let mut reply = Reply::new(OLD);
+        reply.serve(CallGroup(7));
+        assert_eq!(
+            (reply.gate(), reply.group()),
+            (Some(OLD), Some(CallGroup(7)))
+        );
+        reply.renew(NEW);
+        assert_eq!((reply.gate(), reply.group()), (None, None));
+        assert!(reply.takes(OLD) && reply.takes(NEW) && reply.is_used());
+        reply.confirmed(NEW);
+        assert_eq!(reply.gate(), Some(NEW));
+        assert!(!reply.takes(OLD));
+    }
+}
