@@ -1,5 +1,5 @@
 //! Words that both cores of deut use: [`time`], [`address`]es, [`ids`], the [`codec`],
-//! token [`buckets`] and keyed [`hasher`]s.
+//! token [`buckets`], keyed [`hasher`]s and the [`suite`] of public-key operations.
 //!
 //! Pure, like the cores: no sockets, no clock, no randomness of the operating system.
 #![forbid(unsafe_code)]
@@ -9,4 +9,5 @@ pub mod buckets;
 pub mod codec;
 pub mod hasher;
 pub mod ids;
+pub mod suite;
 pub mod time;

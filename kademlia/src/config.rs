@@ -1,4 +1,6 @@
 //! Every number that can be set, every cap and what happens at it.
+use deut_common::suite::SuiteRef;
+
 use crate::contact::ContactRules;
 
 const SECOND: u64 = 1_000_000;
@@ -7,6 +9,8 @@ const MINUTE: u64 = 60 * SECOND;
 /// Settings of a [`crate::Kademlia`]. Times are in microseconds unless the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// Public-key operations.
+    pub suite: SuiteRef,
     /// Rules for contacts.
     pub contact: ContactRules,
 
@@ -119,6 +123,7 @@ impl Config {
     #[must_use]
     pub fn production() -> Self {
         Self {
+            suite: SuiteRef::default(),
             contact: ContactRules {
                 work_bits: 16,
                 max_life_seconds: 2 * 3_600,

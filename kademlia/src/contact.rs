@@ -16,12 +16,13 @@ use bincode::{
 use deut_common::{
     address::EndpointAddress,
     codec::{invalid, read_bytes},
+    suite::SuiteRef,
     time::Unix,
 };
 
 use crate::{
     id::NodeId,
-    identity::{PersonaSecret, is_signed_by, is_strong_key, work_bits},
+    identity::{PersonaSecret, work_bits},
     labels,
 };
 
@@ -157,8 +158,13 @@ impl Contact {
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub fn verify(bytes: &[u8], rules: &ContactRules, now: Unix) -> Result<Self, ContactError> {
-        RawContact::parse_all(bytes)?.verify(rules, now)
+    pub fn verify(
+        suite: &SuiteRef,
+        bytes: &[u8],
+        rules: &ContactRules,
+        now: Unix,
+    ) -> Result<Self, ContactError> {
+        RawContact::parse_all(bytes)?.verify(suite, rules, now)
     }
 
     /// The node id: SHA-1 of the persona key.
@@ -306,18 +312,24 @@ impl RawContact {
     /// As [`Self::verify`], but a contact that is byte for byte a verified one needs only its expiry checked.
     pub(crate) fn verify_unless(
         self,
+        suite: &SuiteRef,
         known: Option<&Contact>,
         rules: &ContactRules,
         now: Unix,
     ) -> Result<Contact, ContactError> {
         match known {
             Some(known) if known.raw == self && !known.is_expired(now) => Ok(known.clone()),
-            _ => self.verify(rules, now),
+            _ => self.verify(suite, rules, now),
         }
     }
 
     /// Cheap rules first, the signature last.
-    pub(crate) fn verify(self, rules: &ContactRules, now: Unix) -> Result<Contact, ContactError> {
+    pub(crate) fn verify(
+        self,
+        suite: &SuiteRef,
+        rules: &ContactRules,
+        now: Unix,
+    ) -> Result<Contact, ContactError> {
         let expiry = self.expiry().0;
         if expiry.saturating_add(CLOCK_TOLERANCE) <= now.0 {
             return Err(ContactError::Expired);
@@ -336,7 +348,7 @@ impl RawContact {
         if work_bits(&key, u32::from_be_bytes(self.array(36))) < rules.work_bits {
             return Err(ContactError::WorkMissing);
         }
-        if !is_strong_key(&key) {
+        if !suite.is_usable(&key) {
             return Err(ContactError::WeakKey);
         }
         let (signed, signature) = self
@@ -344,7 +356,7 @@ impl RawContact {
             .split_last_chunk::<SIGNATURE>()
             .ok_or(ContactError::Malformed)?;
         let message = [labels::CONTACT_SIGNATURE, signed].concat();
-        if !is_signed_by(&key, &message, signature) {
+        if !suite.verify(&key, &message, signature) {
             return Err(ContactError::BadSignature);
         }
         Ok(Contact {

@@ -1,6 +1,6 @@
 //! The persona's key pair.
 use crate::{id::NodeId, labels};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -35,38 +35,6 @@ impl fmt::Debug for PersonaSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PersonaSecret(..)")
     }
-}
-
-/// A public key fit for an identity: a canonical encoding of a point that is not of small order.
-pub(crate) fn strong_key(bytes: &[u8; 32]) -> Option<VerifyingKey> {
-    let key = VerifyingKey::from_bytes(bytes).ok()?;
-    // Several encodings of one key would give it several node ids.
-    let canonical = key.to_edwards().compress().to_bytes() == *bytes;
-    (canonical && !key.is_weak()).then_some(key)
-}
-
-/// Whether [`strong_key`] takes it.
-pub(crate) fn is_strong_key(bytes: &[u8; 32]) -> bool {
-    #[cfg(feature = "probe")]
-    if let Some(curves) = crate::stand_in::curves() {
-        return curves.usable(bytes, &|| strong_key(bytes).is_some());
-    }
-    strong_key(bytes).is_some()
-}
-
-/// Whether a strong key signed this message, strictly.
-pub(crate) fn is_signed_by(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    let real = || {
-        strong_key(key).is_some_and(|key| {
-            key.verify_strict(message, &Signature::from_bytes(signature))
-                .is_ok()
-        })
-    };
-    #[cfg(feature = "probe")]
-    if let Some(curves) = crate::stand_in::curves() {
-        return curves.verify(key, message, signature, &real);
-    }
-    real()
 }
 
 /// Leading zero bits of SHA-256(label ‖ key ‖ nonce): the proof of work of `nonce`.
@@ -115,29 +83,6 @@ mod tests {
         let seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
         let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
         assert_eq!(PersonaSecret::from_seed(&seed).public(), public);
-        assert!(strong_key(&public).is_some());
-    }
-
-    #[test]
-    fn weak_and_non_canonical_keys_are_refused() {
-        let mut identity = [0; 32];
-        identity[0] = 1;
-        let order_two = hex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
-        let order_eight = hex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05");
-        for weak in [identity, [0; 32], order_two, order_eight] {
-            assert!(
-                VerifyingKey::from_bytes(&weak).is_ok(),
-                "control: these decode as points"
-            );
-            assert!(strong_key(&weak).is_none());
-        }
-        // y = p + 3 is y = 3 written a second time; 3 itself is a point of large order.
-        let mut three = [0; 32];
-        three[0] = 3;
-        let three_again = hex("f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
-        assert!(strong_key(&three).is_some(), "control");
-        assert!(VerifyingKey::from_bytes(&three_again).is_ok(), "control");
-        assert!(strong_key(&three_again).is_none());
     }
 
     #[test]

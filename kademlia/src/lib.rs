@@ -30,8 +30,6 @@ pub mod probe;
 mod query;
 mod records;
 mod seeding;
-#[cfg(feature = "probe")]
-pub mod stand_in;
 mod table;
 #[cfg(test)]
 mod testing;

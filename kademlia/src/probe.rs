@@ -1,7 +1,7 @@
 //! For the tests crate only: the decoders, each together with its encoder, so that a test can ask whether what was read
 //! is written again byte for byte. Compiled with the feature `probe`, which the shipped binary never has.
 
-use deut_common::{address::EndpointAddress, codec};
+use deut_common::{address::EndpointAddress, codec, suite::SuiteRef};
 
 use crate::{
     contact::RawContact,
@@ -69,12 +69,14 @@ impl Peers {
     /// What an entry announces, if it belongs here.
     #[must_use]
     pub fn open(&self, entry: &[u8]) -> Option<Announced> {
-        self.0.open(&codec::decode(entry).ok()?)
+        self.0
+            .open(&SuiteRef::default(), &codec::decode(entry).ok()?)
     }
 
     /// Whether a storing node, which does not know the infohash, takes the entry.
     #[must_use]
     pub fn is_signed(&self, entry: &[u8]) -> bool {
-        codec::decode::<PeerEntry>(entry).is_ok_and(|entry| entry.is_signed_by(&self.blinded()))
+        codec::decode::<PeerEntry>(entry)
+            .is_ok_and(|entry| entry.is_signed_by(&SuiteRef::default(), &self.blinded()))
     }
 }

@@ -9,39 +9,43 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
-use deut_common::ids::RelayId;
-use deut_transport::wire::descriptor::Descriptor;
+use deut_common::{
+    ids::PersonaKey,
+    suite::{Curve25519, Export, OpeningKey, SEAL_TAG, Suite, SuiteRef, Text},
+};
+use deut_transport::crypto::{aead::AeadKey, kdf::Prk};
+use ed25519_dalek::SigningKey;
+use rand::{Rng, rngs::StdRng};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// Answers that are remembered; beyond it all are forgotten.
 const REMEMBERED: usize = 1 << 20;
 
-/// Put in place by [`install`].
-struct Remembering {
+/// One suite for all nodes of a network.
+#[must_use]
+pub fn remembered() -> SuiteRef {
+    SuiteRef::new(Remembering::new(Curve25519))
+}
+
+/// Asks `real` once for each question.
+struct Remembering<S> {
+    real: S,
     answers: Mutex<BTreeMap<[u8; 16], bool>>,
-    descriptors: Mutex<BTreeMap<RelayId, Arc<Descriptor>>>,
 }
 
-static REMEMBERING: Remembering = Remembering::new();
-
-/// From now on all nodes of this process use it.
-pub fn install() {
-    deut_transport::stand_in::install(&REMEMBERING);
-    deut_kademlia::stand_in::install(&REMEMBERING);
-}
-
-impl Remembering {
-    const fn new() -> Self {
+impl<S: Suite> Remembering<S> {
+    const fn new(real: S) -> Self {
         Self {
+            real,
             answers: Mutex::new(BTreeMap::new()),
-            descriptors: Mutex::new(BTreeMap::new()),
         }
     }
 
-    fn answer(&self, parts: &[&[u8]], real: &dyn Fn() -> bool) -> bool {
+    fn answer(&self, parts: &[&[u8]], real: impl Fn(&S) -> bool) -> bool {
         let mut hash = Sha256::new();
         for part in parts {
             hash.update(part);
@@ -53,7 +57,7 @@ impl Remembering {
             answers.get(&name).copied()
         };
         known.unwrap_or_else(|| {
-            let answer = real();
+            let answer = real(&self.real);
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             if answers.len() >= REMEMBERED {
                 answers.clear();
@@ -64,142 +68,154 @@ impl Remembering {
     }
 }
 
-impl deut_transport::stand_in::Curves for Remembering {
-    fn sign(&self, key: &[u8; 32], message: &[u8]) -> [u8; 64] {
-        let half = Sha256::new()
-            .chain_update(b"sign")
-            .chain_update(key)
-            .chain_update(message)
-            .finalize();
-        let mut signature = [0; 64];
-        signature[..32].copy_from_slice(&half);
-        signature[32..].copy_from_slice(&Sha256::digest(half));
-        signature
-    }
-
-    fn verify(
-        &self,
-        key: &[u8; 32],
-        message: &[u8],
-        signature: &[u8; 64],
-        real: &dyn Fn() -> bool,
-    ) -> bool {
-        *signature == self.sign(key, message)
-            || self.answer(&[b"verify", key, signature, message], real)
-    }
-
-    fn usable(&self, key: &[u8; 32], real: &dyn Fn() -> bool) -> bool {
-        self.answer(&[b"usable", key], real)
-    }
-
-    fn share(&self, descriptor: Descriptor) -> Arc<Descriptor> {
-        let mut known = self
-            .descriptors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match known.get(&descriptor.id()) {
-            Some(shared) if **shared == descriptor => Arc::clone(shared),
-            _ => {
-                let shared = Arc::new(descriptor);
-                known.insert(shared.id(), Arc::clone(&shared));
-                shared
-            }
-        }
-    }
-
-    fn message_secret(&self, recipient: &[u8; 32], enc: &[u8; 32]) -> [u8; 32] {
-        Sha256::new()
-            .chain_update(b"message")
-            .chain_update(recipient)
-            .chain_update(enc)
-            .finalize()
-            .into()
-    }
+fn signature(key: &[u8; 32], message: &[u8]) -> [u8; 64] {
+    let half = Sha256::new()
+        .chain_update(b"sign")
+        .chain_update(key)
+        .chain_update(message)
+        .finalize();
+    let mut signature = [0; 64];
+    signature[..32].copy_from_slice(&half);
+    signature[32..].copy_from_slice(&Sha256::digest(half));
+    signature
 }
 
-impl deut_kademlia::stand_in::Curves for Remembering {
-    fn verify(
-        &self,
-        key: &[u8; 32],
-        message: &[u8],
-        signature: &[u8; 64],
-        real: &dyn Fn() -> bool,
-    ) -> bool {
-        self.answer(&[b"verify strong", key, signature, message], real)
+/// What sender and recipient share: the key of the text, and what is exported.
+fn shared(to: &PersonaKey, enc: &[u8; 32], info: &[u8], exports: &mut [Export<'_>]) -> AeadKey {
+    let secret: [u8; 32] = Sha256::new()
+        .chain_update(b"message")
+        .chain_update(to.0)
+        .chain_update(enc)
+        .finalize()
+        .into();
+    let prk = Prk::extract(enc, &secret);
+    for export in exports {
+        let bytes = prk.expand::<32>(&[export.label]);
+        export.to.copy_from_slice(&bytes[..export.to.len()]);
+    }
+    AeadKey::new(*prk.expand(&[info]))
+}
+
+impl<S: Suite> Suite for Remembering<S> {
+    fn sign(&self, key: &SigningKey, message: &[u8]) -> [u8; 64] {
+        signature(key.verifying_key().as_bytes(), message)
     }
 
-    fn usable(&self, key: &[u8; 32], real: &dyn Fn() -> bool) -> bool {
-        self.answer(&[b"strong", key], real)
+    fn verify(&self, key: &[u8; 32], message: &[u8], signed: &[u8; 64]) -> bool {
+        *signed == signature(key, message)
+            || self.answer(&[b"verify", key, signed, message], |real| {
+                real.verify(key, message, signed)
+            })
+    }
+
+    fn is_usable(&self, key: &[u8; 32]) -> bool {
+        self.answer(&[b"usable", key], |real| real.is_usable(key))
+    }
+
+    fn seal(
+        &self,
+        to: &PersonaKey,
+        text: Text<'_>,
+        exports: &mut [Export<'_>],
+        rng: &mut StdRng,
+    ) -> Option<([u8; 32], Vec<u8>)> {
+        let mut enc = [0; 32];
+        rng.fill_bytes(&mut enc);
+        let key = shared(to, &enc, text.info, exports);
+        let mut sealed = [text.text, &[0; SEAL_TAG]].concat();
+        key.seal_in_place([0; 12], text.associated, &mut sealed);
+        Some((enc, sealed))
+    }
+
+    fn open(
+        &self,
+        by: &OpeningKey,
+        enc: &[u8; 32],
+        text: Text<'_>,
+        exports: &mut [Export<'_>],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let key = shared(&by.public(), enc, text.info, exports);
+        let mut opened = Zeroizing::new(vec![0; text.text.len().checked_sub(SEAL_TAG)?]);
+        let aad = text.associated;
+        key.open_into([0; 12], aad, text.text, &mut opened).ok()?;
+        Some(opened)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, net::SocketAddr};
-
-    use deut_transport::{ids::NetworkId, keys::RelayKeys, stand_in::Curves as _};
+    use std::cell::Cell;
 
     use super::*;
 
-    fn nobody() -> bool {
-        false
+    /// Counts how often it is asked whether a signature holds; one does.
+    struct Counting(Mutex<Cell<u32>>);
+
+    const GENUINE: ([u8; 32], &[u8], [u8; 64]) = ([3; 32], b"contact", [4; 64]);
+
+    impl Suite for Counting {
+        fn sign(&self, _: &SigningKey, _: &[u8]) -> [u8; 64] {
+            unreachable!("nobody signs here")
+        }
+        fn verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+            self.0.lock().expect("one thread").update(|asked| asked + 1);
+            (*key, message, *signature) == GENUINE
+        }
+        fn is_usable(&self, _: &[u8; 32]) -> bool {
+            unreachable!("nobody asks")
+        }
+        fn seal(
+            &self,
+            _: &PersonaKey,
+            _: Text<'_>,
+            _: &mut [Export<'_>],
+            _: &mut StdRng,
+        ) -> Option<([u8; 32], Vec<u8>)> {
+            unreachable!("nobody seals here")
+        }
+        fn open(
+            &self,
+            _: &OpeningKey,
+            _: &[u8; 32],
+            _: Text<'_>,
+            _: &mut [Export<'_>],
+        ) -> Option<Zeroizing<Vec<u8>>> {
+            unreachable!("nobody opens here")
+        }
     }
 
     #[test]
     fn a_relays_signature_fails_for_another_key_message_or_signature() {
-        let curves = Remembering::new();
-        let signature = curves.sign(&[1; 32], b"message");
-        assert!(curves.verify(&[1; 32], b"message", &signature, &nobody));
-        assert!(!curves.verify(&[2; 32], b"message", &signature, &nobody));
-        assert!(!curves.verify(&[1; 32], b"massage", &signature, &nobody));
-        assert!(!curves.verify(&[1; 32], b"message!", &signature, &nobody));
+        let suite = remembered();
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let (public, other) = (
+            key.verifying_key().to_bytes(),
+            SigningKey::from_bytes(&[2; 32]),
+        );
+        let signature = suite.sign(&key, b"message");
+        assert!(suite.verify(&public, b"message", &signature));
+        assert!(!suite.verify(&other.verifying_key().to_bytes(), b"message", &signature));
+        assert!(!suite.verify(&public, b"massage", &signature));
+        assert!(!suite.verify(&public, b"message!", &signature));
         for bit in 0..512 {
-            let mut other = signature;
-            other[bit / 8] ^= 1 << (bit % 8);
-            assert!(!curves.verify(&[1; 32], b"message", &other, &nobody));
+            let mut altered = signature;
+            altered[bit / 8] ^= 1 << (bit % 8);
+            assert!(!suite.verify(&public, b"message", &altered));
         }
         // A split elsewhere is another message: key and message are not merely put side by side.
-        assert_ne!(signature, curves.sign(&[1; 32], b"messag"));
+        assert_ne!(signature, suite.sign(&key, b"messag"));
     }
 
     #[test]
     fn a_personas_signature_is_really_checked_once_for_each_key_message_and_signature() {
-        let curves = Remembering::new();
-        let asked = Cell::new(0);
-        let (key, message, signature) = ([3; 32], b"contact".to_vec(), [4; 64]);
-        let genuine = |k: &[u8; 32], m: &[u8], s: &[u8; 64]| {
-            let real = || {
-                asked.set(asked.get() + 1);
-                (k, m, s) == (&key, &message[..], &signature)
-            };
-            deut_kademlia::stand_in::Curves::verify(&curves, k, m, s, &real)
-        };
+        let suite = Remembering::new(Counting(Mutex::default()));
+        let (key, message, signature) = GENUINE;
         for _ in 0..3 {
-            assert!(genuine(&key, &message, &signature));
-            assert!(!genuine(&[5; 32], &message, &signature));
-            assert!(!genuine(&key, b"contacts", &signature));
-            assert!(!genuine(&key, &message, &[6; 64]));
+            assert!(suite.verify(&key, message, &signature));
+            assert!(!suite.verify(&[5; 32], message, &signature));
+            assert!(!suite.verify(&key, b"contacts", &signature));
+            assert!(!suite.verify(&key, message, &[6; 64]));
         }
-        assert_eq!(asked.get(), 4);
-    }
-
-    #[test]
-    fn two_relays_with_one_name_are_not_taken_for_each_other() {
-        let curves = Remembering::new();
-        let signed = |host: u8, epoch: u32| {
-            Descriptor::sign(
-                &RelayKeys::from_seed(&[1; 32]),
-                NetworkId([1, 2, 3, 4]),
-                SocketAddr::from(([198, 51, 100, host], 4_000)),
-                None,
-                epoch,
-                epoch + 60,
-            )
-        };
-        let first = curves.share(signed(1, 30_000_000));
-        assert!(Arc::ptr_eq(&first, &curves.share(signed(1, 30_000_000))));
-        let moved = curves.share(signed(2, 30_000_001));
-        assert_eq!(*moved, signed(2, 30_000_001));
-        assert_eq!(*first, signed(1, 30_000_000), "who holds it keeps it");
+        assert_eq!(suite.real.0.lock().expect("one thread").get(), 4);
     }
 }

@@ -5,6 +5,7 @@ mod check;
 use std::net::SocketAddr;
 
 pub use check::BadSetting;
+use deut_common::suite::SuiteRef;
 
 use crate::{
     policy::{Policy, Profile},
@@ -32,6 +33,8 @@ pub struct Config {
     pub policy: Policy,
     /// Relay or client.
     pub role: Role,
+    /// Public-key operations.
+    pub suite: SuiteRef,
     /// Tunnels for lookups (28). At most 8 × known relays are built.
     pub lookup_tunnels: usize,
     /// Tunnels for the persona (4) while it is on.
@@ -53,6 +56,7 @@ impl Config {
         Self {
             policy,
             role,
+            suite: SuiteRef::default(),
             lookup_tunnels: 28,
             persona_tunnels: 4,
             ready_at: 4,

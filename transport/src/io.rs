@@ -101,7 +101,7 @@ pub enum Command {
     /// The group makes no more calls: its reply tunnels get new gates. Open calls of it fail with `Cancelled`.
     EndGroup(CallGroup),
     /// Switch the persona on (its Ed25519 secret) or off. Changing it closes the persona pool's tunnels.
-    Persona(Option<crate::keys::PersonaSecret>),
+    Persona(Option<crate::keys::OpeningKey>),
     /// The persona's newest signed contact (at most 129 bytes): registered at its endpoints.
     Advertise(Vec<u8>),
     /// Let one tunnel of this pool give way to another: its endpoints brought nobody new.

@@ -38,8 +38,6 @@ pub mod probe;
 mod relayer;
 pub mod rsa;
 
-#[cfg(feature = "probe")]
-pub mod stand_in;
 pub mod status;
 mod timers;
 pub mod transport;

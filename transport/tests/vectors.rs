@@ -1,5 +1,6 @@
 //! The independent vectors of `tests/vectors/walk.json` (made by `walk.py` from `docs/protocol.md` alone).
 
+use deut_common::suite::SuiteRef;
 use std::net::SocketAddr;
 
 use deut_transport::{
@@ -198,7 +199,10 @@ fn the_endpoints_answer() {
         bytes(&v["sealed"]["content_sha256"])
     );
     assert_eq!(opened.answer[513..577], bytes(&v["sealed"]["signature"]));
-    assert_eq!(EndpointAnswer::open_and_verify(&opened), Ok(answer));
+    assert_eq!(
+        EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened),
+        Ok(answer)
+    );
 }
 
 #[test]
@@ -293,7 +297,7 @@ fn descriptor_and_answer_to_who_are_you() {
         &mut StdRng::seed_from_u64(1),
     );
     assert_eq!(datagram[236..300], bytes(&v["signature"]));
-    assert!(parse_who_are_you_answer(&datagram).verify(&descriptor));
+    assert!(parse_who_are_you_answer(&datagram).verify(&SuiteRef::default(), &descriptor));
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use deut_common::suite::SuiteRef;
 use ed25519_dalek::Signature;
 use proptest::prelude::*;
 
@@ -37,7 +38,7 @@ fn rules() -> ContactRules {
 }
 
 fn verify(bytes: &[u8]) -> Result<Contact, ContactError> {
-    Contact::verify(bytes, &rules(), NOW.unix)
+    Contact::verify(&SuiteRef::default(), bytes, &rules(), NOW.unix)
 }
 
 /// Signs whatever the bytes are, so that only the rule under test refuses them.
@@ -130,7 +131,9 @@ fn addresses_out_of_order_or_twice_are_refused() {
 #[test]
 fn the_expiry_must_be_near_and_not_over() {
     let end = 29_000_000 * 60;
-    let at = |now: u64| Contact::verify(&hex(TWO_V4), &rules(), Unix(now)).map(|_| ());
+    let at = |now: u64| {
+        Contact::verify(&SuiteRef::default(), &hex(TWO_V4), &rules(), Unix(now)).map(|_| ())
+    };
     assert_eq!(at(end + 119), Ok(()));
     assert_eq!(at(end + 120), Err(ContactError::Expired));
     assert_eq!(at(end - 7_200 - 120), Ok(()));
@@ -149,7 +152,13 @@ fn the_proof_of_work_counts_and_belongs_to_the_key() {
     let production = Config::production().contact;
     let sign = |secret, nonce| {
         let contact = Contact::sign(secret, nonce, 29_000_000, &[address("198.51.100.7:8080")]);
-        Contact::verify(contact.expect("signs").as_bytes(), &production, NOW.unix).map(|_| ())
+        Contact::verify(
+            &SuiteRef::default(),
+            contact.expect("signs").as_bytes(),
+            &production,
+            NOW.unix,
+        )
+        .map(|_| ())
     };
     assert_eq!(sign(&secret, nonce), Ok(()));
     assert_eq!(
@@ -167,7 +176,7 @@ fn addresses_that_nobody_may_send_to_are_refused_outside_test_networks() {
     let test = Config::test().contact;
     let check = |text: &str, rules: &ContactRules| {
         let contact = Contact::sign(&secret(1), 0, 29_000_000, &[address(text)]).expect("signs");
-        Contact::verify(contact.as_bytes(), rules, NOW.unix).map(|_| ())
+        Contact::verify(&SuiteRef::default(), contact.as_bytes(), rules, NOW.unix).map(|_| ())
     };
     assert_eq!(check("198.51.100.7:8080", &rules()), Ok(()), "control");
     assert_eq!(check("[2001:db8::1]:8080", &rules()), Ok(()), "control");

@@ -51,7 +51,7 @@ impl Neighbours {
         now: &Now,
     ) -> Result<Contact, ContactError> {
         let known = self.table.find(&raw.id()).map(|entry| &entry.contact);
-        raw.verify_unless(known, &cx.config.contact, now.unix)
+        raw.verify_unless(&cx.config.suite, known, &cx.config.contact, now.unix)
     }
 
     /// Remembers a contact that never answered, to be asked, if there may be a place for it.

@@ -263,6 +263,14 @@ mod tests {
         let slices = (0..10_000).take_while(|_| !own.renew(&rules, &NOW)).count();
         assert!(slices > 0, "control: the work takes more than a slice");
         let bytes = own.current(&NOW).expect("signed").as_bytes().to_vec();
-        assert!(Contact::verify(&bytes, &rules, NOW.unix).is_ok());
+        assert!(
+            Contact::verify(
+                &deut_common::suite::SuiteRef::default(),
+                &bytes,
+                &rules,
+                NOW.unix
+            )
+            .is_ok()
+        );
     }
 }

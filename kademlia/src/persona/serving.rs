@@ -1,6 +1,7 @@
 //! Answers to requests that came out of the persona's tunnels, and the records that it keeps for others.
 use deut_common::{
     codec::{Bounded, BoundedBytes},
+    suite::SuiteRef,
     time::Now,
 };
 
@@ -167,7 +168,7 @@ impl Serving {
             cx.discard(DropReason::BadToken);
             return Answer::Stored(StoreResult::BadToken);
         }
-        if let Some(forged) = forgery(&record) {
+        if let Some(forged) = forgery(&cx.config.suite, &record) {
             cx.discard(forged);
             return Answer::Stored(StoreResult::BadRecord);
         }
@@ -211,12 +212,12 @@ fn meet(
 }
 
 /// The reason to refuse a record whose signature is forged.
-fn forgery(record: &Record) -> Option<DropReason> {
+fn forgery(suite: &SuiteRef, record: &Record) -> Option<DropReason> {
     match record {
         Record::Value(_) => None,
         Record::Peer { blinded, entry } => {
-            (!entry.is_signed_by(blinded)).then_some(DropReason::ForgedEntry)
+            (!entry.is_signed_by(suite, blinded)).then_some(DropReason::ForgedEntry)
         }
-        Record::Mutable(sent) => (!sent.is_signed()).then_some(DropReason::ForgedRecord),
+        Record::Mutable(sent) => (!sent.is_signed(&**suite)).then_some(DropReason::ForgedRecord),
     }
 }

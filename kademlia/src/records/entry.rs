@@ -2,6 +2,7 @@
 //!
 //! From the infohash HKDF derives an Ed25519 key pair; its public key, the blinded key, signs every
 //! entry and its SHA-1 is the key in the DHT. The content is sealed under another key from the infohash.
+use deut_common::suite::SuiteRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -16,12 +17,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::{
-    id::Key,
-    identity::{is_signed_by, is_strong_key},
-    labels,
-    records::announced::Announced,
-};
+use crate::{id::Key, labels, records::announced::Announced};
 
 const CONTENT: usize = 33;
 const SEALED: usize = CONTENT + 16;
@@ -42,9 +38,9 @@ impl PeerEntry {
     pub(crate) const LEN: usize = 8 + 16 + SEALED + 64;
 
     /// True if its maker knew the infohash behind the blinded key.
-    pub(crate) fn is_signed_by(&self, blinded: &[u8; 32]) -> bool {
+    pub(crate) fn is_signed_by(&self, suite: &SuiteRef, blinded: &[u8; 32]) -> bool {
         let message = signed_message(blinded, &self.writer, &self.salt, &self.sealed);
-        is_signed_by(blinded, &message, &self.signature)
+        suite.verify(blinded, &message, &self.signature)
     }
 }
 
@@ -119,8 +115,8 @@ impl PeerSet {
     }
 
     /// The thing that an entry announces; none if signature, seal or content is not right.
-    pub(crate) fn open(&self, entry: &PeerEntry) -> Option<Announced> {
-        if !entry.is_signed_by(&self.blinded()) {
+    pub(crate) fn open(&self, suite: &SuiteRef, entry: &PeerEntry) -> Option<Announced> {
+        if !entry.is_signed_by(suite, &self.blinded()) {
             return None;
         }
         let (key, nonce) = self.entry_key(&entry.salt);
@@ -128,7 +124,7 @@ impl PeerSet {
         let opened = key
             .open_in_place(nonce, self.associated_data(&entry.writer), &mut sealed)
             .ok()?;
-        announced_from(opened.first_chunk()?)
+        announced_from(suite, opened.first_chunk()?)
     }
 
     fn entry_key(&self, salt: &[u8; 16]) -> (LessSafeKey, Nonce) {
@@ -195,11 +191,11 @@ fn content_bytes(what: &Announced) -> [u8; CONTENT] {
     content
 }
 
-fn announced_from(content: &[u8; CONTENT]) -> Option<Announced> {
+fn announced_from(suite: &SuiteRef, content: &[u8; CONTENT]) -> Option<Announced> {
     let (kind, rest) = content.split_first()?;
     let rest: &[u8; 32] = rest.try_into().ok()?;
     match *kind {
-        KIND_PERSONA => is_strong_key(rest).then_some(Announced::Persona(*rest)),
+        KIND_PERSONA => suite.is_usable(rest).then_some(Announced::Persona(*rest)),
         KIND_ADDRESS => {
             let (ip, rest) = rest.split_first_chunk::<16>()?;
             let (port, zeros) = rest.split_first_chunk::<2>()?;

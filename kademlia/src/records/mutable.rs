@@ -11,13 +11,15 @@ use bincode::{
     enc::Encoder,
     error::{DecodeError, EncodeError},
 };
-use deut_common::codec::{BoundedBytes, ShortBytes};
+use deut_common::{
+    codec::{BoundedBytes, ShortBytes},
+    suite::{Curve25519, Suite},
+};
 use ed25519_dalek::{Signer, SigningKey};
 
 use crate::{
     MAX_VALUE, bencode,
     id::{Key, NodeId},
-    identity::{is_signed_by, is_strong_key},
     records::value::ValueBytes,
 };
 
@@ -63,7 +65,7 @@ impl MutableKey {
         if salt.len() > MAX_SALT {
             return Err(MutableError::SaltTooLong(salt.len()));
         }
-        if !is_strong_key(&public) {
+        if !Curve25519.is_usable(&public) {
             return Err(MutableError::WeakKey);
         }
         Ok(Self { public, salt })
@@ -88,8 +90,8 @@ impl MutableKey {
     }
 
     /// True if the holder of the key signed this version of this record.
-    pub(crate) fn signed(&self, version: &Version) -> bool {
-        is_signed(&self.public, &self.salt, version)
+    pub(crate) fn signed(&self, suite: &dyn Suite, version: &Version) -> bool {
+        is_signed(suite, &self.public, &self.salt, version)
     }
 }
 
@@ -147,7 +149,7 @@ impl MutableRecord {
             signature,
             value,
         };
-        if !of.signed(&version) {
+        if !of.signed(&Curve25519, &version) {
             return Err(MutableError::WrongSignature);
         }
         Ok(Self { of, version })
@@ -261,8 +263,8 @@ impl SentMutable {
     }
 
     /// True if the holder of the key signed it, and the key is a good one.
-    pub(crate) fn is_signed(&self) -> bool {
-        is_signed(&self.public, self.salt.as_slice(), &self.version)
+    pub(crate) fn is_signed(&self, suite: &dyn Suite) -> bool {
+        is_signed(suite, &self.public, self.salt.as_slice(), &self.version)
     }
 }
 
@@ -270,9 +272,9 @@ fn mutable_key(public: &[u8; 32], salt: &[u8]) -> Key {
     NodeId::hash_of(&[public, salt].concat())
 }
 
-fn is_signed(public: &[u8; 32], salt: &[u8], version: &Version) -> bool {
+fn is_signed(suite: &dyn Suite, public: &[u8; 32], salt: &[u8], version: &Version) -> bool {
     let message = signed_bytes(salt, version.seq, version.value.as_slice());
-    is_signed_by(public, &message, &version.signature)
+    suite.verify(public, &message, &version.signature)
 }
 
 /// The bytes that BEP 44 signs: `4:salt<length>:<salt>` if there is a salt, then `3:seqi<seq>e1:v` and the bencoded value.

@@ -30,7 +30,7 @@ impl UserContext {
 
     pub(super) fn verify(&self, raw: RawContact, now: &Now) -> Result<Contact, ContactError> {
         let known = self.contacts.find(&raw.id());
-        raw.verify_unless(known, &self.config.contact, now.unix)
+        raw.verify_unless(&self.config.suite, known, &self.config.contact, now.unix)
     }
 
     /// Lets a lookup begin with up to `count` contacts that are counted on.

@@ -152,7 +152,7 @@ impl Core {
         // The addresses of the old persona must not get into a contact of the new one.
         self.dht_input(now, DhtInput::OwnAddresses(Vec::new()));
         self.dht_input(now, DhtInput::Persona(Some(secret)));
-        let secret = keys::PersonaSecret::from_seed(*seed);
+        let secret = keys::OpeningKey::from_seed(&seed);
         self.tell(now, Command::Persona(Some(secret)));
         self.persona_key = Some(key);
         self.events.push_back(CoreEvent::Persona { key });

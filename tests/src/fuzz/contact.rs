@@ -5,7 +5,7 @@ use std::{
     sync::OnceLock,
 };
 
-use deut_common::{address::EndpointAddress, time::Unix};
+use deut_common::{address::EndpointAddress, suite::SuiteRef, time::Unix};
 use deut_kademlia::{CLOCK_TOLERANCE, Contact, ContactRules, PersonaSecret, probe};
 
 use super::{Depth, input::Input};
@@ -32,7 +32,7 @@ pub fn body(data: &[u8]) -> Depth {
     }
     let bytes = input.rest();
     let Some((again, addresses)) = probe::contact(bytes) else {
-        assert!(Contact::verify(bytes, &rules(false), NOW).is_err());
+        assert!(Contact::verify(&SuiteRef::default(), bytes, &rules(false), NOW).is_err());
         return Depth::Refused;
     };
     assert_eq!(again, bytes);
@@ -41,7 +41,7 @@ pub fn body(data: &[u8]) -> Depth {
     let packed: Vec<u8> = addresses.iter().flat_map(pack).collect();
     assert_eq!(packed, bytes[41..bytes.len() - 64]);
     for production in [false, true] {
-        if let Ok(contact) = Contact::verify(bytes, &rules(production), NOW) {
+        if let Ok(contact) = Contact::verify(&SuiteRef::default(), bytes, &rules(production), NOW) {
             assert!(addresses.iter().all(|at| rules(production).allows(at)));
             assert!(contact.as_bytes() == bytes && contact.addresses() == addresses);
         }
@@ -81,7 +81,7 @@ fn sign(input: &mut Input<'_>, production: bool) -> Depth {
         return Depth::Refused;
     };
     let rules = rules(production);
-    let verified = Contact::verify(signed.as_bytes(), &rules, NOW);
+    let verified = Contact::verify(&SuiteRef::default(), signed.as_bytes(), &rules, NOW);
     let expiry = u64::from(minutes) * 60;
     let in_time = expiry + CLOCK_TOLERANCE > NOW.0
         && expiry <= NOW.0 + rules.max_life_seconds + CLOCK_TOLERANCE;
@@ -95,7 +95,7 @@ fn sign(input: &mut Input<'_>, production: bool) -> Depth {
     let mut altered = signed.as_bytes().to_vec();
     if input.mutate(&mut altered) {
         assert!(
-            Contact::verify(&altered, &rules, NOW).is_err(),
+            Contact::verify(&SuiteRef::default(), &altered, &rules, NOW).is_err(),
             "every byte is signed"
         );
     }

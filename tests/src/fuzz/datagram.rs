@@ -1,5 +1,6 @@
 //! The parts of a relay-port datagram that need no session: whatever is read is written again byte for byte.
 
+use deut_common::suite::SuiteRef;
 use deut_transport::{
     packet::{Packet, RELAY_DATAGRAM},
     wire::datagram::{
@@ -72,11 +73,11 @@ fn answer(datagram: &Datagram) -> Depth {
     let Ok(descriptor) = Descriptor::decode(&answer.descriptor) else {
         return Depth::Refused;
     };
-    if answer.verify(&descriptor) {
+    if answer.verify(&SuiteRef::default(), &descriptor) {
         let mut altered = *datagram;
         altered[6] ^= 1;
         assert!(
-            !parse_who_are_you_answer(&altered).verify(&descriptor),
+            !parse_who_are_you_answer(&altered).verify(&SuiteRef::default(), &descriptor),
             "the nonce is signed"
         );
     }

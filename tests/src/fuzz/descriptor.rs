@@ -1,7 +1,7 @@
 //! Relay descriptors: what is read is written again byte for byte; what is signed and obeys the rules is taken, and is
 //! refused after any change.
 
-use deut_common::time::Unix;
+use deut_common::{suite::SuiteRef, time::Unix};
 use deut_transport::{
     keys::RelayKeys,
     wire::descriptor::{
@@ -33,7 +33,7 @@ pub fn body(data: &[u8]) -> Depth {
     assert_eq!(rewritten(&descriptor), bytes[..132]);
     assert_eq!(descriptor.bytes(), &bytes);
     assert!(!descriptor.covers(descriptor.address) || descriptor.endpoint_ports.is_some());
-    let checked = descriptor.check(&Net::policy(), Unix(START_UNIX), None);
+    let checked = descriptor.check(&SuiteRef::default(), &Net::policy(), Unix(START_UNIX), None);
     if checked.is_ok() {
         assert!(obeys(&descriptor));
     }
@@ -97,12 +97,15 @@ fn sign(input: &mut Input<'_>) -> Depth {
         return Depth::Refused;
     };
     assert!(read == made && read.address == address && read.id() == keys.id());
-    let checked = read.check(&Net::policy(), Unix(START_UNIX), None);
+    let checked = read.check(&SuiteRef::default(), &Net::policy(), Unix(START_UNIX), None);
     assert_eq!(checked.is_ok(), obeys(&read), "{checked:?}");
     let mut altered = *made.bytes();
     if input.mutate(&mut altered) {
-        let fine = Descriptor::decode(&altered)
-            .is_ok_and(|other| other.check(&Net::policy(), Unix(START_UNIX), None).is_ok());
+        let fine = Descriptor::decode(&altered).is_ok_and(|other| {
+            other
+                .check(&SuiteRef::default(), &Net::policy(), Unix(START_UNIX), None)
+                .is_ok()
+        });
         assert!(!fine, "every byte is signed");
     }
     Depth::deep_if(checked.is_ok())

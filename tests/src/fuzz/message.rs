@@ -1,11 +1,11 @@
 //! Messages: headers and bodies are read and written again byte for byte; a sealed request or response with any covered
 //! byte changed opens for nobody.
 
-use deut_common::ids::PersonaKey;
+use deut_common::{ids::PersonaKey, suite::SuiteRef};
 use deut_transport::{
     crypto::message::{Message, open_request, response_message_id, seal_request},
     ids::{Gate, Service},
-    keys::PersonaSecret,
+    keys::OpeningKey,
     wire::{
         descriptor::take_address,
         message::{
@@ -33,7 +33,14 @@ pub fn body(data: &[u8]) -> Depth {
         1 => response(&sized(input.rest())),
         2 => {
             let message: Message = sized(input.rest());
-            assert!(open_request(&PersonaSecret::from_seed(SEED), &message).is_err());
+            assert!(
+                open_request(
+                    &SuiteRef::default(),
+                    &OpeningKey::from_seed(&SEED),
+                    &message
+                )
+                .is_err()
+            );
             Depth::Refused
         }
         _ => sealed(&mut input),
@@ -59,7 +66,7 @@ fn response(plaintext: &[u8; RESPONSE_PLAINTEXT]) -> Depth {
 }
 
 fn sealed(input: &mut Input<'_>) -> Depth {
-    let persona = PersonaSecret::from_seed(SEED);
+    let persona = OpeningKey::from_seed(&SEED);
     let key = PersonaKey(deut_kademlia::PersonaSecret::from_seed(&SEED).public());
     let mut rng = StdRng::seed_from_u64(3);
     let header = RequestHeader {
@@ -70,7 +77,14 @@ fn sealed(input: &mut Input<'_>) -> Depth {
     };
     let length = usize::from(input.u16());
     let mut body = vec![input.u8(); length];
-    let request = seal_request(&key, Gate([1; 8]), &header, &body, &mut rng);
+    let request = seal_request(
+        &SuiteRef::default(),
+        &key,
+        Gate([1; 8]),
+        &header,
+        &body,
+        &mut rng,
+    );
     assert_eq!(request.is_ok(), length <= MAX_REQUEST_BODY);
     let Ok(request) = request else {
         return Depth::Refused;
@@ -78,11 +92,12 @@ fn sealed(input: &mut Input<'_>) -> Depth {
     let mut altered = *request.datagram;
     if input.mutate(&mut altered) {
         assert!(
-            open_request(&persona, &altered).is_err(),
+            open_request(&SuiteRef::default(), &persona, &altered).is_err(),
             "every byte is covered"
         );
     }
-    let opened = open_request(&persona, &request.datagram).expect("sealed to it");
+    let opened =
+        open_request(&SuiteRef::default(), &persona, &request.datagram).expect("sealed to it");
     assert!(opened.header == header && opened.body == body);
     let answer_length = usize::from(input.u16());
     body.resize(answer_length, 9);

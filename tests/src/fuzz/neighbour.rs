@@ -12,7 +12,7 @@ use deut_transport::{
     config::{Config, Role},
     ids::{CallGroup, CallTicket, PoolId, Service, TunnelId},
     io::{BootstrapPeer, Command, Destination, Input as Fed},
-    keys::PersonaSecret,
+    keys::OpeningKey,
     wire::{
         cell::Cell,
         descriptor::PortRange,
@@ -92,7 +92,7 @@ pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Partne
     feed(&mut world, Command::Bootstrap(vec![peer]));
     feed(
         &mut world,
-        Command::Persona(Some(PersonaSecret::from_seed(PERSONA))),
+        Command::Persona(Some(OpeningKey::from_seed(&PERSONA))),
     );
     run(&mut world, &mut partner, 200);
     (world, partner)
@@ -300,7 +300,7 @@ fn command(world: &mut World<Transport>, p: u8, ticket: u64, input: &mut Input<'
         9 | 10 => Command::WantSeeds(pool),
         11 => Command::Advertise(vec![4; 111]),
         12 => Command::Persona(None),
-        13 => Command::Persona(Some(PersonaSecret::from_seed([p; 32]))),
+        13 => Command::Persona(Some(OpeningKey::from_seed(&[p; 32]))),
         14 => Command::EndGroup(CallGroup(u64::from(input.u8() % 6))),
         _ => Command::Shutdown,
     };

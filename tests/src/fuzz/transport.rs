@@ -12,7 +12,7 @@ use deut_transport::{
     config::{Config, Role},
     ids::{CallGroup, CallTicket, PoolId, ReplyToken, Service},
     io::{BootstrapPeer, Command, Destination, Event, Input as Fed},
-    keys::PersonaSecret,
+    keys::OpeningKey,
     wire::descriptor::PortRange,
 };
 
@@ -89,7 +89,7 @@ pub fn world() -> World<Transport> {
         let peers = peers.collect();
         feed(&mut world, number, Command::Bootstrap(peers));
     }
-    let secret = PersonaSecret::from_seed(persona_seed(0));
+    let secret = OpeningKey::from_seed(&persona_seed(0));
     feed(&mut world, 0, Command::Persona(Some(secret)));
     world
 }
@@ -187,7 +187,7 @@ fn command(
         6 => Command::EndGroup(CallGroup(u64::from(input.u8() % 4))),
         7 => Command::Persona(match input.u8() {
             0..=63 => None,
-            number => Some(PersonaSecret::from_seed(persona_seed(number % 3))),
+            number => Some(OpeningKey::from_seed(&persona_seed(number % 3))),
         }),
         8 => Command::Advertise(vec![3; usize::from(input.u8()) % 130]),
         9 | 10 => Command::WantSeeds(pool),

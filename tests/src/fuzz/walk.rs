@@ -1,6 +1,7 @@
 //! Walks: any element is taken or refused, any answer peeled or not; an answer that came back over up to twelve hops
 //! opens as the endpoint wrote it, and after a change opens as that or not at all.
 
+use deut_common::suite::SuiteRef;
 use deut_transport::{
     crypto::{
         answer::EndpointAnswer,
@@ -82,7 +83,10 @@ fn chain(hops: usize, input: &mut Input<'_>, rng: &mut StdRng) -> Depth {
         return Depth::Refused;
     };
     assert_eq!(opened.layers.len(), hops);
-    assert_eq!(EndpointAnswer::open_and_verify(&opened), Ok(answer));
+    assert_eq!(
+        EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened),
+        Ok(answer)
+    );
     Depth::Deep
 }
 

@@ -44,7 +44,7 @@ impl Net {
                     );
                     return true;
                 }
-                let result: JobResult = work.run(self.suite.as_ref());
+                let result: JobResult = work.run(self.suites.rsa.as_ref());
                 let here = self.nodes[node].alive && self.nodes[node].life == life;
                 if here {
                     self.input(node, CoreInput::JobDone { ticket, result });

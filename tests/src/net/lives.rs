@@ -81,7 +81,9 @@ impl Net {
         let mut transport = Config::new(Self::policy(), role);
         transport.lookup_tunnels = 4;
         transport.persona_tunnels = 2;
-        let kademlia = deut_kademlia::Config::test();
+        let mut kademlia = deut_kademlia::Config::test();
+        transport.suite = self.suites.curves.clone();
+        kademlia.suite = self.suites.curves.clone();
         let mut config = CoreConfig {
             transport,
             kademlia,
@@ -99,7 +101,7 @@ impl Net {
         now.unix = Unix(now.unix.0.saturating_add_signed(skew_s));
         let core = Core::new(
             config.clone(),
-            Arc::clone(&self.suite),
+            Arc::clone(&self.suites.rsa),
             restored,
             self.rng.random(),
             now,
@@ -187,7 +189,7 @@ impl Net {
         };
         node.core = Core::new(
             node.config.clone(),
-            Arc::clone(&self.suite),
+            Arc::clone(&self.suites.rsa),
             restored,
             seed,
             now,
@@ -214,7 +216,7 @@ impl Net {
             key_seed: node.key_seed,
             relays: Vec::new(),
         };
-        node.core = Core::new(config, Arc::clone(&self.suite), restored, [0; 32], now);
+        node.core = Core::new(config, Arc::clone(&self.suites.rsa), restored, [0; 32], now);
         node.life += 1;
         node.events = Vec::new();
         node.saved = Vec::new();

@@ -28,13 +28,18 @@ pub use {
 };
 
 use deut::core::{CoreCommand, CoreConfig, CoreEvent, CoreInput};
-use deut_common::time::{Mono, Now, Unix};
+use deut_common::{
+    suite::SuiteRef,
+    time::{Mono, Now, Unix},
+};
 use deut_kademlia::{Contact, Query, QueryOutcome, QueryTicket};
 use deut_transport::{
     policy::{Policy, Profile},
     rsa::RsaSuite,
 };
 use rand::{SeedableRng, rngs::StdRng};
+
+use crate::{curves, stand_in::StandIn};
 
 /// Wall time at the start of every virtual network.
 pub const START_UNIX: u64 = 1_800_000_000;
@@ -71,6 +76,42 @@ pub enum Keep {
     Outcomes,
 }
 
+/// What the nodes of a network do their public-key operations with.
+#[derive(Clone)]
+pub struct Suites {
+    /// RSA.
+    pub rsa: Arc<dyn RsaSuite>,
+    /// Curves.
+    pub curves: SuiteRef,
+}
+
+impl Suites {
+    /// Stand-ins for both, new for each network.
+    #[must_use]
+    pub fn stand_in() -> Self {
+        Self {
+            rsa: Arc::new(StandIn),
+            curves: curves::remembered(),
+        }
+    }
+}
+
+/// With real curves.
+impl<R: RsaSuite + 'static> From<Arc<R>> for Suites {
+    fn from(rsa: Arc<R>) -> Self {
+        let rsa: Arc<dyn RsaSuite> = rsa;
+        rsa.into()
+    }
+}
+
+/// With real curves.
+impl From<Arc<dyn RsaSuite>> for Suites {
+    fn from(rsa: Arc<dyn RsaSuite>) -> Self {
+        let curves = SuiteRef::default();
+        Self { rsa, curves }
+    }
+}
+
 /// The network.
 pub struct Net {
     /// All nodes, dead ones too.
@@ -84,7 +125,7 @@ pub struct Net {
     pub wire: Wire,
     /// Somebody on every wire.
     pub tap: Option<Tap>,
-    suite: Arc<dyn RsaSuite>,
+    suites: Suites,
     queries: u64,
     /// Datagrams sent in all.
     pub datagrams: u64,
@@ -112,7 +153,7 @@ pub struct Net {
 impl Net {
     /// An empty network; everything in it follows from `seed`.
     #[must_use]
-    pub fn new(seed: u64, suite: Arc<dyn RsaSuite>) -> Self {
+    pub fn new(seed: u64, suites: impl Into<Suites>) -> Self {
         Self {
             nodes: Vec::new(),
             by_ip: BTreeMap::new(),
@@ -122,7 +163,7 @@ impl Net {
             rng: StdRng::seed_from_u64(seed),
             wire: Wire::default(),
             tap: None,
-            suite,
+            suites: suites.into(),
             queries: 0,
             datagrams: 0,
             bytes: 0,
@@ -140,8 +181,8 @@ impl Net {
 
     /// A network of `count` full nodes that join through the first two.
     #[must_use]
-    pub fn of_relays(seed: u64, suite: Arc<dyn RsaSuite>, count: usize, tune: Tune) -> Self {
-        let mut net = Self::new(seed, suite);
+    pub fn of_relays(seed: u64, suites: impl Into<Suites>, count: usize, tune: Tune) -> Self {
+        let mut net = Self::new(seed, suites);
         for _ in 0..count {
             net.add_relay(tune);
         }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use deut_common::time::Unix;
+use deut_common::{suite::SuiteRef, time::Unix};
 use deut_transport::{
     crypto::noise::{check_mac1, mac1_key},
     packet::HELLO_DATAGRAM,
@@ -386,9 +386,11 @@ impl<'a> Fields<'a> {
             let listed = self.relays.get(&seen.from.ip());
             listed.is_some_and(|listed| {
                 listed.identity == descriptor.identity && listed.address == seen.from
-            }) && descriptor.check(&self.policy, now, None).is_ok()
-                && answer.verify(&descriptor)
-                && answer.time(&descriptor) == Some(now)
+            }) && descriptor
+                .check(&SuiteRef::default(), &self.policy, now, None)
+                .is_ok()
+                && answer.verify(&SuiteRef::default(), &descriptor)
+                && answer.time(&SuiteRef::default(), &descriptor) == Some(now)
         });
         self.complaints.unless(genuine, || {
             format!("descriptor in a WhoAreYou answer of {}", seen.from)

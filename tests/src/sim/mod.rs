@@ -15,7 +15,6 @@ mod work;
 
 use std::sync::Arc;
 
-use deut_transport::rsa::RsaSuite;
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use anonymity::Anonymity;
@@ -27,8 +26,8 @@ pub use window::Window;
 use crate::{
     hostile::Deeds,
     meter::Recorder,
-    net::{Keep, Net, Wire},
-    stand_in::{Pooled, StandIn},
+    net::{Keep, Net, Suites, Wire},
+    stand_in::Pooled,
 };
 use population::Population;
 use work::Work;
@@ -55,15 +54,12 @@ impl Simulation {
     /// An empty network.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let suite: Arc<dyn RsaSuite> = match settings.crypto {
-            Crypto::Real => Arc::new(Pooled::new(64)),
-            Crypto::StandIn => {
-                crate::curves::install();
-                Arc::new(StandIn)
-            }
+        let suites = match settings.crypto {
+            Crypto::Real => Suites::from(Arc::new(Pooled::new(64))),
+            Crypto::StandIn => Suites::stand_in(),
         };
         let memory_before = report::resident();
-        let mut net = Net::new(settings.seed, suite);
+        let mut net = Net::new(settings.seed, suites);
         net.keep = Keep::Outcomes;
         net.bootstrap = population::PERMANENT;
         let skew = i64::from(settings.skew_s);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deut_common::ids::RelayId;
+use deut_common::{ids::RelayId, suite::SuiteRef};
 use deut_tests::{
     net::Net,
     observe::laboratory::{FakeRelay, Laboratory},
@@ -12,7 +12,7 @@ use deut_transport::{
     crypto::message::{gate, seal_request},
     ids::{Gate, Service},
     io::{Command, Event, Input},
-    keys::PersonaSecret,
+    keys::OpeningKey,
     wire::message::RequestHeader,
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -25,7 +25,7 @@ type Tunnel = (RelayId, u32);
 
 struct Rig {
     laboratory: Laboratory,
-    persona: PersonaSecret,
+    persona: OpeningKey,
     rng: StdRng,
     asked: u8,
     copies: u8,
@@ -40,8 +40,8 @@ impl Rig {
             .collect();
         fakes[0].gossip.extend(told.chunks(6).map(<[_]>::to_vec));
         let mut laboratory = Laboratory::with_pools(Net::policy(), 0, fakes, (1, tunnels));
-        let persona = PersonaSecret::from_seed([8; 32]);
-        let on = Command::Persona(Some(PersonaSecret::from_seed([8; 32])));
+        let persona = OpeningKey::from_seed(&[8; 32]);
+        let on = Command::Persona(Some(OpeningKey::from_seed(&[8; 32])));
         laboratory.input(Input::Command(on));
         laboratory.run(20 * SECOND);
         assert_eq!(laboratory.tunnels_up(), 1 + tunnels);
@@ -68,7 +68,14 @@ impl Rig {
         let mut at = self.addresses().into_iter();
         let delivered = at.any(|address| {
             let gate = gate(&key.0, address);
-            let sealed = seal_request(&key, gate, &header, &[self.asked], &mut self.rng);
+            let sealed = seal_request(
+                &SuiteRef::default(),
+                &key,
+                gate,
+                &header,
+                &[self.asked],
+                &mut self.rng,
+            );
             self.laboratory.deliver(&sealed.expect("short").datagram)
         });
         assert!(delivered, "one of its gates is open");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use deut_common::ids::RelayId;
+use deut_common::{ids::RelayId, suite::SuiteRef};
 use deut_tests::{
     net::Net,
     observe::laboratory::{FakeRelay, Laboratory},
@@ -13,7 +13,7 @@ use deut_transport::{
     crypto::message::{OpenedRequest, open_request},
     ids::{CallGroup, CallTicket, Gate, PoolId, Service},
     io::{CallError, Command, Destination, Event, Input},
-    keys::PersonaSecret,
+    keys::OpeningKey,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -39,7 +39,7 @@ impl Copy {
 /// A caller with so many tunnels, and the one that it calls.
 struct Rig {
     laboratory: Laboratory,
-    called: PersonaSecret,
+    called: OpeningKey,
     rng: StdRng,
     calls: u64,
 }
@@ -57,7 +57,7 @@ impl Rig {
         assert_eq!(laboratory.tunnels_up(), tunnels);
         Self {
             laboratory,
-            called: PersonaSecret::from_seed([7; 32]),
+            called: OpeningKey::from_seed(&[7; 32]),
             rng: StdRng::seed_from_u64(7),
             calls: 0,
         }
@@ -93,7 +93,8 @@ impl Rig {
             .map(|sent| Copy {
                 at: sent.at,
                 send: sent.through,
-                request: open_request(&self.called, &sent.datagram).expect("sealed to it"),
+                request: open_request(&SuiteRef::default(), &self.called, &sent.datagram)
+                    .expect("sealed to it"),
             })
             .collect()
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "figures for whoever reads along")]
 
+use deut_common::suite::SuiteRef;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -23,7 +24,7 @@ use deut_transport::{
     crypto::message::open_request,
     ids::{PoolId, Service, TunnelHandle},
     io::{Destination, TunnelChange},
-    keys::PersonaSecret,
+    keys::OpeningKey,
     probe::Seen,
     wire::{
         cell::Cell,
@@ -510,7 +511,7 @@ fn the_recipient_reads_what_the_endpoints_cannot() {
     net.run(5_000_000);
     let told = capture::probe_all(&mut net);
     let transcript = capture::wire(&mut net);
-    let recipient = PersonaSecret::from_seed(noise(7));
+    let recipient = OpeningKey::from_seed(&noise(7));
     let target = noise::<20>(8);
     let mut at: SocketAddr = net.nodes[2].address;
     at.set_port(at.port() + 1);
@@ -547,6 +548,7 @@ fn the_recipient_reads_what_the_endpoints_cannot() {
         [""; 0]
     );
     let opened = open_request(
+        &SuiteRef::default(),
         &recipient,
         sealed.bytes.as_slice().try_into().expect("a message"),
     )

@@ -1,5 +1,6 @@
 //! Relays that break one rule each, against a real transport: what they show is refused, each for its own reason.
 
+use deut_common::suite::SuiteRef;
 use std::net::SocketAddr;
 
 use deut_tests::{
@@ -208,6 +209,7 @@ fn the_rule_and_nothing_else_refuses_them() {
     );
     let check = |policy: &Policy| {
         private.check(
+            &SuiteRef::default(),
             policy,
             deut_common::time::Unix(u64::from(START_MINUTES) * 60),
             None,

@@ -7,11 +7,11 @@
     reason = "figures for whoever runs it with --nocapture"
 )]
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use deut::core::CoreConfig;
 use deut_kademlia::{Announced, Query, QueryResult};
-use deut_tests::{curves, net::Net, stand_in::StandIn};
+use deut_tests::net::{Net, Suites};
 
 const SECOND: u64 = 1_000_000;
 /// What the commands have by default.
@@ -84,7 +84,7 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, seed: u64, nodes: usize, waits: bool) {
-        let mut net = Net::of_relays(seed, Arc::new(StandIn), nodes, tune);
+        let mut net = Net::of_relays(seed, Suites::stand_in(), nodes, tune);
         let announcer = nodes.div_ceil(2) - 1;
         run_ready(&mut net, announcer);
         announce(&mut net, announcer);
@@ -115,7 +115,6 @@ impl Tally {
     }
 
     fn of(seeds: Range<u64>, nodes: usize, waits: bool) -> Self {
-        curves::install();
         let mut tally = Self::default();
         seeds.for_each(|seed| tally.add(seed, nodes, waits));
         println!("{nodes} nodes, waiting: {waits}: {tally:?}");
@@ -144,10 +143,9 @@ fn whoever_announced_is_found_with_addresses_in_a_thousand_networks() {
 /// Until the entries expire the dead announcer is found beside the living one.
 #[test]
 fn who_announced_before_a_restart_is_told_from_who_is_there() {
-    curves::install();
     let infohash = INFOHASH;
     for seed in 0..5 {
-        let mut net = Net::of_relays(seed, Arc::new(StandIn), 6, tune);
+        let mut net = Net::of_relays(seed, Suites::stand_in(), 6, tune);
         let announcer = 3;
         (0..6).for_each(|node| run_ready(&mut net, node));
         let client = net.add_client(tune);

@@ -4,16 +4,14 @@
 
 #![expect(clippy::print_stdout, reason = "figures for whoever reads along")]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use deut::core::CoreConfig;
 use deut_tests::{
-    curves,
     hostile::{Conspiracy, Deeds, Kind},
     meter::{FORWARD, Path, Recorder, Relay, closed, closed::Size},
-    net::Net,
+    net::{Net, Suites},
     sim::{Report, Settings, Simulation},
-    stand_in::StandIn,
 };
 use deut_transport::DropReason;
 use rand::{SeedableRng, rngs::StdRng};
@@ -148,8 +146,7 @@ struct Walks {
 
 impl Walks {
     fn among(kind: Kind) -> Self {
-        curves::install();
-        let mut net = Net::of_relays(31, Arc::new(StandIn), NODES, many_walks);
+        let mut net = Net::of_relays(31, Suites::stand_in(), NODES, many_walks);
         net.run(10 * SECOND);
         let known = |node: &deut_tests::net::Node| node.core.relays().len() == NODES - 1;
         assert!(net.nodes.iter().all(known));

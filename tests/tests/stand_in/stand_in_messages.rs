@@ -1,22 +1,21 @@
-//! Messages with the simulator's stand-in for curves: cheap, and as particular as real ones. A file of its own because what
-//! is installed stays for the whole process.
+//! Messages with the simulator's stand-in for curves: cheap, and as particular as real ones.
 
-use deut_common::ids::PersonaKey;
-use deut_tests::curves::install;
+use deut_common::{ids::PersonaKey, suite::SuiteRef};
+use deut_tests::curves;
 use deut_transport::{
     crypto::message::{open_request, seal_request},
     ids::{Gate, Service},
-    keys::PersonaSecret,
+    keys::OpeningKey,
     wire::message::RequestHeader,
 };
 use rand::{SeedableRng, rngs::StdRng};
 
 #[test]
 fn a_message_to_one_persona_does_not_open_for_another() {
-    install();
+    let suite = &curves::remembered();
     let (one, other) = (
-        PersonaSecret::from_seed([1; 32]),
-        PersonaSecret::from_seed([2; 32]),
+        OpeningKey::from_seed(&[1; 32]),
+        OpeningKey::from_seed(&[2; 32]),
     );
     let header = RequestHeader {
         request_id: [7; 16],
@@ -25,17 +24,31 @@ fn a_message_to_one_persona_does_not_open_for_another() {
         service: Service::KADEMLIA,
     };
     let mut rng = StdRng::seed_from_u64(5);
-    let sealed = seal_request(&one.public(), Gate([9; 8]), &header, b"body", &mut rng);
+    let sealed = seal_request(
+        suite,
+        &one.public(),
+        Gate([9; 8]),
+        &header,
+        b"body",
+        &mut rng,
+    );
     let sealed = sealed.expect("it fits");
-    let opened = open_request(&one, &sealed.datagram).expect("sealed to it");
+    let opened = open_request(suite, &one, &sealed.datagram).expect("sealed to it");
     assert_eq!((&opened.header, &opened.body[..]), (&header, &b"body"[..]));
-    assert!(open_request(&other, &sealed.datagram).is_err());
+    assert!(open_request(suite, &other, &sealed.datagram).is_err());
     for at in [0, 8, 39, 40, 600, 1_119] {
         let mut altered = sealed.datagram.clone();
         altered[at] ^= 1;
-        assert!(open_request(&one, &altered).is_err(), "byte {at}");
+        assert!(open_request(suite, &one, &altered).is_err(), "byte {at}");
     }
-    let copy = seal_request(&one.public(), Gate([9; 8]), &header, b"body", &mut rng);
+    let copy = seal_request(
+        suite,
+        &one.public(),
+        Gate([9; 8]),
+        &header,
+        b"body",
+        &mut rng,
+    );
     let copy = copy.expect("it fits");
     let answer = opened.responder.seal(Gate([3; 8]), b"answer", &mut rng);
     let answer = answer.expect("it fits");
@@ -44,6 +57,16 @@ fn a_message_to_one_persona_does_not_open_for_another() {
     // Control: it is the stand-in that was at work. The real one refuses this key.
     let mut weak = [0; 32];
     weak[0] = 1;
-    let sealed = seal_request(&PersonaKey(weak), Gate([9; 8]), &header, b"", &mut rng);
-    assert!(sealed.is_ok());
+    let mut seal = |suite| {
+        seal_request(
+            suite,
+            &PersonaKey(weak),
+            Gate([9; 8]),
+            &header,
+            b"",
+            &mut rng,
+        )
+    };
+    assert!(seal(suite).is_ok());
+    assert!(seal(&SuiteRef::default()).is_err());
 }

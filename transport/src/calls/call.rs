@@ -131,7 +131,9 @@ impl Call {
         let &address = request.to.at.get(at)?;
         let key = &request.to.key;
         let to_gate = gate(&key.0, address);
-        let sealed = seal_request(key, to_gate, &header, &request.body, &mut cx.secrets).ok()?;
+        let suite = &cx.config.suite;
+        let sealed =
+            seal_request(suite, key, to_gate, &header, &request.body, &mut cx.secrets).ok()?;
         #[cfg(feature = "probe")]
         {
             let tunnels = (tunnels.send, tunnels.reply);

@@ -14,7 +14,6 @@ use crate::{
     drop_reason::DropReason,
     ids::{CallGroup, CallTicket, TunnelHandle},
     io::{CallError, Destination, Event},
-    keys::is_usable_persona,
     packet::MESSAGE_DATAGRAM,
     per_pool::PerPool,
     timers::Timer,
@@ -53,7 +52,10 @@ impl Calls {
         to.at
             .retain(|&address| cx.config.policy.may_send_to(address));
         to.at.truncate(Destination::MAX_ADDRESSES);
-        if new.body.len() > MAX_REQUEST_BODY || to.at.is_empty() || !is_usable_persona(&to.key) {
+        if new.body.len() > MAX_REQUEST_BODY
+            || to.at.is_empty()
+            || !cx.config.suite.is_usable(&to.key.0)
+        {
             return fail(cx, ticket, CallError::Unusable);
         }
         let new_group = !self.groups.contains_key(&group);

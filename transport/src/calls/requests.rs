@@ -64,7 +64,7 @@ impl Requests {
         datagram: &[u8; MESSAGE_DATAGRAM],
     ) -> Result<(), DropReason> {
         let persona = carrier.master.persona().ok_or(DropReason::NoPersona)?;
-        let opened = open_request(persona, datagram)?;
+        let opened = open_request(&carrier.cx.config.suite, persona, datagram)?;
         let cx = &mut *carrier.cx;
         let (id, to, gate) = (
             opened.header.request_id,

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use deut_common::suite::SuiteRef;
+
 use super::walk::{ANSWER, Hop, WalkOpened};
 use crate::{
     drop_reason::DropReason,
@@ -60,7 +62,7 @@ impl EndpointAnswer {
     ///
     /// # Errors
     /// [`DropReason::BadEndpointAnswer`].
-    pub fn open_and_verify(opened: &WalkOpened) -> Result<Self, DropReason> {
+    pub fn open_and_verify(suite: &SuiteRef, opened: &WalkOpened) -> Result<Self, DropReason> {
         let bytes = &opened.answer;
         let descriptor = Descriptor::decode(part::<0, { Descriptor::LEN }, _>(bytes))
             .map_err(|_| DropReason::BadEndpointAnswer)?;
@@ -77,6 +79,7 @@ impl EndpointAnswer {
             && families <= 3
             && answer.descriptor.covers(answer.address)
             && keys::verify(
+                suite,
                 &answer.descriptor.identity,
                 &[labels::WALK_ANSWER, signed, &opened.element, &opened.reply],
                 part::<ANSWER_SIGNED, 64, _>(bytes),

@@ -2,12 +2,9 @@
 
 use std::{fmt, net::SocketAddr};
 
-use deut_common::ids::PersonaKey;
-use hpke::{
-    Deserializable, Kem, OpModeR, OpModeS, Serializable,
-    aead::{AeadCtxR, AeadCtxS, ChaCha20Poly1305},
-    kdf::HkdfSha256,
-    kem::X25519HkdfSha256,
+use deut_common::{
+    ids::PersonaKey,
+    suite::{Export, OpeningKey, SEAL_TAG, SuiteRef, Text},
 };
 use rand::{Rng, rngs::StdRng};
 use sha2::{Digest, Sha256};
@@ -21,7 +18,6 @@ use super::{
 use crate::{
     drop_reason::DropReason,
     ids::Gate,
-    keys::{self, PersonaSecret},
     labels,
     packet::MESSAGE_DATAGRAM,
     wire::{
@@ -37,13 +33,7 @@ use crate::{
 /// A message as it travels between endpoint ports.
 pub type Message = [u8; MESSAGE_DATAGRAM];
 
-type Public = <X25519HkdfSha256 as Kem>::PublicKey;
-type Secret = <X25519HkdfSha256 as Kem>::PrivateKey;
-type Encapped = <X25519HkdfSha256 as Kem>::EncappedKey;
-type Sender = AeadCtxS<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>;
-type Receiver = AeadCtxR<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>;
-
-const CIPHERTEXT: usize = REQUEST_PLAINTEXT + TAG;
+const CIPHERTEXT: usize = REQUEST_PLAINTEXT + SEAL_TAG;
 const SEALED_RESPONSE: usize = RESPONSE_PLAINTEXT + TAG;
 
 /// The gate of an endpoint port (§7.4). `x`: the persona's key for advertised addresses, a random value for reply
@@ -82,19 +72,20 @@ struct Exported {
 }
 
 impl Exported {
-    /// From the `Export` function of an HPKE context.
-    fn from_context(
-        export: impl Fn(&[u8], &mut [u8]) -> Result<(), hpke::HpkeError>,
-        enc: [u8; 32],
-    ) -> Option<Self> {
-        let mut exported = Self {
+    fn empty() -> Self {
+        Self {
             message_id: [0; 16],
             secret: Zeroizing::new([0; 32]),
-            enc,
-        };
-        export(labels::MESSAGE_ID, &mut exported.message_id).ok()?;
-        export(labels::RESPONSE, exported.secret.as_mut_slice()).ok()?;
-        Some(exported)
+            enc: [0; 32],
+        }
+    }
+
+    /// Where the context puts them.
+    fn exports(&mut self) -> [Export<'_>; 2] {
+        let (label, to) = (labels::MESSAGE_ID, self.message_id.as_mut_slice());
+        let id = Export { label, to };
+        let (label, to) = (labels::RESPONSE, self.secret.as_mut_slice());
+        [id, Export { label, to }]
     }
 
     fn response_key(&self, nonce: &[u8; 32]) -> (AeadKey, [u8; 12]) {
@@ -138,6 +129,7 @@ pub struct PendingResponse {
 /// # Errors
 /// The key is weak or the body longer than 1,016 bytes.
 pub fn seal_request(
+    suite: &SuiteRef,
     to: &PersonaKey,
     to_gate: Gate,
     header: &RequestHeader,
@@ -145,7 +137,12 @@ pub fn seal_request(
     rng: &mut StdRng,
 ) -> Result<SealedRequest, SealError> {
     let plaintext = Zeroizing::new(header.encode(body)?);
-    let (enc, ciphertext, exported) = encapsulate(to, &to_gate, &plaintext, rng)?;
+    let mut exported = Exported::empty();
+    let text = in_context(&to_gate.0, plaintext.as_slice());
+    let (enc, ciphertext) = suite
+        .seal(to, text, &mut exported.exports(), rng)
+        .ok_or(SealError::BadKey)?;
+    exported.enc = enc;
     let mut datagram = Box::new([0; MESSAGE_DATAGRAM]);
     let mut writer = Writer::new(datagram.as_mut_slice());
     writer.put(&to_gate.0);
@@ -160,93 +157,11 @@ pub fn seal_request(
     })
 }
 
-/// Seals to a persona: the encapsulated key, the ciphertext, what the context exports.
-fn encapsulate(
-    to: &PersonaKey,
-    to_gate: &Gate,
-    plaintext: &[u8; REQUEST_PLAINTEXT],
-    rng: &mut StdRng,
-) -> Result<([u8; 32], Vec<u8>, Exported), SealError> {
-    #[cfg(feature = "probe")]
-    if let Some(curves) = crate::stand_in::curves() {
-        return Ok(stand_in::encapsulate(curves, to, to_gate, plaintext, rng));
-    }
-    let public = keys::persona_x25519(to).ok_or(SealError::BadKey)?;
-    let public = Public::from_bytes(&public).map_err(|_| SealError::BadKey)?;
-    let (enc, mut context): (Encapped, Sender) =
-        hpke::setup_sender_with_rng(&OpModeS::Base, &public, labels::MESSAGE, rng)
-            .map_err(|_| SealError::BadKey)?;
-    let enc = <[u8; 32]>::from(enc.to_bytes());
-    let ciphertext = context
-        .seal(plaintext, &to_gate.0)
-        .map_err(|_| SealError::TooLong)?;
-    let exported = Exported::from_context(|info, out| context.export(info, out), enc)
-        .ok_or(SealError::BadKey)?;
-    Ok((enc, ciphertext, exported))
-}
-
-/// The reverse of [`encapsulate`].
-fn decapsulate(
-    persona: &PersonaSecret,
-    enc: &[u8; 32],
-    ciphertext: &[u8; CIPHERTEXT],
-    gate: &[u8; 8],
-) -> Option<(Zeroizing<Vec<u8>>, Exported)> {
-    #[cfg(feature = "probe")]
-    if let Some(curves) = crate::stand_in::curves() {
-        return stand_in::decapsulate(curves, persona, enc, ciphertext, gate);
-    }
-    let secret = Secret::from_bytes(persona.x25519()).ok()?;
-    let mut context = receiver(&secret, enc, labels::MESSAGE)?;
-    let plaintext = Zeroizing::new(context.open(ciphertext, gate).ok()?);
-    let exported = Exported::from_context(|info, out| context.export(info, out), *enc)?;
-    Some((plaintext, exported))
-}
-
-/// The same without a curve, for simulators: see [`crate::stand_in`].
-#[cfg(feature = "probe")]
-mod stand_in {
-    use super::*;
-    use crate::stand_in::Curves;
-
-    fn exported(secret: [u8; 32], enc: [u8; 32]) -> (AeadKey, Exported) {
-        let prk = Prk::extract(&enc, &secret);
-        let exported = Exported {
-            message_id: *prk.expand(&[labels::MESSAGE_ID]),
-            secret: prk.expand(&[labels::RESPONSE]),
-            enc,
-        };
-        (AeadKey::new(*prk.expand(&[labels::MESSAGE])), exported)
-    }
-
-    pub(super) fn encapsulate(
-        curves: &dyn Curves,
-        to: &PersonaKey,
-        to_gate: &Gate,
-        plaintext: &[u8; REQUEST_PLAINTEXT],
-        rng: &mut StdRng,
-    ) -> ([u8; 32], Vec<u8>, Exported) {
-        let mut enc = [0; 32];
-        rng.fill_bytes(&mut enc);
-        let (key, exported) = exported(curves.message_secret(&to.0, &enc), enc);
-        let mut sealed = [0; CIPHERTEXT];
-        part_mut::<0, REQUEST_PLAINTEXT, _>(&mut sealed).copy_from_slice(plaintext);
-        key.seal_in_place([0; 12], &to_gate.0, &mut sealed);
-        (enc, sealed.to_vec(), exported)
-    }
-
-    pub(super) fn decapsulate(
-        curves: &dyn Curves,
-        persona: &PersonaSecret,
-        enc: &[u8; 32],
-        ciphertext: &[u8; CIPHERTEXT],
-        gate: &[u8; 8],
-    ) -> Option<(Zeroizing<Vec<u8>>, Exported)> {
-        let (key, exported) = exported(curves.message_secret(&persona.public().0, enc), *enc);
-        let mut plaintext = vec![0; REQUEST_PLAINTEXT];
-        key.open_into([0; 12], gate, ciphertext, &mut plaintext)
-            .ok()?;
-        Some((Zeroizing::new(plaintext), exported))
+fn in_context<'a>(gate: &'a [u8; 8], text: &'a [u8]) -> Text<'a> {
+    Text {
+        info: labels::MESSAGE,
+        associated: gate,
+        text,
     }
 }
 
@@ -277,32 +192,25 @@ pub struct Responder(Exported);
 /// # Errors
 /// [`DropReason::BadRequest`]: not sealed to this persona, altered, or malformed inside.
 pub fn open_request(
-    persona: &PersonaSecret,
+    suite: &SuiteRef,
+    persona: &OpeningKey,
     datagram: &Message,
 ) -> Result<OpenedRequest, DropReason> {
-    open(persona, datagram).ok_or(DropReason::BadRequest)
+    open(suite, persona, datagram).ok_or(DropReason::BadRequest)
 }
 
-fn open(persona: &PersonaSecret, datagram: &Message) -> Option<OpenedRequest> {
+fn open(suite: &SuiteRef, persona: &OpeningKey, datagram: &Message) -> Option<OpenedRequest> {
     let (gate, enc) = (part::<0, 8, _>(datagram), part::<8, 32, _>(datagram));
-    let (plaintext, exported) =
-        decapsulate(persona, enc, part::<40, CIPHERTEXT, _>(datagram), gate)?;
+    let mut exported = Exported::empty();
+    exported.enc = *enc;
+    let text = in_context(gate, part::<40, CIPHERTEXT, _>(datagram));
+    let plaintext = suite.open(persona, enc, text, &mut exported.exports())?;
     let (header, body) = RequestHeader::decode(plaintext.as_slice().try_into().ok()?).ok()?;
     Some(OpenedRequest {
         header,
         body: body.to_vec(),
         responder: Responder(exported),
     })
-}
-
-pub(super) fn receiver(secret: &Secret, enc: &[u8; 32], info: &[u8]) -> Option<Receiver> {
-    hpke::setup_receiver(
-        &OpModeR::Base,
-        secret,
-        &Encapped::from_bytes(enc).ok()?,
-        info,
-    )
-    .ok()
 }
 
 impl Responder {

@@ -146,7 +146,7 @@ impl Directory {
         let descriptor = Descriptor::decode(bytes).map_err(|error| self.refuse(error))?;
         let issued = Unix(u64::from(descriptor.epoch) * 60);
         descriptor
-            .check(&cx.config.policy, issued, None)
+            .check(&cx.config.suite, &cx.config.policy, issued, None)
             .map_err(|error| self.refuse(error))?;
         if self.own != Some(descriptor.id()) {
             let address = descriptor.address;

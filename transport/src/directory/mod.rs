@@ -284,9 +284,6 @@ impl Directory {
         self.met = true;
         self.hosts.add(host);
         self.prefixes.add(prefix);
-        #[cfg(feature = "probe")]
-        let descriptor = crate::stand_in::share(descriptor);
-        #[cfg(not(feature = "probe"))]
         let descriptor = Arc::new(descriptor);
         self.by_ip
             .entry(descriptor.address.ip())

@@ -77,6 +77,7 @@ impl Directory {
     ) -> Result<(), DropReason> {
         descriptor
             .check(
+                &cx.config.suite,
                 &cx.config.policy,
                 cx.now.unix,
                 known.map(|known| known.epoch),
@@ -163,7 +164,7 @@ impl Directory {
             return Ok(self.trouble(from, BootstrapTrouble::OtherKey));
         }
         self.end_question(&answer.nonce);
-        if let Some(time) = answer.time(&descriptor) {
+        if let Some(time) = answer.time(&cx.config.suite, &descriptor) {
             self.clocks.hear(cx, from, time);
         }
         self.bootstrap.answered(from, id);
@@ -194,7 +195,7 @@ impl Directory {
         if descriptor.address != from {
             return Err(self.refuse(DescriptorError::Address).into());
         }
-        if !answer.verify(&descriptor) {
+        if !answer.verify(&cx.config.suite, &descriptor) {
             return Err(self.refuse(DescriptorError::Signature).into());
         }
         Ok(descriptor)
@@ -233,15 +234,19 @@ impl Directory {
     ) -> Option<(RelayId, Unix)> {
         let policy = &cx.config.policy;
         let descriptor = Descriptor::decode(&answer.descriptor).ok()?;
-        let by_ours = descriptor.check(policy, cx.now.unix, None);
+        let by_ours = descriptor.check(&cx.config.suite, policy, cx.now.unix, None);
         let by_times = matches!(
             by_ours,
             Err(DescriptorError::Expired | DescriptorError::EpochAhead)
         );
-        let theirs = answer.time(&descriptor).filter(|_| by_times)?;
-        let holds = descriptor.check(policy, theirs, None).is_ok()
+        let theirs = answer
+            .time(&cx.config.suite, &descriptor)
+            .filter(|_| by_times)?;
+        let holds = descriptor
+            .check(&cx.config.suite, policy, theirs, None)
+            .is_ok()
             && descriptor.address == from
-            && answer.verify(&descriptor)
+            && answer.verify(&cx.config.suite, &descriptor)
             && !self.bootstrap.wants_other_key(from, &descriptor.identity);
         (holds && self.own != Some(descriptor.id())).then(|| (descriptor.id(), theirs))
     }

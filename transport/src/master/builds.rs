@@ -177,7 +177,7 @@ impl Builds {
             .walk
             .peel(&answer.block, &answer.sealed)
             .ok_or(DropReason::WalkUnopened)?;
-        let endpoint = EndpointAnswer::open_and_verify(&opened)?;
+        let endpoint = EndpointAnswer::open_and_verify(&net.cx.config.suite, &opened)?;
         self.check(net.cx, &endpoint)?;
         if !net.links.is_up(sent.link) || !net.routes.take_outgoing(sent.link, answer.id_fwd) {
             return Err(DropReason::TunnelIdInUse);
@@ -213,7 +213,7 @@ impl Builds {
     fn check(&self, cx: &Context, answer: &EndpointAnswer) -> Result<(), DropReason> {
         answer
             .descriptor
-            .check(&cx.config.policy, cx.now.unix, None)?;
+            .check(&cx.config.suite, &cx.config.policy, cx.now.unix, None)?;
         let life_s = cx.config.times.tunnel_end_ms / 1_000;
         let Unix(now) = cx.now.unix;
         let expiry = u64::from(answer.expiry);

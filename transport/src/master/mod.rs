@@ -39,7 +39,7 @@ use crate::{
     drop_reason::DropReason,
     ids::{CallGroup, Gate, JobTicket, LinkHandle, PoolId, TunnelHandle},
     io::{DownReason, Event, TunnelChange},
-    keys::PersonaSecret,
+    keys::OpeningKey,
     links::Links,
     packet::Packet,
     per_pool::PerPool,
@@ -111,7 +111,7 @@ impl Master {
         self.tunnels.usable(pool)
     }
 
-    pub(crate) const fn persona(&self) -> Option<&PersonaSecret> {
+    pub(crate) const fn persona(&self) -> Option<&OpeningKey> {
         self.persona.secret()
     }
 
@@ -182,7 +182,7 @@ impl Master {
     pub(crate) fn set_persona(
         &mut self,
         net: &mut Net<'_>,
-        secret: Option<PersonaSecret>,
+        secret: Option<OpeningKey>,
     ) -> Vec<MasterEvent> {
         if !self.persona.switch(secret) {
             return Vec::new();

@@ -3,27 +3,27 @@
 use deut_common::ids::PersonaKey;
 
 use super::{requests::Purpose, up::Up};
-use crate::{context::Context, crypto::message::gate, keys::PersonaSecret, links::Links};
+use crate::{context::Context, crypto::message::gate, keys::OpeningKey, links::Links};
 
 #[derive(Default)]
 pub(super) struct Persona {
-    secret: Option<PersonaSecret>,
+    secret: Option<OpeningKey>,
     /// Its newest signed contact; empty until there is one.
     contact: Vec<u8>,
 }
 
 impl Persona {
-    pub(super) const fn secret(&self) -> Option<&PersonaSecret> {
+    pub(super) const fn secret(&self) -> Option<&OpeningKey> {
         self.secret.as_ref()
     }
 
     pub(super) fn key(&self) -> Option<PersonaKey> {
-        self.secret().map(PersonaSecret::public)
+        self.secret().map(OpeningKey::public)
     }
 
     /// `false` if it is the same as before.
-    pub(super) fn switch(&mut self, secret: Option<PersonaSecret>) -> bool {
-        if self.key() == secret.as_ref().map(PersonaSecret::public) {
+    pub(super) fn switch(&mut self, secret: Option<OpeningKey>) -> bool {
+        if self.key() == secret.as_ref().map(OpeningKey::public) {
             return false;
         }
         self.secret = secret;

@@ -103,7 +103,10 @@ impl Transport {
         now: Now,
     ) -> Self {
         let mut cx = Context::new(config, seed, now);
-        let keys = Arc::new(RelayKeys::from_seed(&restored.key_seed));
+        let keys = Arc::new(RelayKeys::with_suite(
+            &restored.key_seed,
+            cx.config.suite.clone(),
+        ));
         let own = matches!(cx.config.role, Role::Relay { .. }).then(|| keys.id());
         let limits = cx.config.limits.clone();
         let mut transport = Self {

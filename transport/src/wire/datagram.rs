@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use deut_common::time::Unix;
+use deut_common::{suite::SuiteRef, time::Unix};
 use rand::{Rng, rngs::StdRng};
 
 use super::{
@@ -177,8 +177,9 @@ pub fn parse_who_are_you_answer(datagram: &Datagram) -> Answer {
 impl Answer {
     /// Whether the identity of `descriptor` signed this answer.
     #[must_use]
-    pub fn verify(&self, descriptor: &Descriptor) -> bool {
+    pub fn verify(&self, suite: &SuiteRef, descriptor: &Descriptor) -> bool {
         keys::verify(
+            suite,
             &descriptor.identity,
             &[labels::WHO_ARE_YOU, self.signed.as_slice()],
             &self.signature,
@@ -187,9 +188,9 @@ impl Answer {
 
     /// The answerer's wall clock, if the identity of `descriptor` signed it. Relays that do not tell it have random bytes there.
     #[must_use]
-    pub fn time(&self, descriptor: &Descriptor) -> Option<Unix> {
+    pub fn time(&self, suite: &SuiteRef, descriptor: &Descriptor) -> Option<Unix> {
         let signed: [&[u8]; 3] = [labels::CLOCK, &self.nonce, &self.time];
-        keys::verify(&descriptor.identity, &signed, &self.time_signature)
+        keys::verify(suite, &descriptor.identity, &signed, &self.time_signature)
             .then(|| Unix(u64::from_be_bytes(self.time)))
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use deut_common::{ids::RelayId, time::Unix};
+use deut_common::{ids::RelayId, suite::SuiteRef, time::Unix};
 
 use super::bytes::{Writer, part};
 use crate::{
@@ -290,6 +290,7 @@ impl Descriptor {
     /// The first rule that is broken.
     pub fn check(
         &self,
+        suite: &SuiteRef,
         policy: &Policy,
         now: Unix,
         known_epoch: Option<u32>,
@@ -304,10 +305,11 @@ impl Descriptor {
             range.check(self.address.port())?;
         }
         self.check_times(now, known_epoch)?;
-        if !keys::is_usable_identity(&self.identity) {
+        if !suite.is_usable(&self.identity) {
             return Err(DescriptorError::WeakKey);
         }
         if !keys::verify(
+            suite,
             &self.identity,
             &[labels::DESCRIPTOR, part::<0, SIGNED, _>(&self.bytes)],
             part::<SIGNED, 64, _>(&self.bytes),

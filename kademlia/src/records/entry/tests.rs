@@ -1,4 +1,5 @@
 use deut_common::codec::{decode, encode};
+use deut_common::suite::SuiteRef;
 use proptest::prelude::*;
 
 use super::*;
@@ -63,7 +64,10 @@ fn keys_and_entries_are_those_of_the_independent_script() {
     let what = Announced::Persona(crate::PersonaSecret::from_seed(&[7; 32]).public());
     let sealed = set.seal(std::array::from_fn(|i| i as u8), salt, &what);
     assert_eq!(encode(&sealed), hex(PERSONA_ENTRY));
-    assert_eq!(set.open(&entry(PERSONA_ENTRY)), Some(what));
+    assert_eq!(
+        set.open(&SuiteRef::default(), &entry(PERSONA_ENTRY)),
+        Some(what)
+    );
 
     let set = PeerSet::of(&[0; 20]);
     assert_eq!(
@@ -79,32 +83,44 @@ fn keys_and_entries_are_those_of_the_independent_script() {
         encode(&set.seal([0xaa; 8], [0xbb; 16], &what)),
         hex(ADDRESS_ENTRY)
     );
-    assert_eq!(set.open(&entry(ADDRESS_ENTRY)), Some(what));
+    assert_eq!(
+        set.open(&SuiteRef::default(), &entry(ADDRESS_ENTRY)),
+        Some(what)
+    );
 }
 
 #[test]
 fn every_flipped_bit_is_refused_by_storer_and_reader() {
     let set = hello();
     let bytes = hex(PERSONA_ENTRY);
-    assert!(entry(PERSONA_ENTRY).is_signed_by(&set.blinded()), "control");
+    assert!(
+        entry(PERSONA_ENTRY).is_signed_by(&SuiteRef::default(), &set.blinded()),
+        "control"
+    );
     for bit in 0..bytes.len() * 8 {
         let mut changed = bytes.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
         let changed: PeerEntry = decode(&changed).expect("137 bytes");
-        assert!(!changed.is_signed_by(&set.blinded()), "bit {bit}");
-        assert_eq!(set.open(&changed), None);
+        assert!(
+            !changed.is_signed_by(&SuiteRef::default(), &set.blinded()),
+            "bit {bit}"
+        );
+        assert_eq!(set.open(&SuiteRef::default(), &changed), None);
     }
 }
 
 #[test]
 fn an_entry_of_another_infohash_is_refused() {
     let other = PeerSet::of(&[1; 20]);
-    assert_eq!(other.open(&entry(PERSONA_ENTRY)), None);
-    assert!(!entry(PERSONA_ENTRY).is_signed_by(&other.blinded()));
+    assert_eq!(
+        other.open(&SuiteRef::default(), &entry(PERSONA_ENTRY)),
+        None
+    );
+    assert!(!entry(PERSONA_ENTRY).is_signed_by(&SuiteRef::default(), &other.blinded()));
     // A weak key, for which anybody can sign, is no blinded key.
     let mut weak = [0; 32];
     weak[0] = 1;
-    assert!(!entry(PERSONA_ENTRY).is_signed_by(&weak));
+    assert!(!entry(PERSONA_ENTRY).is_signed_by(&SuiteRef::default(), &weak));
 }
 
 #[test]
@@ -112,11 +128,18 @@ fn contents_have_one_form_only() {
     let good = content_bytes(&Announced::Address(
         "192.0.2.1:6881".parse().expect("address"),
     ));
-    assert!(announced_from(&good).is_some(), "control");
+    assert!(
+        announced_from(&SuiteRef::default(), &good).is_some(),
+        "control"
+    );
     for (at, value) in [(0, 0), (0, 3), (19, 1), (32, 1)] {
         let mut bad = good;
         bad[at] = value;
-        assert_eq!(announced_from(&bad), None, "byte {at} = {value}");
+        assert_eq!(
+            announced_from(&SuiteRef::default(), &bad),
+            None,
+            "byte {at} = {value}"
+        );
     }
     for bad in [
         "0.0.0.0:1",
@@ -126,11 +149,11 @@ fn contents_have_one_form_only() {
         "[ff02::1]:1",
     ] {
         let bad = content_bytes(&Announced::Address(bad.parse().expect("address")));
-        assert_eq!(announced_from(&bad), None);
+        assert_eq!(announced_from(&SuiteRef::default(), &bad), None);
     }
     let mut weak = [0; CONTENT];
     weak[..2].copy_from_slice(&[KIND_PERSONA, 1]);
-    assert_eq!(announced_from(&weak), None);
+    assert_eq!(announced_from(&SuiteRef::default(), &weak), None);
 }
 
 #[test]
@@ -196,8 +219,8 @@ proptest! {
             let entry = set.seal(writer, salt, &what);
             prop_assert_eq!(encode(&entry).len(), PeerEntry::LEN);
             prop_assert_eq!(decode::<PeerEntry>(&encode(&entry)), Ok(entry));
-            prop_assert!(entry.is_signed_by(&set.blinded()));
-            prop_assert_eq!(set.open(&entry), fine.then_some(what));
+            prop_assert!(entry.is_signed_by(&SuiteRef::default(), &set.blinded()));
+            prop_assert_eq!(set.open(&SuiteRef::default(), &entry), fine.then_some(what));
         }
     }
 }

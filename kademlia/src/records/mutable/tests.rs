@@ -121,7 +121,7 @@ fn weak_keys_are_refused_whatever_they_sign() {
             value: BoundedBytes::new(VALUE.to_vec()).expect("fits"),
         },
     };
-    assert!(!sent.is_signed());
+    assert!(!sent.is_signed(&Curve25519));
 }
 
 #[test]

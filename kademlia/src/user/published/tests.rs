@@ -1,3 +1,4 @@
+use deut_common::suite::SuiteRef;
 use rand::SeedableRng;
 
 use super::*;
@@ -36,7 +37,9 @@ impl Fixture {
     fn opened(&mut self, id: PublishedId) -> (Announced, [u8; 8]) {
         match self.published.record(id, &mut self.random) {
             Some(Record::Peer { entry, .. }) => (
-                PeerSet::of(&[7; 20]).open(&entry).expect("opens"),
+                PeerSet::of(&[7; 20])
+                    .open(&SuiteRef::default(), &entry)
+                    .expect("opens"),
                 entry.writer,
             ),
             other => panic!("{other:?}"),

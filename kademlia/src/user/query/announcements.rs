@@ -80,7 +80,7 @@ impl Announcements {
         from: NodeId,
         entry: &PeerEntry,
     ) -> Opened {
-        let Some(what) = self.set.open(entry) else {
+        let Some(what) = self.set.open(&cx.config.suite, entry) else {
             return Opened::Forged;
         };
         if self.found.len() >= cx.config.max_found && !self.found.contains_key(&what) {

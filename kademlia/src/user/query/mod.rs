@@ -497,7 +497,7 @@ impl UserQuery {
     fn saw_version(&self, cx: &mut UserContext, version: &Version) -> Result<(), DropReason> {
         let of = self.task.mutable_key();
         let of = of.ok_or(DropReason::UnexpectedAnswer)?;
-        if !of.signed(version) {
+        if !of.signed(&*cx.config.suite, version) {
             return Err(DropReason::ForgedRecord);
         }
         // A user who puts a version hears of a conflict by the outcome.

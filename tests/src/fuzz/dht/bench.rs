@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deut_common::{
     address::EndpointAddress,
+    suite::SuiteRef,
     time::{Mono, Now, Unix},
 };
 use deut_kademlia::*;
@@ -90,7 +91,10 @@ impl Bench {
         match output {
             DhtOutput::Advertise(contact) => {
                 let rules = config().contact;
-                assert!(Contact::verify(&contact, &rules, self.now().unix).is_ok());
+                assert!(
+                    Contact::verify(&SuiteRef::default(), &contact, &rules, self.now().unix)
+                        .is_ok()
+                );
             }
             DhtOutput::Answer { to, body } => {
                 assert_eq!(to, IncomingTicket(self.asked), "only what was just asked");

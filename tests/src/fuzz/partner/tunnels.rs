@@ -1,5 +1,6 @@
 //! The tunnels of the partner: those that it is master of, and those that end at it.
 
+use deut_common::suite::SuiteRef;
 use deut_transport::{
     crypto::{
         answer::EndpointAnswer,
@@ -47,7 +48,8 @@ impl Partner {
             return;
         };
         if let Some(mut opened) = master.walk.peel(&answer.block, &answer.sealed) {
-            let told = EndpointAnswer::open_and_verify(&opened).expect("an honest endpoint");
+            let told = EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened)
+                .expect("an honest endpoint");
             // The cipher takes the keys; the opened walk keeps the rest.
             let placeholder = keys(0);
             let k0 = std::mem::replace(&mut opened.endpoint.k0, placeholder);

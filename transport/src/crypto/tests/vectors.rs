@@ -1,5 +1,6 @@
 //! Whole datagrams from `tests/vectors/messages.json`, made by `messages.py` from `docs/protocol.md` alone.
 
+use deut_common::suite::SuiteRef;
 use serde_json::Value;
 
 use super::rng;
@@ -10,7 +11,7 @@ use crate::{
         noise::{check_mac1, mac1_key, open_initiation},
     },
     ids::NetworkId,
-    keys::{PersonaSecret, RelayKeys},
+    keys::{OpeningKey, RelayKeys},
     wire::{
         datagram::{Datagram, Kind},
         message::decode_response,
@@ -39,13 +40,13 @@ fn array<const N: usize>(value: &Value) -> [u8; N] {
 #[test]
 fn a_request_that_somebody_else_sealed_opens_and_its_answer_is_sealed_with_what_they_export() {
     let v = &vectors()["request"];
-    let persona = PersonaSecret::from_seed(array(&v["persona_seed"]));
+    let persona = OpeningKey::from_seed(&array(&v["persona_seed"]));
     let datagram: [u8; 1_120] = array(&v["datagram"]);
     let to = v["to"].as_str().expect("text").parse().expect("an address");
     assert_eq!(persona.public().0, array(&v["persona"]));
     assert_eq!(datagram[..8], gate(&persona.public().0, to).0);
 
-    let opened = open_request(&persona, &datagram).expect("genuine");
+    let opened = open_request(&SuiteRef::default(), &persona, &datagram).expect("genuine");
     assert_eq!(opened.body, bytes(&v["body"]));
     let header = hex(
         // request id

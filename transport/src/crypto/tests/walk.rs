@@ -1,4 +1,5 @@
 use curve25519_dalek::{RistrettoPoint, Scalar};
+use deut_common::suite::SuiteRef;
 use proptest::prelude::*;
 use rand::{Rng, rngs::StdRng};
 
@@ -83,7 +84,8 @@ fn master_and_hops_agree_for_one_to_twelve_hops() {
             (endpoint.element(), endpoint.reply())
         );
         assert_eq!(&*opened.shared, endpoint.shared());
-        let answer = EndpointAnswer::open_and_verify(&opened).expect("signed by the endpoint");
+        let answer = EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened)
+            .expect("signed by the endpoint");
         assert_eq!(answer.descriptor, own());
         assert_eq!(
             (answer.families, answer.expiry, *answer.spki),
@@ -234,7 +236,7 @@ fn a_relayer_cannot_pass_off_another_endpoints_answer_as_its_own() {
     let endpoint = Hop::take(&own_element, &mut rng).expect("a genuine element");
     let (block, sealed) = answers(std::slice::from_ref(&endpoint), &mut rng)[0];
     let stolen = own_walk.peel(&block, &sealed).expect("a genuine answer");
-    assert!(EndpointAnswer::open_and_verify(&stolen).is_ok());
+    assert!(EndpointAnswer::open_and_verify(&SuiteRef::default(), &stolen).is_ok());
     // ... and seals the signed bytes for the victim's walk, with its own keys
     let (victim, element) = MasterWalk::start(&mut rng);
     let relayer = Hop::take(&element, &mut rng).expect("a genuine element");
@@ -250,7 +252,7 @@ fn a_relayer_cannot_pass_off_another_endpoints_answer_as_its_own() {
         .peel(&block, &sealed)
         .expect("sealed with the right key");
     assert_eq!(
-        EndpointAnswer::open_and_verify(&opened),
+        EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened),
         Err(DropReason::BadEndpointAnswer)
     );
 }
@@ -261,7 +263,7 @@ fn every_byte_of_the_endpoints_answer_is_signed_or_zero() {
     for at in 0..784 {
         opened.answer[at] ^= 1;
         assert_eq!(
-            EndpointAnswer::open_and_verify(&opened),
+            EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened),
             Err(DropReason::BadEndpointAnswer),
             "byte {at}"
         );
@@ -269,17 +271,17 @@ fn every_byte_of_the_endpoints_answer_is_signed_or_zero() {
     }
     opened.element[0] ^= 1;
     assert_eq!(
-        EndpointAnswer::open_and_verify(&opened),
+        EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened),
         Err(DropReason::BadEndpointAnswer)
     );
     opened.element[0] ^= 1;
     opened.reply[0] ^= 1;
     assert_eq!(
-        EndpointAnswer::open_and_verify(&opened),
+        EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened),
         Err(DropReason::BadEndpointAnswer)
     );
     opened.reply[0] ^= 1;
-    assert!(EndpointAnswer::open_and_verify(&opened).is_ok());
+    assert!(EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened).is_ok());
 }
 
 #[test]
@@ -300,7 +302,7 @@ fn the_answered_address_must_be_one_of_the_descriptor() {
             .peel(&block, &sealed)
             .expect("sealed with the right key");
         assert_eq!(
-            EndpointAnswer::open_and_verify(&opened).is_ok(),
+            EndpointAnswer::open_and_verify(&SuiteRef::default(), &opened).is_ok(),
             fine,
             "{address} {families}"
         );

@@ -1,4 +1,4 @@
-use deut_common::time::Unix;
+use deut_common::{suite::SuiteRef, time::Unix};
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -98,7 +98,10 @@ fn an_answer_is_verified_by_the_identity_that_signed_it() {
         (1, production().network, [7; 16])
     );
     assert_eq!((answer.observed, &answer.descriptor), (asker, own.bytes()));
-    assert!(answer.verify(&Descriptor::decode(&answer.descriptor).expect("the flags agree")));
+    assert!(answer.verify(
+        &SuiteRef::default(),
+        &Descriptor::decode(&answer.descriptor).expect("the flags agree")
+    ));
 
     let other = RelayKeys::from_seed(&[1; 32]);
     let other = Descriptor::sign(
@@ -109,12 +112,12 @@ fn an_answer_is_verified_by_the_identity_that_signed_it() {
         own.epoch,
         own.expiry,
     );
-    assert!(!answer.verify(&other));
+    assert!(!answer.verify(&SuiteRef::default(), &other));
     for at in 6..300 {
         let mut altered = datagram;
         altered[at] ^= 1;
         assert!(
-            !parse_who_are_you_answer(&altered).verify(&own),
+            !parse_who_are_you_answer(&altered).verify(&SuiteRef::default(), &own),
             "byte {at}"
         );
     }
@@ -122,7 +125,10 @@ fn an_answer_is_verified_by_the_identity_that_signed_it() {
     for at in [300, 1_231] {
         let mut altered = datagram;
         altered[at] ^= 1;
-        assert!(parse_who_are_you_answer(&altered).verify(&own), "byte {at}");
+        assert!(
+            parse_who_are_you_answer(&altered).verify(&SuiteRef::default(), &own),
+            "byte {at}"
+        );
     }
 }
 
@@ -132,7 +138,10 @@ fn the_time_in_an_answer_is_its_signers_or_none() {
     let mut datagram = who_are_you_answer(&keys(), &own, &[7; 16], own.address, &mut rng());
     let read = |datagram: &Datagram| {
         let answer = parse_who_are_you_answer(datagram);
-        (answer.verify(&own), answer.time(&own))
+        (
+            answer.verify(&SuiteRef::default(), &own),
+            answer.time(&SuiteRef::default(), &own),
+        )
     };
     // Of a relay that tells no time.
     assert_eq!(read(&datagram), (true, None));
@@ -182,6 +191,6 @@ proptest! {
         let datagram: Datagram = bytes.try_into().expect("that many");
         let _ = (Kind::of(&datagram), parse_who_are_you(&datagram), SessionHeader::parse(&datagram));
         let answer = parse_who_are_you_answer(&datagram);
-        prop_assert!(!answer.verify(&descriptor(production().network)));
+        prop_assert!(!answer.verify(&SuiteRef::default(), &descriptor(production().network)));
     }
 }

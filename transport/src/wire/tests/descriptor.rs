@@ -1,4 +1,4 @@
-use deut_common::time::Unix;
+use deut_common::{suite::SuiteRef, time::Unix};
 use proptest::prelude::*;
 
 use super::{descriptor, hex, keys, production};
@@ -16,7 +16,7 @@ fn policy() -> Policy {
 const NOW: Unix = Unix(29_000_000 * 60);
 
 fn check(descriptor: &Descriptor) -> Result<(), DescriptorError> {
-    descriptor.check(&policy(), NOW, None)
+    descriptor.check(&SuiteRef::default(), &policy(), NOW, None)
 }
 
 fn sign(address: &str, ports: Option<(u16, u16)>, epoch: u32, expiry: u32) -> Descriptor {
@@ -122,14 +122,17 @@ fn the_network_and_a_newer_descriptor_are_checked() {
     let foreign = descriptor(NetworkId([1, 2, 3, 4]));
     assert_eq!(check(&foreign), Err(DescriptorError::Network));
     assert_eq!(
-        ours.check(&policy(), NOW, Some(29_000_001)),
+        ours.check(&SuiteRef::default(), &policy(), NOW, Some(29_000_001)),
         Err(DescriptorError::EpochOld)
     );
-    assert_eq!(ours.check(&policy(), NOW, Some(29_000_000)), Ok(()));
+    assert_eq!(
+        ours.check(&SuiteRef::default(), &policy(), NOW, Some(29_000_000)),
+        Ok(())
+    );
     // documentation addresses are not public
     let production = descriptor(production().network);
     assert_eq!(
-        production.check(&super::production(), NOW, None),
+        production.check(&SuiteRef::default(), &super::production(), NOW, None),
         Err(DescriptorError::Address)
     );
 }
@@ -253,7 +256,7 @@ proptest! {
         bytes[..4].copy_from_slice(&policy().network.0);
         if let Ok(decoded) = Descriptor::decode(&bytes) {
             prop_assert_eq!(decoded.bytes(), &bytes);
-            prop_assert!(decoded.check(&policy(), Unix(now), Some(7)).is_err());
+            prop_assert!(decoded.check(&SuiteRef::default(), &policy(), Unix(now), Some(7)).is_err());
             let _ = decoded.covers("127.0.0.1:5000".parse().expect("an address"));
         }
     }

@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use deut_common::time::Unix;
+use deut_common::{suite::SuiteRef, time::Unix};
 use deut_transport::{policy::Policy, wire::descriptor::Descriptor};
 use sha2::{Digest, Sha256};
 
@@ -68,7 +68,7 @@ fn relays(content: &[u8], policy: &Policy, now: Unix) -> Result<usize, String> {
     }
     for bytes in descriptors {
         Descriptor::decode(bytes)
-            .and_then(|descriptor| descriptor.check(policy, now, None))
+            .and_then(|descriptor| descriptor.check(&SuiteRef::default(), policy, now, None))
             .map_err(|error| format!("relays.bin holds something else: {error}"))?;
     }
     Ok(descriptors.len())

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use deut_common::ids::PersonaKey;
+use deut_common::{ids::PersonaKey, suite::SuiteRef};
 use deut_transport::{
     crypto::{
         message::{gate, seal_request},
@@ -193,7 +193,14 @@ fn message((persona, at): &(PersonaKey, SocketAddr), rng: &mut StdRng) -> (u16, 
         reply_gate: Gate(rng.random()),
         service: Service::KADEMLIA,
     };
-    let sealed = seal_request(persona, gate(&persona.0, *at), &header, b"hello", rng);
+    let sealed = seal_request(
+        &SuiteRef::default(),
+        persona,
+        gate(&persona.0, *at),
+        &header,
+        b"hello",
+        rng,
+    );
     (
         at.port(),
         sealed.expect("a persona's key").datagram.to_vec(),
