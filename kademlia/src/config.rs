@@ -1,5 +1,5 @@
 //! Every number that can be set, every cap and what happens at it.
-use deut_common::suite::SuiteRef;
+use deut_common::{address::AddressRule, suite::SuiteRef};
 
 use crate::contact::ContactRules;
 
@@ -127,7 +127,7 @@ impl Config {
             contact: ContactRules {
                 work_bits: 16,
                 max_life_seconds: 2 * 3_600,
-                allow_private: false,
+                addresses: AddressRule::Public,
             },
             width: 8,
             parallel: 5,
@@ -186,7 +186,7 @@ impl Config {
         Self {
             contact: ContactRules {
                 work_bits: 0,
-                allow_private: true,
+                addresses: AddressRule::Private,
                 ..production.contact
             },
             // All endpoints of a test network may be on one machine.

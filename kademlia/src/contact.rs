@@ -4,7 +4,7 @@
 //! Layout and rules: `docs/protocol.md`, "Contact".
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use bincode::{
@@ -14,7 +14,7 @@ use bincode::{
     error::{DecodeError, EncodeError},
 };
 use deut_common::{
-    address::EndpointAddress,
+    address::{AddressRule, EndpointAddress},
     codec::{invalid, read_bytes},
     suite::SuiteRef,
     time::Unix,
@@ -41,39 +41,17 @@ pub struct ContactRules {
     pub work_bits: u32,
     /// Longest time to the expiry, in seconds.
     pub max_life_seconds: u64,
-    /// Whether loopback, private and link-local addresses and ports below 1,024 may be used (test networks).
-    pub allow_private: bool,
+    /// Which addresses a contact may name.
+    pub addresses: AddressRule,
 }
 
 impl ContactRules {
     /// Whether a contact may name this address.
     #[must_use]
     pub fn allows(&self, address: &EndpointAddress) -> bool {
-        if address.port == 0 || address.ip.is_unspecified() || address.ip.is_multicast() {
-            return false;
-        }
-        if self.allow_private {
-            return true;
-        }
-        address.port >= 1_024
-            && match address.ip {
-                IpAddr::V4(ip) => is_public_v4(ip),
-                IpAddr::V6(ip) => is_public_v6(ip),
-            }
+        self.addresses
+            .may_send_to(SocketAddr::new(address.ip, address.port))
     }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    let shared = a == 100 && b & 0xc0 == 64; // RFC 6598
-    !(a == 0 || a >= 224 || shared || ip.is_loopback() || ip.is_private() || ip.is_link_local())
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    !(ip.is_loopback()
-        || ip.is_unique_local()
-        || ip.is_unicast_link_local()
-        || ip.to_ipv4_mapped().is_some())
 }
 
 /// A contact whose layout, key, proof of work, times, addresses and signature were verified.

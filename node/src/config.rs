@@ -255,6 +255,8 @@ fn contradiction<T>(text: impl Into<String>) -> Result<T, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use deut_common::address::AddressRule;
+
     use super::*;
 
     #[test]
@@ -275,7 +277,7 @@ mod tests {
                 endpoint_ports: ports
             }
         );
-        assert!(plan.persona && plan.kademlia.contact.allow_private);
+        assert!(plan.persona && plan.kademlia.contact.addresses == AddressRule::Private);
     }
 
     #[test]

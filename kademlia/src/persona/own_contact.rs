@@ -257,7 +257,7 @@ mod tests {
         let rules = Config::production().contact;
         let mut own = OwnContact::new(secret(1), &rules);
         own.set_addresses(
-            vec![(address("198.51.100.1:2000"), Unix(NOW.unix.0 + 1_000_000))],
+            vec![(address("8.8.8.8:2000"), Unix(NOW.unix.0 + 1_000_000))],
             &rules,
         );
         let slices = (0..10_000).take_while(|_| !own.renew(&rules, &NOW)).count();

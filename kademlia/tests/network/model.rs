@@ -174,7 +174,7 @@ impl Model {
 
     fn add_address(&mut self, number: usize, life: u64) {
         let host: [u8; 2] = self.random.random();
-        let ip = [198, 18, host[0], host[1]].into();
+        let ip = [9, 18, host[0], host[1]].into();
         let port = self.random.random_range(20_000..30_000);
         let until = Unix(self.now().unix.0 + life);
         self.nodes[number]
