@@ -43,6 +43,41 @@ step() {
   fi
 }
 
+# begin NAME COMMAND...: starts a step that runs beside the ones that follow.
+# join NAME: waits for it, prints what it printed, and counts it like any other; its seconds are those of its own.
+declare -A beside=()
+begin() {
+  wanted "$1" || return 0
+  local name=$1 log
+  shift
+  log=$(mktemp) || return 1
+  (
+    from=$SECONDS code=0
+    "$@" </dev/null >"$log" 2>&1 || code=$?
+    echo "$code $((SECONDS - from))" >"$log.end"
+  ) &
+  beside[$name]="$! $log"
+}
+join() {
+  local name=$1 pid log code=1 took=0 how=ok
+  if [ -z "${beside[$name]:-}" ]; then
+    step "$name" false
+    return 0
+  fi
+  read -r pid log <<<"${beside[$name]}"
+  wait "$pid"
+  [ -f "$log.end" ] && read -r code took <"$log.end"
+  printf '\n=== %s\n' "$name"
+  cat "$log"
+  rm -f "$log" "$log.end"
+  if [ "$code" != 0 ]; then
+    how="FAILED with $code"
+    failed+=("$name")
+  fi
+  printf -- '--- %s: %s, %d s\n' "$name" "$how" "$took"
+  table+=("$(printf '%-22s %6d  %s, beside others' "$name" "$took" "$how")")
+}
+
 # conclude: a table of the sections with their seconds, and what failed; the exit code of the script.
 # Tools that are built once and kept do not count: they say nothing about the project.
 conclude() {
