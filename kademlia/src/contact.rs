@@ -261,7 +261,6 @@ impl RawContact {
         &self.bytes
     }
 
-    #[cfg(feature = "probe")]
     pub(crate) fn addresses(&self) -> &[EndpointAddress] {
         &self.addresses
     }

@@ -22,11 +22,10 @@ mod identity;
 mod io;
 mod kademlia;
 pub mod labels;
+pub mod layouts;
 mod lookup;
 mod names;
 mod persona;
-#[cfg(feature = "probe")]
-pub mod probe;
 mod query;
 mod records;
 mod seeding;

@@ -22,7 +22,9 @@ use deut_transport::{
     drop_reason::DropCounts,
     ids::Port,
     io::{Input, Output, RelayView},
+    observe::Observer,
     packet::Packet,
+    path_choice::PathChoice,
     rsa::RsaSuite,
     status::{Counters, Readiness, TunnelView},
 };
@@ -45,22 +47,20 @@ pub struct Core {
     events: VecDeque<CoreEvent>,
     transport_wait: Option<Mono>,
     kademlia_wait: Option<Mono>,
-    /// See [`Core::set_liar`].
-    #[cfg(feature = "probe")]
-    liar: Option<Liar>,
+    gatekeeper: Option<Gatekeeper>,
 }
 
-/// What a hostile persona of a test answers to a request body; `None`: what an honest one would.
-#[cfg(feature = "probe")]
-pub type Liar = Box<dyn FnMut(&[u8]) -> Option<Lie> + Send>;
+/// Sees the body of each request to the persona before the DHT or the application does.
+pub type Gatekeeper = Box<dyn FnMut(&[u8]) -> Passage + Send>;
 
-/// See [`Liar`].
-#[cfg(feature = "probe")]
+/// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lie {
-    /// This body.
+pub enum Passage {
+    /// It goes on to the DHT or the application.
+    Through,
+    /// It is answered with this body, and nobody else sees it.
     Answer(Vec<u8>),
-    /// Nothing.
+    /// It is not answered.
     Silence,
 }
 
@@ -90,8 +90,7 @@ impl Core {
             events: VecDeque::new(),
             transport_wait: None,
             kademlia_wait: None,
-            #[cfg(feature = "probe")]
-            liar: None,
+            gatekeeper: None,
         }
     }
 
@@ -178,26 +177,26 @@ impl Core {
     }
 }
 
-#[cfg(feature = "probe")]
+/// Seams: a daemon uses none of them.
 impl Core {
-    /// From now on the persona answers what this says; for the tests crate.
-    pub fn set_liar(&mut self, liar: Liar) {
-        self.liar = Some(liar);
+    /// From now on requests to the persona pass here first.
+    pub fn set_gatekeeper(&mut self, gatekeeper: Gatekeeper) {
+        self.gatekeeper = Some(gatekeeper);
     }
 
-    /// The persona's next key comes from this seed, at once; for the tests crate.
+    /// The persona's next key comes from this seed, at once, rather than from randomness.
     pub fn set_persona_seed(&mut self, now: Now, seed: [u8; 32]) {
         self.persona.set_next(now.mono, seed);
     }
 
-    /// Reports what each role can read; for the tests crate.
-    pub fn set_probe(&mut self, probe: deut_transport::probe::Probe) {
-        self.transport.set_probe(probe);
+    /// From now on this observer, too, is told what each role of this node reads.
+    pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
+        self.transport.add_observer(observer);
     }
 
-    /// From now on this relayer misbehaves; for the tests crate.
-    pub fn set_misconduct(&mut self, misconduct: deut_transport::misconduct::Misconduct) {
-        self.transport.set_misconduct(misconduct);
+    /// From now on `path` decides where the walks of others go on.
+    pub fn set_path_choice(&mut self, path: Box<dyn PathChoice>) {
+        self.transport.set_path_choice(path);
     }
 }
 

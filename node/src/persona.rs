@@ -16,8 +16,7 @@ pub(crate) struct PersonaClock {
     rng: StdRng,
     /// When the next key begins; `None`: no persona, now and later.
     next: Option<Mono>,
-    /// A key that a test chose.
-    #[cfg(feature = "probe")]
+    /// The seed of the next key, where it is not to be random.
     given: Option<Zeroizing<[u8; 32]>>,
 }
 
@@ -32,13 +31,11 @@ impl PersonaClock {
         Self {
             rng,
             next: wanted.then(|| now.plus_us(delay)),
-            #[cfg(feature = "probe")]
             given: None,
         }
     }
 
-    /// The next key is the one of this seed, at once; for the tests crate.
-    #[cfg(feature = "probe")]
+    /// The next key is the one of this seed, at once.
     pub(crate) fn set_next(&mut self, now: Mono, seed: [u8; 32]) {
         self.given = Some(Zeroizing::new(seed));
         self.next = Some(now);
@@ -55,7 +52,6 @@ impl PersonaClock {
             return None;
         }
         self.next = Some(now.plus_us(self.rng.random_range(DAY / 2..=DAY + DAY / 2)));
-        #[cfg(feature = "probe")]
         if let Some(given) = self.given.take() {
             return Some(given);
         }

@@ -1,5 +1,6 @@
 //! Nodes that do not play by the rules. They exist only here.
 
+mod cells;
 mod persona;
 mod relayer;
 
@@ -13,6 +14,7 @@ use deut_kademlia::Contact;
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::net::Net;
+pub use cells::Cells;
 pub use relayer::Deeds;
 
 /// What a hostile node does.
@@ -88,13 +90,14 @@ impl Conspiracy {
             .relays
             .insert(RelayId::of(&member.relay_keys[0]));
         member.misconduct = relayer::on_the_wire(kind);
-        if let Some(misconduct) = relayer::in_the_core(kind, shared, rng) {
-            member.core.set_misconduct(misconduct);
+        member.cells = relayer::on_cells(kind, member, shared, rng);
+        if let Some(path) = relayer::on_walks(kind, shared) {
+            member.core.set_path_choice(path);
         }
         if kind.lies() {
             let shared = Arc::clone(shared);
             let mut rng = StdRng::from_rng(rng);
-            member.core.set_liar(Box::new(move |body| {
+            member.core.set_gatekeeper(Box::new(move |body| {
                 persona::lie(kind, &shared, body, &mut rng)
             }));
         }

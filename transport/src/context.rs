@@ -12,7 +12,9 @@ use crate::{
     ids::{JobTicket, Port},
     io::{Action, Event, Output, Priority},
     labels,
+    observe::Observers,
     packet::Packet,
+    path_choice::PathChoice,
     rsa::Job,
     status::Counters,
     timers::Timers,
@@ -31,10 +33,8 @@ pub(crate) struct Context {
     pub(crate) drops: DropCounts,
     pub(crate) out: VecDeque<Output>,
     next_job: u64,
-    #[cfg(feature = "probe")]
-    pub(crate) probe: Option<crate::probe::Probe>,
-    #[cfg(feature = "probe")]
-    pub(crate) misconduct: crate::misconduct::Misconduct,
+    pub(crate) observers: Observers,
+    pub(crate) path: Option<Box<dyn PathChoice>>,
 }
 
 impl Context {
@@ -55,10 +55,8 @@ impl Context {
             drops: DropCounts::default(),
             out: VecDeque::new(),
             next_job: 0,
-            #[cfg(feature = "probe")]
-            probe: None,
-            #[cfg(feature = "probe")]
-            misconduct: crate::misconduct::Misconduct::default(),
+            observers: Observers::default(),
+            path: None,
         }
     }
 

@@ -27,14 +27,12 @@ pub mod keys;
 pub mod labels;
 mod links;
 mod master;
-#[cfg(feature = "probe")]
-pub mod misconduct;
 
+pub mod observe;
 pub mod packet;
+pub mod path_choice;
 mod per_pool;
 pub mod policy;
-#[cfg(feature = "probe")]
-pub mod probe;
 mod relayer;
 pub mod rsa;
 

@@ -12,10 +12,8 @@ use deut_transport::{
     keys,
 };
 
-#[cfg(feature = "probe")]
-use super::Lie;
 use super::{
-    Core, CoreCommand, CoreEvent,
+    Core, CoreCommand, CoreEvent, Passage,
     api::APPLICATION_POOL,
     calls::{Caller, application_group, application_ticket, caller, dht_group, dht_ticket},
     echoes::Started,
@@ -231,12 +229,11 @@ impl Core {
     }
 
     fn request(&mut self, now: Now, reply: ReplyToken, service: Service, body: Vec<u8>) {
-        #[cfg(feature = "probe")]
-        if let Some(lie) = self.liar.as_mut().and_then(|liar| liar(&body)) {
-            if let Lie::Answer(body) = lie {
-                self.tell(now, Command::Reply { to: reply, body });
-            }
-            return;
+        let passage = self.gatekeeper.as_mut().map(|keeper| keeper(&body));
+        match passage.unwrap_or(Passage::Through) {
+            Passage::Through => {}
+            Passage::Answer(body) => return self.tell(now, Command::Reply { to: reply, body }),
+            Passage::Silence => return,
         }
         if service == Service::KADEMLIA {
             self.dht_input(now, DhtInput::Request(IncomingTicket(reply.0), body));

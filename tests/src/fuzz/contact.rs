@@ -6,7 +6,7 @@ use std::{
 };
 
 use deut_common::{address::EndpointAddress, suite::SuiteRef, time::Unix};
-use deut_kademlia::{CLOCK_TOLERANCE, Contact, ContactRules, PersonaSecret, probe};
+use deut_kademlia::{CLOCK_TOLERANCE, Contact, ContactRules, PersonaSecret, layouts};
 
 use super::{Depth, input::Input};
 use crate::net::START_UNIX;
@@ -31,7 +31,7 @@ pub fn body(data: &[u8]) -> Depth {
         return sign(&mut input, mode & 2 == 2);
     }
     let bytes = input.rest();
-    let Some((again, addresses)) = probe::contact(bytes) else {
+    let Some((again, addresses)) = layouts::contact(bytes) else {
         assert!(Contact::verify(&SuiteRef::default(), bytes, &rules(false), NOW).is_err());
         return Depth::Refused;
     };

@@ -1,7 +1,7 @@
 //! Peer entries: one layout; what is sealed for an infohash opens there as it was and nowhere else, and a storing node
 //! refuses it after any change.
 
-use deut_kademlia::{Announced, probe};
+use deut_kademlia::{Announced, layouts};
 use deut_transport::wire::descriptor::take_address;
 
 use super::{Depth, contact::secret, input::Input};
@@ -15,12 +15,12 @@ pub fn body(data: &[u8]) -> Depth {
         return seal(&mut input, mode);
     }
     let bytes = input.rest();
-    let Some(again) = probe::entry(bytes) else {
+    let Some(again) = layouts::entry(bytes) else {
         assert_ne!(bytes.len(), 137);
         return Depth::Refused;
     };
     assert_eq!(again, bytes);
-    let peers = probe::Peers::of(&[0x11; 20]);
+    let peers = layouts::Peers::of(&[0x11; 20]);
     let opened = peers.open(bytes);
     assert!(opened.is_none() || peers.is_signed(bytes));
     Depth::Deep
@@ -32,9 +32,9 @@ fn seal(input: &mut Input<'_>, mode: u8) -> Depth {
     } else {
         Announced::Persona(input.array())
     };
-    let peers = probe::Peers::of(&[input.u8(); 20]);
+    let peers = layouts::Peers::of(&[input.u8(); 20]);
     let entry = peers.seal(input.array(), input.array(), &what);
-    assert_eq!(probe::entry(&entry).as_ref(), Some(&entry));
+    assert_eq!(layouts::entry(&entry).as_ref(), Some(&entry));
     assert!(peers.is_signed(&entry));
     let opened = peers.open(&entry);
     match what {
@@ -46,7 +46,7 @@ fn seal(input: &mut Input<'_>, mode: u8) -> Depth {
         Announced::Persona(key) => assert!(opened.is_some() || key != secret(mode).public()),
     }
     assert!(opened.is_none_or(|opened| opened == what));
-    let other = probe::Peers::of(&[0xee; 20]);
+    let other = layouts::Peers::of(&[0xee; 20]);
     if other.blinded() != peers.blinded() {
         assert!(!other.is_signed(&entry) && other.open(&entry).is_none());
     }
@@ -60,7 +60,7 @@ fn seal(input: &mut Input<'_>, mode: u8) -> Depth {
 /// The blinded key and an entry of the infohash of this number.
 #[must_use]
 pub fn sample(number: u8) -> ([u8; 32], Vec<u8>) {
-    let peers = probe::Peers::of(&[number; 20]);
+    let peers = layouts::Peers::of(&[number; 20]);
     let what = Announced::Persona(secret(number).public());
     let entry = peers.seal([number; 8], [3; 16], &what);
     (peers.blinded(), entry)

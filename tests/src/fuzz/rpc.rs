@@ -1,30 +1,30 @@
 //! Requests and answers of the DHT: one encoding for each, within the lengths that a message can carry.
 
-use deut_kademlia::{MAX_ANSWER_BODY, MAX_REQUEST_BODY, probe};
+use deut_kademlia::{MAX_ANSWER_BODY, MAX_REQUEST_BODY, layouts};
 
 use super::{Depth, contact::sample, entry, mutable};
 
 /// Any bytes as a request.
 #[must_use]
 pub fn request(data: &[u8]) -> Depth {
-    let Some(again) = probe::request(data) else {
+    let Some(again) = layouts::request(data) else {
         return Depth::Refused;
     };
     assert_eq!(again, data);
     assert!(data.len() <= MAX_REQUEST_BODY);
-    assert_eq!(probe::answer(data), None, "no bytes are both");
+    assert_eq!(layouts::answer(data), None, "no bytes are both");
     Depth::Deep
 }
 
 /// Any bytes as an answer.
 #[must_use]
 pub fn answer(data: &[u8]) -> Depth {
-    let Some(again) = probe::answer(data) else {
+    let Some(again) = layouts::answer(data) else {
         return Depth::Refused;
     };
     assert_eq!(again, data);
     assert!(data.len() <= MAX_ANSWER_BODY);
-    assert_eq!(probe::request(data), None, "no bytes are both");
+    assert_eq!(layouts::request(data), None, "no bytes are both");
     Depth::Deep
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use deut::core::Lie;
+use deut::core::Passage;
 use deut_common::address::EndpointAddress;
 use deut_kademlia::{Contact, NodeId, PersonaSecret};
 use rand::{Rng, RngExt, rngs::StdRng};
@@ -46,12 +46,11 @@ fn ghost(number: u16, until_minute: u32) -> Contact {
     .expect("one IPv4 address")
 }
 
-pub(super) fn lie(
-    kind: Kind,
-    shared: &Mutex<Shared>,
-    body: &[u8],
-    rng: &mut StdRng,
-) -> Option<Lie> {
+pub(super) fn lie(kind: Kind, shared: &Mutex<Shared>, body: &[u8], rng: &mut StdRng) -> Passage {
+    made_up(kind, shared, body, rng).unwrap_or(Passage::Through)
+}
+
+fn made_up(kind: Kind, shared: &Mutex<Shared>, body: &[u8], rng: &mut StdRng) -> Option<Passage> {
     let (what, target) = match *body.first()? {
         FIND_NODE => (FIND_NODE, body.get(1..21)?),
         FIND_VALUE => (FIND_VALUE, body.get(2..22)?),
@@ -59,10 +58,10 @@ pub(super) fn lie(
         _ => return None,
     };
     let target = NodeId(target.try_into().ok()?);
-    let answer = |body: Vec<u8>| Some(Lie::Answer(body));
+    let answer = |body: Vec<u8>| Some(Passage::Answer(body));
     let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     match (kind, what) {
-        (Kind::Silent, _) => Some(Lie::Silence),
+        (Kind::Silent, _) => Some(Passage::Silence),
         (Kind::MadeUp | Kind::Stale | Kind::OnlySybils, STORE) => answer(STORED.to_vec()),
         (Kind::MadeUp | Kind::Stale, _) => answer(nodes(&shared.ghosts, &target, rng)),
         (Kind::OnlySybils, _) => answer(nodes(&shared.sybils, &target, rng)),
@@ -136,7 +135,7 @@ mod tests {
             request.extend_from_slice(&known.id().0);
             match lie(Kind::Stale, &conspiracy.shared, &request, &mut rng) {
                 // Type, token, number of contacts.
-                Some(Lie::Answer(body)) => (body[9], body[10..].to_vec()),
+                Passage::Answer(body) => (body[9], body[10..].to_vec()),
                 other => panic!("{other:?}"),
             }
         };

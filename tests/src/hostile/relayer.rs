@@ -2,11 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deut_transport::misconduct::{Misconduct as InTheCore, Passing};
+use deut_common::ids::RelayId;
+use deut_transport::{path_choice::PathChoice, wire::frame::CELL_BODY};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{Kind, Shared};
-use crate::net::Misconduct;
+use super::{
+    Kind, Shared,
+    cells::{Cells, Passing},
+};
+use crate::net::{Misconduct, Node};
 
 /// How many cells hostile relayers mistreated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,39 +41,66 @@ pub(super) fn on_the_wire(kind: Kind) -> Option<Misconduct> {
     }
 }
 
-/// What happens to a cell between two links, and to a walk.
-pub(super) fn in_the_core(
+/// Makes a node alter or repeat the cells of others.
+pub(super) fn on_cells(
     kind: Kind,
+    node: &mut Node,
     shared: &Arc<Mutex<Shared>>,
     rng: &mut StdRng,
-) -> Option<InTheCore> {
-    let mut misconduct = InTheCore::default();
+) -> Option<Cells> {
     let shared = Arc::clone(shared);
     match kind {
         Kind::Corrupt => {
             let mut rng = StdRng::from_rng(rng);
-            misconduct.on_cell = Some(Box::new(move |body| {
+            let alter = move |body: &mut [u8; CELL_BODY]| {
                 if rng.random_range(0..3) == 0 {
                     body[rng.random_range(0..body.len())] ^= rng.random_range(1..=u8::MAX);
                     lock(&shared).deeds.altered += 1;
                 }
                 Passing::Once
-            }));
+            };
+            Some(Cells::of(node, Box::new(alter)))
         }
         Kind::Replay => {
-            misconduct.on_cell = Some(Box::new(move |_| {
+            let repeat = move |_: &mut [u8; CELL_BODY]| {
                 lock(&shared).deeds.repeated += 1;
                 Passing::Twice
-            }));
+            };
+            Some(Cells::of(node, Box::new(repeat)))
         }
-        Kind::AlwaysEndpoint => misconduct.always_endpoint = true,
-        Kind::OnlyToColluders => {
-            misconduct.conspirators =
-                Some(Arc::new(move |relay| lock(&shared).relays.contains(&relay)));
-        }
-        _ => return None,
+        _ => None,
     }
-    Some(misconduct)
+}
+
+/// Where it lets the walks of others go.
+pub(super) fn on_walks(kind: Kind, shared: &Arc<Mutex<Shared>>) -> Option<Box<dyn PathChoice>> {
+    match kind {
+        Kind::AlwaysEndpoint => Some(Box::new(AlwaysEndpoint)),
+        Kind::OnlyToColluders => Some(Box::new(OnlyToColluders(Arc::clone(shared)))),
+        _ => None,
+    }
+}
+
+/// Ends every walk that comes.
+struct AlwaysEndpoint;
+
+impl PathChoice for AlwaysEndpoint {
+    fn ends_here(&mut self, _: bool) -> bool {
+        true
+    }
+
+    fn may_follow(&self, _: RelayId) -> bool {
+        true
+    }
+}
+
+/// Passes walks on to other conspirators only.
+struct OnlyToColluders(Arc<Mutex<Shared>>);
+
+impl PathChoice for OnlyToColluders {
+    fn may_follow(&self, next: RelayId) -> bool {
+        lock(&self.0).relays.contains(&next)
+    }
 }
 
 fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {

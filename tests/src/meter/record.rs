@@ -8,7 +8,7 @@ use std::{
 use deut_transport::{
     DropReason,
     ids::TunnelHandle,
-    probe::{Direction, Seen},
+    observe::{Direction, Seen},
 };
 
 use super::path::{Path, Paths, Relay};
@@ -61,7 +61,7 @@ impl Recorder {
             let relay = Relay::try_from(relays).expect("few relays");
             relays += 1;
             let log = Arc::clone(&log);
-            node.core.set_probe(Box::new(move |seen| {
+            node.core.add_observer(Box::new(move |seen| {
                 let mut log = log.lock().expect("one thread");
                 match seen {
                     Seen::WalkStarted { tunnel, element } => {

@@ -87,7 +87,7 @@ impl Net {
             let now = self.now_at(index);
             match self.nodes[index].core.poll_output(now) {
                 CoreOutput::Do(Action::Transmit { from, to, packet }) => {
-                    self.transmit(index, from, to, packet, 0);
+                    self.transmit(index, from, to, packet);
                 }
                 CoreOutput::Do(Action::OpenPort { token, port }) => {
                     let node = &mut self.nodes[index];

@@ -114,6 +114,7 @@ impl Net {
             events: Vec::new(),
             tally: Tally::default(),
             misconduct: None,
+            cells: None,
             skew_s,
             paused: false,
             side: 0,

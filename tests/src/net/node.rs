@@ -13,13 +13,15 @@ use deut_transport::{
     packet::Packet,
 };
 
+use crate::hostile::Cells;
+
 use super::nat::{Mapping, Nat};
 
 /// Datagrams that wait in the socket of a paused node; more are lost.
 pub(super) const SOCKET: usize = 128;
 
 /// What a relayer that does not play by the rules does to the cells that are ready to leave it. For what it does to them
-/// before it seals them see [`deut_transport::misconduct`].
+/// before they are sealed see [`Cells`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Misconduct {
     /// Swallowed, out of 1,000.
@@ -53,8 +55,10 @@ pub struct Node {
     pub events: Vec<(u64, CoreEvent)>,
     /// Its tunnels.
     pub tally: Tally,
-    /// What it does to cells that it forwards.
+    /// What it does to sealed cells that it forwards.
     pub misconduct: Option<Misconduct>,
+    /// Opens the cells of others before they leave.
+    pub cells: Option<Cells>,
     /// Its wall clock is ahead of the network's by so many seconds.
     pub skew_s: i64,
     /// Stopped by its operating system: it neither hears nor speaks until it goes on.

@@ -52,8 +52,14 @@ impl Net {
 
     /// A relayer passes a cell on, or does to it what it does.
     fn forward(&mut self, index: usize, from: Port, to: SocketAddr, packet: Packet) {
+        if let Some(cells) = &mut self.nodes[index].cells {
+            for packet in cells.pass(to, packet) {
+                self.put_on_wire(index, from, to, packet, 0);
+            }
+            return;
+        }
         let Some(conduct) = self.nodes[index].misconduct else {
-            return self.transmit(index, from, to, packet, 0);
+            return self.put_on_wire(index, from, to, packet, 0);
         };
         let tally = &mut self.nodes[index].tally;
         if self.rng.random_range(0..1_000) < conduct.drops {
@@ -62,10 +68,24 @@ impl Net {
         }
         let later = self.rng.random_range(0..=conduct.delays_us);
         tally.held_back += u64::from(later > 0);
-        self.transmit(index, from, to, packet, later);
+        self.put_on_wire(index, from, to, packet, later);
     }
 
+    /// A core sends something.
     pub(super) fn transmit(
+        &mut self,
+        index: usize,
+        from: Port,
+        to: SocketAddr,
+        mut packet: Packet,
+    ) {
+        if let Some(cells) = &mut self.nodes[index].cells {
+            cells.renumber(to, &mut packet);
+        }
+        self.put_on_wire(index, from, to, packet, 0);
+    }
+
+    fn put_on_wire(
         &mut self,
         index: usize,
         from: Port,

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use deut_transport::{ids::TunnelHandle, probe::Seen, wire::message::RequestHeader};
+use deut_transport::{ids::TunnelHandle, observe::Seen, wire::message::RequestHeader};
 
 use crate::net::{Net, RELAY_PORT, Sighting};
 
@@ -38,7 +38,7 @@ pub type Told = Arc<Mutex<Vec<Seen>>>;
 pub fn probe(net: &mut Net, node: usize) -> Told {
     let told = Told::default();
     let writer = Arc::clone(&told);
-    net.nodes[node].core.set_probe(Box::new(move |seen| {
+    net.nodes[node].core.add_observer(Box::new(move |seen| {
         writer.lock().expect("one thread").push(seen)
     }));
     told

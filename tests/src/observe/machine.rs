@@ -5,7 +5,7 @@ use std::{
     ops::RangeInclusive,
 };
 
-use deut_kademlia::{Contact, probe};
+use deut_kademlia::{Contact, layouts};
 use deut_transport::wire::descriptor::put_address;
 
 use crate::net::{ENDPOINT_PORTS, Node, RELAY_PORT};
@@ -111,7 +111,9 @@ fn first_contact(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let kinds = usize::from(*bytes.get(KINDS_AT)?);
     let addresses = (kinds & 15) * 6 + (kinds >> 4) * 18;
     let (contact, rest) = bytes.split_at_checked(KINDS_AT + 1 + addresses + 64)?;
-    probe::contact(contact).is_some().then_some((contact, rest))
+    layouts::contact(contact)
+        .is_some()
+        .then_some((contact, rest))
 }
 
 fn holds(bytes: &[u8], needle: &[u8]) -> bool {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use deut::core::{CoreCommand, CoreConfig, CoreEvent};
-use deut_kademlia::{Announced, NodeId, Query, QueryResult, probe::Peers};
+use deut_kademlia::{Announced, NodeId, Query, QueryResult, layouts::Peers};
 use deut_tests::{
     net::{Net, Sighting},
     observe::{
@@ -25,7 +25,7 @@ use deut_transport::{
     ids::{PoolId, Service, TunnelHandle},
     io::{Destination, TunnelChange},
     keys::OpeningKey,
-    probe::Seen,
+    observe::Seen,
     wire::{
         cell::Cell,
         descriptor::{Descriptor, put_address},

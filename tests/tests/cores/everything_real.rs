@@ -14,7 +14,7 @@ use deut_tests::{
     sim::{Crypto, Settings, Simulation},
 };
 use deut_transport::{
-    probe::Seen,
+    observe::Seen,
     wire::{descriptor::put_address, message::MAX_REQUEST_BODY},
 };
 
@@ -223,7 +223,7 @@ fn sixty_four_real_nodes_find_values_and_show_no_persona_where_none_belongs() {
     let sightings = Arc::new(Mutex::new(Sightings::of(&simulation.net)));
     for (index, node) in simulation.net.nodes.iter_mut().enumerate() {
         let sightings = Arc::clone(&sightings);
-        node.core.set_probe(Box::new(move |seen| {
+        node.core.add_observer(Box::new(move |seen| {
             sightings
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

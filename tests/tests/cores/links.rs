@@ -20,7 +20,7 @@ use deut_transport::{
     crypto::noise::{Responder, initiate},
     ids::TunnelHandle,
     keys::RelayKeys,
-    probe::Seen,
+    observe::Seen,
     wire::{
         datagram::{Datagram, Kind},
         descriptor::PortRange,

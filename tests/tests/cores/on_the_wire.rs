@@ -9,7 +9,7 @@ use std::{
 };
 
 use deut::core::{CoreConfig, CoreEvent};
-use deut_kademlia::{Announced, Query, QueryResult, probe::Peers};
+use deut_kademlia::{Announced, Query, QueryResult, layouts::Peers};
 use deut_tests::{
     net::{Net, Sighting},
     observe::{

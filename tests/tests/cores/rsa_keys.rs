@@ -9,7 +9,7 @@ use deut::rsa_suite::RealRsa;
 use deut_kademlia::{Query, QueryResult};
 use deut_tests::{net::Net, stand_in::StandIn};
 use deut_transport::{
-    probe::{Direction, Seen},
+    observe::{Direction, Seen},
     rsa::{BadRsaKey, OAEP_LEN, RsaKeyPair, RsaSuite, SPKI_LEN},
 };
 
@@ -24,7 +24,7 @@ fn masters_keys(seed: u64, suite: Arc<dyn RsaSuite>) -> (Vec<Vec<u8>>, Net) {
     let mut net = Net::of_relays(seed, suite, 12, |_| {});
     for node in &mut net.nodes {
         let seen = Arc::clone(&seen);
-        node.core.set_probe(Box::new(move |what| {
+        node.core.add_observer(Box::new(move |what| {
             if let Seen::Cell(Direction::FromMaster, cell) = what
                 && cell.first() == Some(&EXCHANGE)
             {
@@ -110,7 +110,7 @@ fn endpoint_keys(
 ) -> Arc<Mutex<BTreeSet<Vec<u8>>>> {
     let keys = Arc::new(Mutex::new(BTreeSet::new()));
     let (seen, suite) = (Arc::clone(&keys), Arc::clone(suite));
-    net.nodes[node].core.set_probe(Box::new(move |what| {
+    net.nodes[node].core.add_observer(Box::new(move |what| {
         if let Seen::Cell(Direction::FromMaster, cell) = what
             && cell.first() == Some(&EXCHANGE)
         {

@@ -13,7 +13,7 @@ use deut_tests::{
 };
 use deut_transport::{
     config::Role,
-    probe::Seen,
+    observe::Seen,
     wire::{descriptor::PortRange, frame::FrameBytes},
 };
 
@@ -186,7 +186,7 @@ fn own_and_forwarded_requests_are_alike_in_every_byte() {
     let requests = Arc::new(Mutex::new(Requests::default()));
     for node in &mut net.nodes {
         let requests = Arc::clone(&requests);
-        node.core.set_probe(Box::new(move |seen| {
+        node.core.add_observer(Box::new(move |seen| {
             requests.lock().expect("one thread").take(seen)
         }));
     }

@@ -134,13 +134,9 @@ impl Call {
         let suite = &cx.config.suite;
         let sealed =
             seal_request(suite, key, to_gate, &header, &request.body, &mut cx.secrets).ok()?;
-        #[cfg(feature = "probe")]
-        {
-            let tunnels = (tunnels.send, tunnels.reply);
-            crate::probe::request_sealed(cx, &header, address, &sealed, tunnels, &request.body);
-        }
-        #[cfg(not(feature = "probe"))]
-        let _ = tunnels;
+        let tunnels = (tunnels.send, tunnels.reply);
+        cx.observers
+            .request_sealed(&header, address, &sealed, tunnels, &request.body);
         Some((address, sealed))
     }
 

@@ -193,8 +193,7 @@ fn answer(
         .responder
         .seal(copy.gate, body, &mut carrier.cx.secrets)
         .map_err(|_| DropReason::Malformed)?;
-    #[cfg(feature = "probe")]
-    crate::probe::response_sealed(carrier.cx, copy.to, body);
+    carrier.cx.observers.response_sealed(copy.to, body);
     let to = copy.to;
     carrier.send(send, &Cell::Send { to, datagram })?;
     Ok(send)

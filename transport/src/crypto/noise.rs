@@ -204,12 +204,12 @@ fn split(noise: &mut HandshakeState) -> SessionKeys {
     second.zeroize();
     if noise.is_initiator() {
         SessionKeys {
-            send: from_initiator,
+            send: from_initiator.into(),
             receive: from_responder,
         }
     } else {
         SessionKeys {
-            send: from_responder,
+            send: from_responder.into(),
             receive: from_initiator,
         }
     }

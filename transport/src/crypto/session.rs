@@ -1,6 +1,6 @@
 //! Session datagrams: one AEAD per direction, counters, replay window (protocol §4.4).
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     aead::{AeadKey, TAG, counter_nonce},
@@ -24,8 +24,15 @@ const _: () = assert!(SessionHeader::LEN + FRAME + TAG == RELAY_DATAGRAM);
 
 /// The two keys that a handshake gives.
 pub struct SessionKeys {
-    pub(super) send: AeadKey,
+    pub(super) send: Arc<AeadKey>,
     pub(super) receive: AeadKey,
+}
+
+impl SessionKeys {
+    /// The key of what we send.
+    pub(crate) fn sending(&self) -> Arc<AeadKey> {
+        Arc::clone(&self.send)
+    }
 }
 
 impl fmt::Debug for SessionKeys {
@@ -139,7 +146,7 @@ mod tests {
 
     fn session() -> Session {
         let keys = SessionKeys {
-            send: AeadKey::new([1; 32]),
+            send: AeadKey::new([1; 32]).into(),
             receive: AeadKey::new([1; 32]),
         };
         Session::new(keys, 7)

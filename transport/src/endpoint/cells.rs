@@ -51,8 +51,8 @@ impl Endpoint {
                 now.plus_ms(cx.config.times.tunnel_idle_ms),
             );
         }
-        #[cfg(feature = "probe")]
-        crate::probe::endpoint_opened(cx, crate::probe::Direction::FromMaster, &cell);
+        cx.observers
+            .endpoint_opened(crate::observe::Direction::FromMaster, &cell);
         if let Cell::Send { to, datagram } = cell {
             return Ok(CellOutcome::Send(Box::new(Outgoing {
                 tunnel: id,

@@ -270,8 +270,7 @@ impl Endpoint {
             cx.out.push_back(Output::Do(Action::ClosePort(token)));
             return self.release(cx, port);
         };
-        #[cfg(feature = "probe")]
-        crate::probe::walk_taken(cx, *hop.element(), None);
+        cx.observers.walk_taken(*hop.element(), None);
         let mut block: [u8; WALK_BLOCK] = cx.secret();
         hop.wrap(&mut block, &mut sealed);
         links.add_tunnel(cx, prev);

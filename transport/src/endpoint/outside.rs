@@ -187,8 +187,8 @@ impl Endpoint {
         let cell = Cell::Deliver {
             datagram: Box::new(*datagram),
         };
-        #[cfg(feature = "probe")]
-        crate::probe::endpoint_opened(cx, crate::probe::Direction::ToMaster, &cell);
+        cx.observers
+            .endpoint_opened(crate::observe::Direction::ToMaster, &cell);
         self.send_back(cx, links, id, &cell);
         Ok(())
     }

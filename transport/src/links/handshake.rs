@@ -198,17 +198,15 @@ impl Links {
         if opened.remote_link == self.keys.link() {
             return Err(DropReason::BadHandshake);
         }
+        let remote_link = opened.remote_link;
         let presented = match &opened.descriptor {
             Some(bytes) => Some(Box::new(Descriptor::decode(bytes)?)),
             None => None,
         };
-        if presented
-            .as_ref()
-            .is_some_and(|descriptor| descriptor.link != opened.remote_link)
-        {
+        let fits = |descriptor: &Descriptor| descriptor.link == remote_link;
+        if !presented.as_deref().is_none_or(fits) {
             return Err(DropReason::BadHandshake);
         }
-        let remote_link = opened.remote_link;
         let handle = self.link_for(cx, from, remote_link, opened.time)?;
         self.yield_dial(handle)?;
         let index = self.fresh_index(cx);
@@ -216,6 +214,7 @@ impl Links {
         let (keys, answer) = opened
             .answer(index, &mut cx.secrets)
             .map_err(|_| DropReason::BadHandshake)?;
+        cx.observers.session_made(from, remote_index, &keys);
         let slot = Slot {
             index,
             session: Session::new(keys, remote_index),
@@ -298,6 +297,7 @@ impl Links {
             .map_err(|_| DropReason::BadHandshake)?;
         link.dial = None;
         self.dials = self.dials.saturating_sub(1);
+        cx.observers.session_made(link.address, remote_index, &keys);
         let slot = Slot {
             index,
             session: Session::new(keys, remote_index),

@@ -125,8 +125,7 @@ impl Builds {
         };
         self.walking.insert(handle, build);
         cx.counters.walks_started += 1;
-        #[cfg(feature = "probe")]
-        crate::probe::walk_started(cx, handle, element);
+        cx.observers.walk_started(handle, element);
         walks.start(cx, Origin::Master(handle), element, None);
         true
     }

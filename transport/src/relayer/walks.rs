@@ -167,8 +167,8 @@ impl Walks {
                 id_back,
             });
             cx.timers.set(Timer::Walk(id), walk.deadline);
-            #[cfg(feature = "probe")]
-            crate::probe::walk_sent(cx, matches!(walk.origin, Origin::Master(_)), walk.element);
+            cx.observers
+                .walk_sent(matches!(walk.origin, Origin::Master(_)), walk.element);
             if matches!(walk.origin, Origin::Forwarded(_)) {
                 cx.counters.walks_forwarded += 1;
             }
@@ -215,20 +215,18 @@ fn next_hop(
 ) -> Option<std::sync::Arc<Descriptor>> {
     let policy = cx.config.policy;
     let own = context.own.map(|own| own.address);
-    #[cfg(feature = "probe")]
-    let conspirators = crate::misconduct::conspirators(cx, &walk.origin);
-    context.directory.choose(cx, |descriptor| {
-        #[cfg(feature = "probe")]
-        if conspirators
-            .as_ref()
-            .is_some_and(|ours| !ours(descriptor.id()))
-        {
-            return false;
-        }
-        !walk.tried.contains(&descriptor.id())
+    // Taken out meanwhile, since choosing draws from the context.
+    let path = cx.path.take();
+    let others = matches!(walk.origin, Origin::Forwarded(_));
+    let may_follow = |next| !others || path.as_ref().is_none_or(|path| path.may_follow(next));
+    let next = context.directory.choose(cx, |descriptor| {
+        may_follow(descriptor.id())
+            && !walk.tried.contains(&descriptor.id())
             && own.is_none_or(|own| policy.diverse(own, descriptor.address))
             && walk
                 .avoid
                 .is_none_or(|prev| policy.diverse(prev, descriptor.address))
-    })
+    });
+    cx.path = path;
+    next
 }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use super::Transport;
+use crate::observe::Direction;
 use crate::{
     crypto::session::plaintext,
     drop_reason::DropReason,
@@ -15,13 +16,6 @@ use crate::{
         datagram::{self, Datagram, Kind},
         frame::{self, Frame},
     },
-};
-#[cfg(feature = "probe")]
-use crate::{
-    crypto::session::plaintext_mut,
-    ids::LinkHandle,
-    misconduct::{Passing, cell_passes},
-    probe::Direction,
 };
 
 impl Transport {
@@ -103,8 +97,7 @@ impl Transport {
     ) -> Result<Option<SocketAddr>, DropReason> {
         let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
         let opened = self.links.open(&mut self.cx, datagram)?;
-        #[cfg(feature = "probe")]
-        crate::probe::frame_opened(&mut self.cx, plaintext(datagram));
+        self.cx.observers.frame_opened(plaintext(datagram));
         let _ = from;
         if opened.up {
             self.on_link_events(vec![LinkEvent::Up(opened.link)]);
@@ -121,8 +114,6 @@ impl Transport {
         {
             route @ (Route::Forward(_) | Route::Back(_)) => {
                 let next = self.relays.pass(self.cx.now.mono, route, packet)?;
-                #[cfg(feature = "probe")]
-                self.misbehave(next, packet)?;
                 self.links.seal(&mut self.cx, next, packet).map(Some)
             }
             Route::Served(id) => {
@@ -133,30 +124,19 @@ impl Transport {
                     id,
                     packet,
                 );
-                #[cfg(feature = "probe")]
-                crate::probe::cell_judged(&mut self.cx, Direction::FromMaster, &outcome);
+                self.cx
+                    .observers
+                    .cell_judged(Direction::FromMaster, &outcome);
                 self.on_cell_outcome(id, outcome?).map(|()| None)
             }
             Route::Master(handle) => {
                 let mut parts = self.master_parts();
                 let events = parts.master.on_cell(&mut parts.net, handle, packet);
-                #[cfg(feature = "probe")]
-                crate::probe::cell_judged(&mut self.cx, Direction::ToMaster, &events);
+                self.cx.observers.cell_judged(Direction::ToMaster, &events);
                 self.on_master_events(events?).map(|()| None)
             }
             Route::Walk(_) => Err(DropReason::UnknownTunnel),
         }
-    }
-
-    /// A hostile relayer of a test alters the cell, or sends a copy of it besides.
-    #[cfg(feature = "probe")]
-    fn misbehave(&mut self, next: LinkHandle, packet: &mut Packet) -> Result<(), DropReason> {
-        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
-        let frame = plaintext_mut(datagram);
-        if cell_passes(&mut self.cx, frame) == Passing::Twice {
-            self.links.send(&mut self.cx, next, frame);
-        }
-        Ok(())
     }
 
     /// Relays that were verified, left, or cannot be used.

@@ -27,7 +27,9 @@ use crate::{
     keys::RelayKeys,
     links::Links,
     master::{Around, Master, MasterEvent, Net},
+    observe::Observer,
     packet::Packet,
+    path_choice::PathChoice,
     relayer::{routes::Routes, tunnels::RelayTable, walks::Walks},
     rsa::RsaSuite,
     status::{Audit, Counters, Readiness, TunnelView},
@@ -404,15 +406,13 @@ impl Transport {
         ]
     }
 
-    /// Reports what each role can read; for the tests crate.
-    #[cfg(feature = "probe")]
-    pub fn set_probe(&mut self, probe: crate::probe::Probe) {
-        self.cx.probe = Some(probe);
+    /// From now on this observer, too, is told what each role reads.
+    pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
+        self.cx.observers.add(observer);
     }
 
-    /// From now on this relayer misbehaves; for the tests crate.
-    #[cfg(feature = "probe")]
-    pub fn set_misconduct(&mut self, misconduct: crate::misconduct::Misconduct) {
-        self.cx.misconduct = misconduct;
+    /// From now on `path` decides where the walks of others go on.
+    pub fn set_path_choice(&mut self, path: Box<dyn PathChoice>) {
+        self.cx.path = Some(path);
     }
 }

@@ -52,8 +52,8 @@ impl Transport {
         });
         let (forward, of) = FORWARD_PROBABILITY;
         let ends = self.cx.below(u64::from(of)) >= u64::from(forward);
-        #[cfg(feature = "probe")]
-        let ends = ends || self.cx.misconduct.always_endpoint;
+        let path = self.cx.path.as_mut();
+        let ends = path.map_or(ends, |path| path.ends_here(ends));
         if ends {
             self.cx.counters.coins_endpoint += 1;
             self.serve_or_forward(walk);
@@ -98,8 +98,9 @@ impl Transport {
 
     fn forward_walk(&mut self, walk: Box<Forwarded>) {
         let element = walk.hop.next_element();
-        #[cfg(feature = "probe")]
-        crate::probe::walk_taken(&mut self.cx, *walk.hop.element(), Some(element));
+        self.cx
+            .observers
+            .walk_taken(*walk.hop.element(), Some(element));
         let avoid = self.links.get(walk.prev).map(|link| link.address);
         self.walks
             .start(&mut self.cx, Origin::Forwarded(walk), element, avoid);

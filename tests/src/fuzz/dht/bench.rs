@@ -99,7 +99,7 @@ impl Bench {
             DhtOutput::Answer { to, body } => {
                 assert_eq!(to, IncomingTicket(self.asked), "only what was just asked");
                 assert!(body.len() <= MAX_ANSWER_BODY);
-                assert_eq!(probe::answer(&body).as_ref(), Some(&body));
+                assert_eq!(layouts::answer(&body).as_ref(), Some(&body));
                 assert!(self.answer.replace(body).is_none(), "once");
                 self.answered += 1;
             }
@@ -139,7 +139,7 @@ impl Bench {
         on_behalf: OnBehalf,
     ) {
         assert!(body.len() <= MAX_REQUEST_BODY);
-        assert_eq!(probe::request(&body).as_ref(), Some(&body));
+        assert_eq!(layouts::request(&body).as_ref(), Some(&body));
         assert!(!self.ended.contains(&group), "an ended group sends nothing");
         self.groups.insert(group);
         let names_somebody = matches!(body.as_slice(), [1, 1, ..])

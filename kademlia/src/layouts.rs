@@ -1,5 +1,5 @@
-//! For the tests crate only: the decoders, each together with its encoder, so that a test can ask whether what was read
-//! is written again byte for byte. Compiled with the feature `probe`, which the shipped binary never has.
+//! What travels, read and written again: each decoder together with its encoder, so that anybody can check whether bytes
+//! have their one encoding.
 
 use deut_common::{address::EndpointAddress, codec, suite::SuiteRef};
 
