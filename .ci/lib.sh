@@ -6,6 +6,12 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 cache=${DEUT_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/deut-ci}
 export PATH="$cache/bin:$HOME/.cargo/bin:$PATH"
+# The pinned toolchain may be there under another name.
+pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+if ! rustc --version >/dev/null 2>&1 \
+  && [ "$(RUSTUP_TOOLCHAIN=stable rustc --version 2>/dev/null | cut -d ' ' -f 2)" = "$pinned" ]; then
+  export RUSTUP_TOOLCHAIN=stable
+fi
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 export PYTHONDONTWRITEBYTECODE=1
 if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then

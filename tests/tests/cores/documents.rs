@@ -97,7 +97,13 @@ fn dead(directory: &Path, page: &str) -> Vec<String> {
 
 #[test]
 fn every_relative_link_leads_to_a_file() {
-    let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    let top = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+    ];
+    let mut pages = top.map(|page| root().join(page)).to_vec();
     pages.extend(files(&root().join("docs"), ".md"));
     let (mut followed, mut complaints) = (0, Vec::new());
     for page in pages {
