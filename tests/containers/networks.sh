@@ -21,7 +21,8 @@ listens_on() {
 }
 
 # The peers are IPv6, what `hostname -i` says first is not.
-dual=fd$(od -An -N1 -tx1 /dev/urandom | tr -d ' '):$(od -An -N2 -tx2 /dev/urandom | tr -d ' ')::
+# Written as the node will write it: no group begins with a zero or is one.
+dual=$(printf 'fd%02x:%x::' $((RANDOM % 256)) $((RANDOM % 32767 + 1)))
 has_ipv6() { [ "$(docker run --rm --network "$project-dual" --entrypoint cat "$image" /proc/sys/net/ipv6/conf/eth0/disable_ipv6 2>/dev/null)" = 0 ]; }
 joins_by_ipv6() {
   local environment=(-e DEUT_TEST_NETWORK=dual -e "DEUT_PEERS=[${dual}10]:14400=$key_a")
