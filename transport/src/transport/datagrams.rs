@@ -52,7 +52,7 @@ impl Transport {
     ) -> Result<Option<SocketAddr>, DropReason> {
         let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
         match Kind::of(datagram).ok_or(DropReason::UnknownKind)? {
-            Kind::Session => return self.on_session(from, packet),
+            Kind::Session => return self.on_session(packet),
             Kind::WhoAreYou => self.on_question(from, datagram)?,
             Kind::WhoAreYouAnswer => {
                 let events = self.directory.on_answer(&mut self.cx, from, datagram)?;
@@ -90,15 +90,10 @@ impl Transport {
         Ok(())
     }
 
-    fn on_session(
-        &mut self,
-        from: SocketAddr,
-        packet: &mut Packet,
-    ) -> Result<Option<SocketAddr>, DropReason> {
+    fn on_session(&mut self, packet: &mut Packet) -> Result<Option<SocketAddr>, DropReason> {
         let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
         let opened = self.links.open(&mut self.cx, datagram)?;
         self.cx.observers.frame_opened(plaintext(datagram));
-        let _ = from;
         if opened.up {
             self.on_link_events(vec![LinkEvent::Up(opened.link)]);
         }

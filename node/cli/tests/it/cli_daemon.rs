@@ -41,9 +41,11 @@ impl Daemon {
         let port = ports::block();
         let listen = format!("127.0.0.1:{port}");
         let arguments = ["run", "--json", "--listen", &listen, "--data-dir", "data"];
-        let child = command(&directory, &[&arguments, more].concat())
-            .spawn()
-            .expect("runs");
+        let mut command = command(&directory, &[&arguments, more].concat());
+        if hangups_are_ignored() {
+            command = as_in_a_terminal(&command);
+        }
+        let child = command.spawn().expect("runs");
         let mut daemon = Self {
             child,
             directory,
@@ -99,6 +101,34 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Tests that run under `nohup` hand its ignored signals on, and a daemon rightly keeps them ignored.
+fn hangups_are_ignored() -> bool {
+    const HANGUP_OR_QUIT: u64 = 0b101;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & HANGUP_OR_QUIT != 0)
+}
+
+fn as_in_a_terminal(command: &Command) -> Command {
+    let mut wrapped = Command::new("/usr/bin/env");
+    wrapped
+        .arg("--default-signal=HUP,QUIT")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().expect("set"))
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    wrapped
 }
 
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
