@@ -16,7 +16,7 @@ use deut_common::{
     ids::PersonaKey,
     suite::{Curve25519, Export, OpeningKey, SEAL_TAG, Suite, SuiteRef, Text},
 };
-use deut_transport::crypto::{aead::AeadKey, kdf::Prk};
+use deut_transport::{crypto::aead::AeadKey, kdf::Prk};
 use ed25519_dalek::SigningKey;
 use rand::{Rng, rngs::StdRng};
 use sha2::{Digest, Sha256};

@@ -2,21 +2,13 @@
 
 use deut_common::codec::Malformed;
 
-use crate::wire::descriptor::DescriptorError;
-
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// Why a datagram, a frame or a cell was discarded.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum DropReason { $($(#[$doc])* $name),* }
 
-        impl From<Malformed> for DropReason {
-    fn from(_: Malformed) -> Self {
-        Self::Malformed
-    }
-}
-
-impl DropReason {
+        impl DropReason {
             /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
@@ -120,22 +112,9 @@ drop_reasons! {
     ShuttingDown,
 }
 
-impl From<DescriptorError> for DropReason {
-    fn from(error: DescriptorError) -> Self {
-        match error {
-            DescriptorError::Network => Self::OtherNetwork,
-            DescriptorError::Signature | DescriptorError::WeakKey => Self::BadSignature,
-            DescriptorError::Address
-            | DescriptorError::RangeReversed
-            | DescriptorError::RangeTooWide
-            | DescriptorError::RangeTooLow
-            | DescriptorError::RangeHoldsRelayPort
-            | DescriptorError::Flags
-            | DescriptorError::Expired
-            | DescriptorError::ExpiryTooFar
-            | DescriptorError::EpochAhead
-            | DescriptorError::EpochOld => Self::BadDescriptor,
-        }
+impl From<Malformed> for DropReason {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
     }
 }
 

@@ -7,7 +7,7 @@ use deut_common::{ids::RelayId, suite::SuiteRef};
 use ed25519_dalek::SigningKey;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use crate::{crypto::kdf, labels};
+use crate::{kdf, labels};
 
 /// The secrets of a relay, all from one seed. Wiped on drop.
 pub struct RelayKeys {

@@ -22,11 +22,15 @@ mod directory;
 pub mod drop_reason;
 mod endpoint;
 pub mod ids;
+mod incoming;
 pub mod io;
+pub mod kdf;
 pub mod keys;
 pub mod labels;
 mod links;
 mod master;
+mod net;
+mod own;
 
 pub mod observe;
 pub mod packet;
@@ -34,11 +38,13 @@ pub mod path_choice;
 mod per_pool;
 pub mod policy;
 mod relayer;
+mod routes;
 pub mod rsa;
 
 pub mod status;
 mod timers;
 pub mod transport;
+mod walks;
 pub mod wire;
 
 pub use drop_reason::{DropCounts, DropReason};

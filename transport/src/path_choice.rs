@@ -1,4 +1,4 @@
-//! Where the walks of others go on.
+//! An optional override of where walks of others go on: without one they follow the coin and the directory.
 
 use deut_common::ids::RelayId;
 

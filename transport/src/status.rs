@@ -257,9 +257,12 @@ pub struct Counters {
 /// Sizes of every collection against its cap, for the operator and for tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// `(what, now, cap)`.
-    pub sizes: Vec<(&'static str, usize, usize)>,
+    /// One for each.
+    pub sizes: Vec<Size>,
 }
+
+/// `(what, now, cap)` of one collection.
+pub type Size = (&'static str, usize, usize);
 
 impl Audit {
     /// Every collection is within its cap.

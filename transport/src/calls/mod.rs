@@ -9,6 +9,7 @@ mod requests;
 use std::collections::BTreeMap;
 
 use crate::{
+    config::Limits,
     context::Context,
     crypto::message::response_message_id,
     drop_reason::DropReason,
@@ -16,6 +17,7 @@ use crate::{
     io::{CallError, Destination, Event},
     packet::MESSAGE_DATAGRAM,
     per_pool::PerPool,
+    status::Size,
     timers::Timer,
     wire::{cell::Cell, message::MAX_REQUEST_BODY},
 };
@@ -37,17 +39,16 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(crate) fn len(&self) -> usize {
-        self.calls.len()
-    }
-
-    pub(crate) fn groups(&self) -> usize {
-        self.groups.len()
+    pub(crate) fn sizes(&self, limits: &Limits) -> [Size; 2] {
+        [
+            ("calls", self.calls.len(), limits.calls),
+            ("groups", self.groups.len(), limits.groups),
+        ]
     }
 
     /// Starts a call: sent at once if tunnels stand, else as soon as they do.
     pub(crate) fn start(&mut self, carrier: &mut Carrier<'_>, mut new: NewCall) {
-        let cx = &mut *carrier.cx;
+        let cx = &mut carrier.net.cx;
         let (ticket, group, to) = (new.ticket, new.group, &mut new.to);
         to.at
             .retain(|&address| cx.config.policy.may_send_to(address));
@@ -73,22 +74,22 @@ impl Calls {
         let call = Call::new(cx, new, patience);
         self.calls.insert(ticket, call);
         self.send_copy(carrier, ticket);
-        self.plan(carrier.cx, ticket);
+        self.plan(&mut carrier.net.cx, ticket);
     }
 
     /// Sends one (more) copy, sealed afresh, if tunnels are there for it.
     fn send_copy(&mut self, carrier: &mut Carrier<'_>, ticket: CallTicket) -> Option<()> {
         let call = self.calls.get_mut(&ticket).filter(|call| call.may_send())?;
         let group = self.groups.get_mut(&call.group())?;
-        let tunnels = group.choose(carrier.cx, carrier.master, &call.pairs())?;
+        let tunnels = group.choose(&mut carrier.net.cx, carrier.master, &call.pairs())?;
         let back = carrier.master.up(tunnels.reply)?;
-        let (to, sealed) = call.seal(carrier.cx, tunnels, back)?;
+        let (to, sealed) = call.seal(&mut carrier.net.cx, tunnels, back)?;
         let datagram = sealed.datagram;
         if let Err(reason) = carrier.send(tunnels.send, &Cell::Send { to, datagram }) {
-            carrier.cx.drops.count(reason);
+            carrier.net.cx.drops.count(reason);
             return None;
         }
-        let cx = &mut *carrier.cx;
+        let cx = &mut carrier.net.cx;
         cx.counters.requests_sent += 1;
         group.sent(cx, tunnels);
         let silent_at = cx.mono().plus_ms(cx.config.times.reply_silence_ms);
@@ -110,13 +111,13 @@ impl Calls {
         let waiting = self.calls.iter().filter(|(_, call)| call.is_waiting());
         for ticket in waiting.map(|(&ticket, _)| ticket).collect::<Vec<_>>() {
             self.send_copy(carrier, ticket);
-            self.plan(carrier.cx, ticket);
+            self.plan(&mut carrier.net.cx, ticket);
         }
     }
 
     /// The short or the full timeout of a call.
     pub(crate) fn on_timer(&mut self, carrier: &mut Carrier<'_>, ticket: CallTicket) {
-        let cx = &mut *carrier.cx;
+        let cx = &mut carrier.net.cx;
         let Some(call) = self.calls.get_mut(&ticket) else {
             return;
         };
@@ -148,7 +149,7 @@ impl Calls {
                 });
             }
         }
-        self.plan(carrier.cx, ticket);
+        self.plan(&mut carrier.net.cx, ticket);
     }
 
     /// A message came through a reply gate. Only what opens uses up the message ID.
@@ -213,7 +214,7 @@ impl Calls {
 
     /// No more calls of this group: its reply tunnels get new gates before they may serve again.
     pub(crate) fn end_group(&mut self, carrier: &mut Carrier<'_>, group: CallGroup) {
-        let cx = &mut *carrier.cx;
+        let cx = &mut carrier.net.cx;
         let Some(members) = self.groups.get(&group) else {
             return;
         };
@@ -223,7 +224,7 @@ impl Calls {
         }
         cx.timers.clear(Timer::Group(group));
         self.groups.remove(&group);
-        carrier.master.renew_replies(cx, carrier.links, group);
+        carrier.master.renew_replies(carrier.net, group);
     }
 
     /// Reply tunnels that bring nothing are replaced within the lookup.
@@ -231,11 +232,11 @@ impl Calls {
         let Some(members) = self.groups.get_mut(&group) else {
             return;
         };
-        for silent in members.drop_silent(carrier.cx) {
+        for silent in members.drop_silent(&carrier.net.cx) {
             carrier.doubt(silent);
         }
-        if let Some(at) = members.next_silence(carrier.cx) {
-            carrier.cx.timers.set(Timer::Group(group), at);
+        if let Some(at) = members.next_silence(&carrier.net.cx) {
+            carrier.net.cx.timers.set(Timer::Group(group), at);
         }
     }
 
@@ -245,6 +246,11 @@ impl Calls {
             group.forget(handle);
         }
     }
+}
+
+/// The node has stopped: the call cannot be made.
+pub(crate) fn refuse(cx: &mut Context, ticket: CallTicket) {
+    fail(cx, ticket, CallError::Cancelled);
 }
 
 /// The call is over, and nothing that was sent for it is told.

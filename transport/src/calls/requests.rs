@@ -7,12 +7,14 @@ use deut_common::time::Mono;
 
 use super::{Carrier, group::prefer};
 use crate::{
+    config::Limits,
     context::Context,
     crypto::message::{Responder, open_request},
     drop_reason::DropReason,
     ids::{Gate, PoolId, ReplyToken, TunnelHandle},
     io::Event,
     packet::MESSAGE_DATAGRAM,
+    status::Size,
     timers::Timer,
     wire::{cell::Cell, message::MAX_ANSWER_BODY},
 };
@@ -46,8 +48,9 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn len(&self) -> usize {
-        self.remembered.len()
+    pub(crate) fn size(&self, limits: &Limits) -> Size {
+        let cap = limits.requests_remembered;
+        ("remembered requests", self.remembered.len(), cap)
     }
 
     /// The persona changed: what it was asked before is nobody's business now.
@@ -64,8 +67,8 @@ impl Requests {
         datagram: &[u8; MESSAGE_DATAGRAM],
     ) -> Result<(), DropReason> {
         let persona = carrier.master.persona().ok_or(DropReason::NoPersona)?;
-        let opened = open_request(&carrier.cx.config.suite, persona, datagram)?;
-        let cx = &mut *carrier.cx;
+        let opened = open_request(&carrier.net.cx.config.suite, persona, datagram)?;
+        let cx = &mut carrier.net.cx;
         let (id, to, gate) = (
             opened.header.request_id,
             opened.header.reply,
@@ -154,7 +157,7 @@ impl Requests {
         for copy in std::mem::take(&mut known.copies) {
             match answer(carrier, &copy, &body, &known.answered_by) {
                 Ok(sent_by) => known.answered_by.push(sent_by),
-                Err(reason) => carrier.cx.drops.count(reason),
+                Err(reason) => carrier.net.cx.drops.count(reason),
             }
         }
         known.answer = Some(body);
@@ -187,13 +190,13 @@ fn answer(
     usable.retain(|&handle| handle != copy.via);
     let from = prefer(usable, |handle| !earlier.contains(handle));
     let &send = from
-        .get(carrier.cx.index(from.len()))
+        .get(carrier.net.cx.index(from.len()))
         .ok_or(DropReason::NoPersona)?;
     let datagram = copy
         .responder
-        .seal(copy.gate, body, &mut carrier.cx.secrets)
+        .seal(copy.gate, body, &mut carrier.net.cx.secrets)
         .map_err(|_| DropReason::Malformed)?;
-    carrier.cx.observers.response_sealed(copy.to, body);
+    carrier.net.cx.observers.response_sealed(copy.to, body);
     let to = copy.to;
     carrier.send(send, &Cell::Send { to, datagram })?;
     Ok(send)

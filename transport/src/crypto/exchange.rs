@@ -3,9 +3,9 @@
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{aead::AeadKey, kdf, walk::DirectionKeys};
+use super::{aead::AeadKey, walk::DirectionKeys};
 use crate::{
-    labels,
+    kdf, labels,
     rsa::{OAEP_LEN, SPKI_LEN},
     wire::bytes::part,
 };

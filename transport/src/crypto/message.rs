@@ -13,11 +13,11 @@ use zeroize::Zeroizing;
 use super::{
     Forged,
     aead::{AeadKey, TAG},
-    kdf::Prk,
 };
 use crate::{
     drop_reason::DropReason,
     ids::Gate,
+    kdf::Prk,
     labels,
     packet::MESSAGE_DATAGRAM,
     wire::{

@@ -3,7 +3,6 @@
 pub mod aead;
 pub mod answer;
 pub mod exchange;
-pub mod kdf;
 pub mod layer;
 pub mod message;
 pub mod noise;

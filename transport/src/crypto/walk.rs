@@ -11,11 +11,11 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     aead::AeadKey,
-    kdf::Prk,
     layer::{LayerKeys, Stream},
 };
 use crate::{
     drop_reason::DropReason,
+    kdf::Prk,
     labels,
     wire::{
         bytes::{part, part_mut},

@@ -1,164 +1,130 @@
 //! The endpoint's half of the RSA exchange (protocol §7.3). RSA runs in the worker, never here.
 
-use super::Endpoint;
+use std::{collections::BTreeMap, sync::Arc};
+
+use deut_common::buckets::Bucket;
+
+use super::served::Served;
 use crate::{
     context::Context,
-    crypto::exchange::{Transcript, session_keys},
     drop_reason::DropReason,
     ids::{JobTicket, ServedId},
     io::Priority,
-    links::Links,
-    rsa::{JOB_AGAIN_MS, Job, JobResult, OAEP_LEN, SPKI_LEN},
+    net::Net,
+    rsa::{JOB_AGAIN_MS, Job, JobResult, OAEP_LEN, RsaKeyPair, RsaSuite, SPKI_LEN},
     timers::Timer,
     wire::cell::Cell,
 };
 
 /// An exchange whose ciphertext is in the worker.
 pub(super) struct Exchange {
-    tunnel: ServedId,
-    number: u32,
-    spki: Box<[u8; SPKI_LEN]>,
-    sealed: Box<[u8; OAEP_LEN]>,
+    pub(super) tunnel: ServedId,
+    pub(super) number: u32,
+    /// The master's key.
+    pub(super) spki: Box<[u8; SPKI_LEN]>,
+    pub(super) sealed: Box<[u8; OAEP_LEN]>,
 }
 
-impl Endpoint {
-    /// A master asks for the exchange: the private operation goes to the worker.
-    pub(super) fn start_exchange(
-        &mut self,
-        cx: &mut Context,
-        tunnel: ServedId,
-        number: u32,
-        (spki, sealed): (Box<[u8; SPKI_LEN]>, Box<[u8; OAEP_LEN]>),
-    ) -> Result<(), DropReason> {
-        let Some(rsa) = &self.rsa else {
-            return Err(DropReason::UnexpectedCell);
-        };
-        if self.exchanges.len() >= cx.config.limits.jobs {
-            return Err(DropReason::TableFull);
+pub(super) struct Exchanges {
+    suite: Arc<dyn RsaSuite>,
+    /// The key of this start, once it is made.
+    key: Option<RsaKeyPair>,
+    making: Option<JobTicket>,
+    under_way: BTreeMap<JobTicket, Exchange>,
+    bucket: Bucket,
+}
+
+impl Exchanges {
+    pub(super) fn new(cx: &Context, suite: Arc<dyn RsaSuite>) -> Self {
+        Self {
+            suite,
+            key: None,
+            making: None,
+            under_way: BTreeMap::new(),
+            bucket: Bucket::new(cx.config.limits.exchanges, cx.mono()),
         }
-        if !self.exchange_bucket.take(cx.mono()) {
-            return Err(DropReason::RateLimited);
-        }
-        let key = rsa.private.clone();
-        let blinding = cx.secret();
-        let ticket = cx.job(
-            Priority::Exchange,
-            Job::Open {
-                key,
-                ciphertext: sealed.clone(),
-                blinding,
-            },
-        );
-        self.exchanges.insert(
-            ticket,
-            Exchange {
-                tunnel,
-                number,
-                spki,
-                sealed,
-            },
-        );
-        if let Some(tunnel) = self.tunnels.get_mut(&tunnel) {
-            tunnel.answered = Some((number, None));
-        }
-        Ok(())
     }
 
-    /// The worker is done; `false` if the ticket is not ours.
-    pub(crate) fn on_job(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        ticket: JobTicket,
-        result: &JobResult,
-    ) -> bool {
-        if self.rsa_job == Some(ticket) {
-            self.on_own_key(cx, result);
-            return true;
+    /// Our public key.
+    pub(super) fn public(&self) -> Option<&[u8; SPKI_LEN]> {
+        self.key.as_ref().map(|key| &*key.public)
+    }
+
+    /// Orders the key of this start, unless it is there or under way.
+    pub(super) fn order_key(&mut self, cx: &mut Context) {
+        if self.key.is_none() && self.making.is_none() {
+            let seed = cx.secret();
+            self.making = Some(cx.job(Priority::FirstTunnels, Job::Generate { seed }));
         }
-        let Some(exchange) = self.exchanges.remove(&ticket) else {
+    }
+
+    /// Our key is made; `false` if the ticket is another one.
+    pub(super) fn on_key(&mut self, cx: &mut Context, ticket: JobTicket, made: &JobResult) -> bool {
+        if self.making != Some(ticket) {
             return false;
-        };
-        match result {
-            JobResult::Opened(seed) => {
-                if let Err(reason) = self.finish_exchange(cx, links, exchange, seed) {
-                    cx.drops.count(reason);
-                }
-            }
-            JobResult::Refused | JobResult::Key(_) => {
-                // The master's copy gets another chance.
-                if let Some(tunnel) = self.tunnels.get_mut(&exchange.tunnel) {
-                    tunnel.answered = None;
-                }
-            }
+        }
+        self.making = None;
+        if let JobResult::Key(pair) = made {
+            cx.counters.rsa_keys += 1;
+            self.key = Some(pair.clone());
+        } else {
+            // The worker's queue is full: asked again at once it would refuse again, for ever.
+            let again = cx.mono().plus_ms(JOB_AGAIN_MS);
+            cx.timers.set_earlier(Timer::Ports, again);
         }
         true
     }
 
-    fn on_own_key(&mut self, cx: &mut Context, result: &JobResult) {
-        self.rsa_job = None;
-        if let JobResult::Key(pair) = result {
-            cx.counters.rsa_keys += 1;
-            self.rsa = Some(pair.clone());
-        } else {
-            // The worker's queue is full: asked again at once it would refuse again, for ever.
-            cx.timers
-                .set_earlier(Timer::Ports, cx.mono().plus_ms(JOB_AGAIN_MS));
+    /// A master asks for the exchange: the private operation goes to the worker.
+    pub(super) fn start(&mut self, cx: &mut Context, exchange: Exchange) -> Result<(), DropReason> {
+        let key = self.key.as_ref().ok_or(DropReason::UnexpectedCell)?;
+        if self.under_way.len() >= cx.config.limits.jobs {
+            return Err(DropReason::TableFull);
         }
+        if !self.bucket.take(cx.mono()) {
+            return Err(DropReason::RateLimited);
+        }
+        let open = Job::Open {
+            key: key.private.clone(),
+            ciphertext: exchange.sealed.clone(),
+            blinding: cx.secret(),
+        };
+        let ticket = cx.job(Priority::Exchange, open);
+        self.under_way.insert(ticket, exchange);
+        Ok(())
     }
 
-    /// Orders the RSA key of this start, unless it is there or under way.
-    pub(super) fn order_key(&mut self, cx: &mut Context) {
-        if self.ports.is_some() && self.rsa.is_none() && self.rsa_job.is_none() {
-            let seed = cx.secret();
-            self.rsa_job = Some(cx.job(Priority::FirstTunnels, Job::Generate { seed }));
-        }
+    pub(super) fn take(&mut self, ticket: JobTicket) -> Option<Exchange> {
+        self.under_way.remove(&ticket)
     }
 
-    fn finish_exchange(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        exchange: Exchange,
+    /// The worker opened the master's half: ours goes back, and both have the session keys.
+    pub(super) fn finish(
+        &self,
+        net: &mut Net,
+        tunnel: Option<&mut Served>,
+        exchange: &Exchange,
         seed_m: &[u8; 32],
     ) -> Result<(), DropReason> {
-        let Exchange {
-            tunnel: id,
-            number,
-            spki,
-            sealed,
-        } = exchange;
-        let own = self
-            .rsa
-            .as_ref()
-            .ok_or(DropReason::StaleJob)?
-            .public
-            .clone();
-        let seed_e: [u8; 32] = cx.secret();
-        let oaep_seed = cx.secret();
+        let own = self.public().ok_or(DropReason::StaleJob)?;
+        let (seed_e, oaep_seed) = (net.cx.secret(), net.cx.secret());
         let sealed_e = self
             .suite
-            .seal(&spki, &seed_e, oaep_seed)
+            .seal(&exchange.spki, &seed_e, oaep_seed)
             .map_err(|_| DropReason::BadRsaKey)?;
-        let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::StaleJob)?;
-        let transcript = Transcript {
-            element: tunnel.hop.element(),
-            reply: tunnel.hop.reply(),
-            endpoint_spki: &own,
-            master_spki: &spki,
-            oaep_m: &sealed,
-            oaep_e: &sealed_e,
-        };
-        let (session, confirmation) =
-            session_keys(tunnel.hop.shared(), &transcript, seed_m, &seed_e);
-        tunnel.cipher.set_session(session);
+        let tunnel = tunnel.ok_or(DropReason::StaleJob)?;
+        let confirmation = tunnel.agree(
+            (own, &exchange.spki),
+            (&exchange.sealed, &sealed_e),
+            (seed_m, &seed_e),
+        );
+        let number = exchange.number;
         let answer = Cell::Exchanged {
             number,
             sealed: Box::new(sealed_e),
             confirmation,
         };
-        tunnel.answered = Some((number, Some(Box::new(answer.clone()))));
-        self.send_back(cx, links, id, &answer);
+        tunnel.answer(net, number, answer);
         Ok(())
     }
 }

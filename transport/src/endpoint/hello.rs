@@ -15,6 +15,7 @@ use crate::{
     drop_reason::DropReason,
     ids::{Gate, Port, PortToken, ServedId},
     packet::{MESSAGE_DATAGRAM, Packet},
+    status::Size,
     timers::Timer,
     wire::{
         bytes::part,
@@ -70,8 +71,7 @@ impl Hellos {
         self.consenting.uses(to, now)
     }
 
-    /// `(what, now, cap)` of each collection.
-    pub(super) fn sizes(&self, limits: &Limits) -> [(&'static str, usize, usize); 4] {
+    pub(super) fn sizes(&self, limits: &Limits) -> [Size; 4] {
         [
             ("hellos", self.pending.len(), limits.hellos),
             (

@@ -4,425 +4,211 @@
 mod cells;
 mod exchange;
 mod hello;
+mod openings;
 mod outside;
 mod ports;
 mod remembered;
+mod served;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
-
-use crate::ids::ServedId;
-
-pub(crate) use cells::CellOutcome;
-use deut_common::{
-    buckets::{Bucket, Buckets},
-    time::Mono,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
-    config::Role,
+    config::Limits,
     context::Context,
-    crypto::{answer::EndpointAnswer, layer::LayerKeys, tunnel::TunnelCipher, walk::Hop},
+    crypto::{answer::EndpointAnswer, walk::Hop},
     drop_reason::DropReason,
-    ids::{Gate, JobTicket, LinkHandle, Port, PortToken, TunnelId},
-    io::{Action, Output, PortError, Priority},
-    keys::RelayKeys,
-    links::{ControlToken, Links},
-    packet::RELAY_DATAGRAM,
-    relayer::{
-        routes::{Route, Routes},
-        walks::Forwarded,
-    },
-    rsa::{Job, RsaKeyPair, RsaSuite},
+    ids::{JobTicket, LinkHandle, PoolId, PortToken, ServedId},
+    incoming::Incoming,
+    io::{Event, PortError},
+    net::Net,
+    routes::{Route, Side},
+    rsa::{JobResult, RsaSuite},
+    status::Size,
     timers::Timer,
-    wire::{
-        cell::Cell,
-        descriptor::Descriptor,
-        frame::{Control, WALK_BLOCK, WALK_SEALED, WalkAnswer},
-    },
+    wire::frame::WALK_SEALED,
 };
-use hello::Hellos;
-use ports::Ports;
-
-/// Ports tried when others hold them.
-const PORT_TRIES: u8 = 8;
-/// Without a K1 cell the tunnel is dropped after so long.
-const HALF_OPEN_MS: u64 = 10_000;
-
-/// A walk whose coin said "endpoint", waiting for its port.
-struct Opening {
-    walk: Box<Forwarded>,
-    port: u16,
-    tries: u8,
-}
-
-/// A tunnel that ends here.
-struct Served {
-    prev: LinkHandle,
-    /// Cells from the previous hop carry it.
-    incoming: TunnelId,
-    /// Cells to the previous hop carry it.
-    outgoing: TunnelId,
-    hop: Hop,
-    layers: LayerKeys,
-    cipher: TunnelCipher,
-    token: PortToken,
-    port: u16,
-    gates: [Option<Gate>; 2],
-    contact: Option<Vec<u8>>,
-    /// The last executed request and its answer, for copies.
-    answered: Option<(u32, Option<Box<Cell>>)>,
-    /// The exchange is confirmed: a K1 cell came.
-    confirmed: bool,
-    messages: Bucket,
-    /// HELLOs that nobody answered.
-    hellos: Bucket,
-    echoes: Bucket,
-    last_used: Mono,
-    ends_at: Mono,
-}
-
-impl Served {
-    /// A tunnel at the end of `walk`, whose messages arrive at this port.
-    fn new(
-        cx: &Context,
-        walk: Forwarded,
-        incoming: TunnelId,
-        (token, port): (PortToken, u16),
-    ) -> Self {
-        let Forwarded { prev, id_back, hop } = walk;
-        let limits = &cx.config.limits;
-        Self {
-            prev,
-            incoming,
-            outgoing: id_back,
-            layers: hop.layers(),
-            cipher: TunnelCipher::endpoint(hop.endpoint_keys().k0),
-            hop,
-            token,
-            port,
-            gates: [None, None],
-            contact: None,
-            answered: None,
-            confirmed: false,
-            messages: Bucket::new(limits.messages_per_tunnel, cx.mono()),
-            hellos: Bucket::slow(limits.hellos_per_tunnel, cx.mono()),
-            echoes: Bucket::new(limits.echoes_per_tunnel, cx.mono()),
-            last_used: cx.mono(),
-            ends_at: cx.mono().plus_ms(cx.config.times.tunnel_end_ms),
-        }
-    }
-}
+use exchange::Exchanges;
+use openings::{Opened, Openings};
+use outside::Outside;
+use served::{Served, Table};
 
 /// All tunnels that end here.
 pub(crate) struct Endpoint {
-    keys: Arc<RelayKeys>,
-    suite: Arc<dyn RsaSuite>,
-    /// Of the endpoint ports.
-    ip: IpAddr,
-    ports: Option<Ports>,
-    /// The RSA key of this start, once it is made.
-    rsa: Option<RsaKeyPair>,
-    rsa_job: Option<JobTicket>,
-    opening: BTreeMap<PortToken, Opening>,
-    tunnels: BTreeMap<ServedId, Box<Served>>,
-    by_token: BTreeMap<PortToken, ServedId>,
-    by_port: BTreeMap<u16, ServedId>,
-    exchanges: BTreeMap<JobTicket, exchange::Exchange>,
-    exchange_bucket: Bucket,
-    per_destination: Buckets<SocketAddr>,
-    in_all: Bucket,
-    hellos: Hellos,
-    next: u64,
+    openings: Openings,
+    tunnels: Table,
+    exchanges: Exchanges,
+    outside: Outside,
 }
 
 impl Endpoint {
-    pub(crate) fn new(cx: &mut Context, keys: Arc<RelayKeys>, suite: Arc<dyn RsaSuite>) -> Self {
-        let limits = cx.config.limits.clone();
-        let (ip, range) = match cx.config.role {
-            Role::Relay {
-                address,
-                endpoint_ports,
-            } => (address.ip(), endpoint_ports),
-            Role::Client => (IpAddr::from([0; 4]), None),
+    /// Orders the RSA key of this start, if tunnels may end here at all.
+    pub(crate) fn new(cx: &mut Context, suite: Arc<dyn RsaSuite>) -> Self {
+        let mut endpoint = Self {
+            openings: Openings::new(&cx.config.role),
+            tunnels: Table::default(),
+            exchanges: Exchanges::new(cx, suite),
+            outside: Outside::new(&cx.config.limits, cx.mono()),
         };
-        let rsa_job = range.is_some().then(|| {
-            let seed = cx.secret();
-            cx.job(Priority::FirstTunnels, Job::Generate { seed })
-        });
-        Self {
-            keys,
-            suite,
-            ip,
-            ports: range.map(Ports::new),
-            rsa: None,
-            rsa_job,
-            opening: BTreeMap::new(),
-            tunnels: BTreeMap::new(),
-            by_token: BTreeMap::new(),
-            by_port: BTreeMap::new(),
-            exchanges: BTreeMap::new(),
-            exchange_bucket: Bucket::new(limits.exchanges, cx.mono()),
-            per_destination: Buckets::new(limits.messages_per_destination, 4_096),
-            in_all: Bucket::new(limits.messages_in_all, cx.mono()),
-            hellos: Hellos::new(&limits, cx.mono()),
-            next: 0,
+        if endpoint.openings.has_ports() {
+            endpoint.exchanges.order_key(cx);
         }
+        endpoint
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.tunnels.len() + self.opening.len()
+        self.tunnels.len() + self.openings.len()
     }
 
-    /// Whether the coin may fall on "endpoint" at all.
-    pub(crate) fn can_serve(&self, cx: &Context) -> bool {
-        self.rsa.is_some() && self.len() < cx.config.limits.endpoint_tunnels
+    pub(crate) fn sizes(&self, limits: &Limits) -> impl Iterator<Item = Size> {
+        let cap = limits.endpoint_tunnels;
+        let tunnels = [
+            ("served tunnels", self.len(), cap),
+            ("hosted contacts", self.tunnels.contacts(), cap),
+        ];
+        tunnels.into_iter().chain(self.outside.sizes(limits))
     }
 
-    /// The coin said "endpoint": open a port. Gives the walk back if there is none.
+    /// Where there is one other relay, our tunnels end at it and its at us: it hosts our contact and we host its, and
+    /// neither endpoint could ever tell us of the other. Then, and only then, our planes get what we host. Nothing
+    /// is sent, and with one other relay there is no crowd that the two roles of this machine could be told apart from.
+    pub(crate) fn seed_ourselves(&self, net: &mut Net, pool: PoolId) {
+        if net.directory.len() != 1 {
+            return;
+        }
+        let contacts = self.tunnels.some_contacts(&mut net.cx, None, cells::SEEDS);
+        if !contacts.is_empty() {
+            net.cx.event(Event::Seeds { pool, contacts });
+        }
+    }
+
+    /// The coin said "endpoint": opens a port. Gives the walk back if no tunnel can end here now.
     pub(crate) fn serve(
         &mut self,
         cx: &mut Context,
-        walk: Box<Forwarded>,
-    ) -> Result<(), Box<Forwarded>> {
-        let Some(port) = self
-            .ports
-            .as_mut()
-            .and_then(|ports| ports.take(cx, self.ip))
-        else {
+        walk: Box<Incoming>,
+    ) -> Result<(), Box<Incoming>> {
+        if self.exchanges.public().is_none() || self.len() >= cx.config.limits.endpoint_tunnels {
             return Err(walk);
-        };
-        self.open_port(
-            cx,
-            Opening {
-                walk,
-                port,
-                tries: 1,
-            },
-        );
-        Ok(())
+        }
+        self.openings.start(cx, walk)
     }
 
-    fn open_port(&mut self, cx: &mut Context, opening: Opening) {
-        self.next += 1;
-        let token = PortToken(self.next);
-        cx.out.push_back(Output::Do(Action::OpenPort {
-            token,
-            port: opening.port,
-        }));
-        self.opening.insert(token, opening);
-    }
-
-    /// The port is open (answer the walk), or another one must be tried; the walk comes back when all fail.
+    /// The driver opened a port, or could not.
     pub(crate) fn on_port_opened(
         &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
-        own: &Descriptor,
-        (token, result): (PortToken, Result<(), PortError>),
-    ) -> Option<Box<Forwarded>> {
-        let Some(mut opening) = self.opening.remove(&token) else {
-            cx.drops.count(DropReason::StaleJob);
-            return None;
-        };
-        if result.is_ok() {
-            self.answer(cx, links, routes, own, token, opening);
-            return None;
+        net: &mut Net,
+        token: PortToken,
+        result: Result<(), PortError>,
+    ) {
+        match self.openings.opened(&mut net.cx, token, result) {
+            Opened::Open { walk, port } => {
+                if self.answer(net, *walk, (token, port)).is_none() {
+                    self.openings.close(&mut net.cx, token, port);
+                }
+            }
+            Opened::Again => {}
+            Opened::Failed(walk) => walk.answer_unopenable(net),
+            Opened::Unknown => net.cx.drops.count(DropReason::StaleJob),
         }
-        let ports = self.ports.as_mut()?;
-        ports.in_use(cx, opening.port);
-        if opening.tries >= PORT_TRIES {
-            return Some(opening.walk);
-        }
-        let Some(port) = ports.take(cx, self.ip) else {
-            return Some(opening.walk);
-        };
-        opening.port = port;
-        opening.tries += 1;
-        self.open_port(cx, opening);
-        None
     }
 
-    fn answer(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
-        own: &Descriptor,
-        token: PortToken,
-        opening: Opening,
-    ) {
-        let Opening { walk, port, .. } = opening;
-        let Forwarded { prev, id_back, hop } = *walk;
-        let id = ServedId(token.0);
-        let incoming = links
-            .is_up(prev)
-            .then(|| routes.fresh(cx, prev, Route::Served(id)))
-            .flatten();
-        let (Some(mut sealed), Some(incoming)) =
-            (self.sealed_answer(cx, own, port, &hop), incoming)
-        else {
-            routes.free_outgoing(prev, id_back);
-            cx.out.push_back(Output::Do(Action::ClosePort(token)));
-            return self.release(cx, port);
+    /// The port is open: the tunnel stands as far as we are concerned.
+    fn answer(&mut self, net: &mut Net, walk: Incoming, port: (PortToken, u16)) -> Option<()> {
+        let link = walk.prev;
+        let route = Route::Served(ServedId(port.0.0));
+        let incoming = net.links.is_up(link);
+        let incoming = incoming.then(|| net.routes.fresh(&mut net.cx, link, route));
+        let sealed = self.sealed_answer(net, port.1, &walk.hop);
+        let (Some(sealed), Some(incoming)) = (sealed, incoming.flatten()) else {
+            walk.give_up(net);
+            return None;
         };
-        cx.observers.walk_taken(*hop.element(), None);
-        let mut block: [u8; WALK_BLOCK] = cx.secret();
-        hop.wrap(&mut block, &mut sealed);
-        links.add_tunnel(cx, prev);
-        let walk = Forwarded { prev, id_back, hop };
-        let served = Served::new(cx, walk, incoming, (token, port));
-        self.tunnels.insert(id, Box::new(served));
-        self.by_token.insert(token, id);
-        self.by_port.insert(port, id);
-        cx.timers
-            .set(Timer::Served(id), cx.mono().plus_ms(HALF_OPEN_MS));
-        let answer = WalkAnswer {
-            id_back,
-            id_fwd: incoming,
-            block,
-            sealed,
+        net.cx.observers.walk_taken(*walk.hop.element(), None);
+        let block = net.cx.secret();
+        net.links.add_tunnel(&net.cx, link);
+        walk.answer(net, incoming, block, sealed);
+        let side = Side {
+            link,
+            incoming,
+            outgoing: walk.id_back,
         };
-        send_answer(cx, links, prev, answer);
+        let tunnel = Served::new(&net.cx, side, walk.hop, port);
+        tunnel.plan(&mut net.cx);
+        self.tunnels.insert(tunnel);
+        Some(())
     }
 
     /// Who we are, which key we have, and which port is open for this tunnel (protocol §6.3).
-    fn sealed_answer(
-        &self,
-        cx: &Context,
-        own: &Descriptor,
-        port: u16,
-        hop: &Hop,
-    ) -> Option<[u8; WALK_SEALED]> {
+    fn sealed_answer(&self, net: &Net, port: u16, hop: &Hop) -> Option<[u8; WALK_SEALED]> {
+        let own = net.own.descriptor()?;
         let address = SocketAddr::new(own.address.ip(), port);
-        let families = if address.is_ipv4() { 1 } else { 2 };
-        let life_s = cx.config.times.tunnel_end_ms / 1_000;
-        let expiry = u32::try_from(cx.now.unix.0.saturating_add(life_s)).unwrap_or(u32::MAX);
-        let spki = self.rsa.as_ref()?.public.clone();
+        let life_s = net.cx.config.times.tunnel_end_ms / 1_000;
+        let expiry = net.cx.now.unix.0.saturating_add(life_s);
         let answer = EndpointAnswer {
             descriptor: own.clone(),
-            spki,
+            spki: Box::new(*self.exchanges.public()?),
             address,
-            families,
-            expiry,
+            families: if address.is_ipv4() { 1 } else { 2 },
+            expiry: u32::try_from(expiry).unwrap_or(u32::MAX),
         };
-        Some(answer.seal(&self.keys, hop))
+        Some(answer.seal(net.own.keys(), hop))
     }
 
-    fn release(&mut self, cx: &mut Context, port: u16) {
-        if let Some(ports) = &mut self.ports {
-            ports.release(cx, port);
+    /// The worker is done; `false` if the ticket is not ours.
+    pub(crate) fn on_job(&mut self, net: &mut Net, ticket: JobTicket, result: &JobResult) -> bool {
+        if self.exchanges.on_key(&mut net.cx, ticket, result) {
+            return true;
         }
+        let Some(exchange) = self.exchanges.take(ticket) else {
+            return false;
+        };
+        let tunnel = self.tunnels.get_mut(exchange.tunnel);
+        match (result, tunnel) {
+            (JobResult::Opened(seed), tunnel) => {
+                let finished = self.exchanges.finish(net, tunnel, &exchange, seed);
+                if let Err(reason) = finished {
+                    net.cx.drops.count(reason);
+                }
+            }
+            (JobResult::Refused | JobResult::Key(_), Some(tunnel)) => {
+                tunnel.exchange_under_way(None);
+            }
+            (JobResult::Refused | JobResult::Key(_), None) => {}
+        }
+        true
     }
 
     /// Ports that rested long enough are free again.
     pub(crate) fn on_ports_timer(&mut self, cx: &mut Context) {
-        self.order_key(cx);
-        if let Some(ports) = &mut self.ports {
-            ports.on_timer(cx);
-        }
+        self.exchanges.order_key(cx);
+        self.openings.on_timer(cx);
     }
 
     /// Half open, idle or at its end?
-    pub(crate) fn on_timer(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
-        id: ServedId,
-    ) {
-        let Some(tunnel) = self.tunnels.get(&id) else {
-            return;
-        };
-        let due = tunnel
-            .ends_at
-            .min(tunnel.last_used.plus_ms(cx.config.times.tunnel_idle_ms));
-        if tunnel.confirmed && cx.mono() < due {
-            cx.timers.set(Timer::Served(id), due);
-        } else {
-            self.close(cx, links, routes, id, None);
+    pub(crate) fn on_timer(&mut self, net: &mut Net, id: ServedId) {
+        match self.tunnels.get_mut(id) {
+            Some(tunnel) if tunnel.is_over(&net.cx) => self.close(net, id, None),
+            Some(tunnel) => tunnel.plan(&mut net.cx),
+            None => {}
+        }
+    }
+
+    /// Ends all tunnels.
+    pub(crate) fn shut_down(&mut self, net: &mut Net) {
+        for id in self.tunnels.ids() {
+            self.close(net, id, None);
         }
     }
 
     /// Ends a tunnel; the previous hop is told unless its link is `gone`.
-    pub(crate) fn close(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        routes: &mut Routes,
-        id: ServedId,
-        gone: Option<LinkHandle>,
-    ) {
-        let Some(tunnel) = self.tunnels.remove(&id) else {
+    pub(crate) fn close(&mut self, net: &mut Net, id: ServedId, gone: Option<LinkHandle>) {
+        let Some(tunnel) = self.tunnels.remove(id) else {
             return;
         };
-        cx.timers.clear(Timer::Served(id));
-        self.by_token.remove(&tunnel.token);
-        self.by_port.remove(&tunnel.port);
-        routes.forget(tunnel.prev, tunnel.incoming);
-        routes.free_outgoing(tunnel.prev, tunnel.outgoing);
-        links.drop_tunnel(cx, tunnel.prev);
-        if gone != Some(tunnel.prev) {
-            links.send_control(
-                cx,
-                tunnel.prev,
-                &Control::TunnelClosed {
-                    id: tunnel.outgoing,
-                },
-                ControlToken::Nobody,
-            );
-        }
-        cx.out
-            .push_back(Output::Do(Action::ClosePort(tunnel.token)));
-        self.release(cx, tunnel.port);
+        net.cx.timers.clear(Timer::Served(id));
+        let side = tunnel.side();
+        net.leave(side, gone != Some(side.link));
+        let (token, port) = tunnel.port();
+        self.openings.close(&mut net.cx, token, port);
     }
-
-    /// All tunnels that end here.
-    pub(crate) fn ids(&self) -> Vec<ServedId> {
-        self.tunnels.keys().copied().collect()
-    }
-
-    /// Sends a cell back to the master.
-    fn send_back(&mut self, cx: &mut Context, links: &mut Links, id: ServedId, cell: &Cell) {
-        let Some(tunnel) = self.tunnels.get_mut(&id) else {
-            return;
-        };
-        let mut packet = crate::packet::Packet::zeroed(RELAY_DATAGRAM);
-        let Some(datagram) = packet.as_relay_mut() else {
-            return;
-        };
-        let frame = crate::crypto::session::plaintext_mut(datagram);
-        let body = crate::wire::frame::cell_body_mut(frame);
-        let mut nonce = tunnel.cipher.seal(cell, body);
-        tunnel.layers.back(&mut nonce, body);
-        crate::wire::frame::set_cell_header(frame, tunnel.outgoing, nonce);
-        let link = tunnel.prev;
-        if let Ok(to) = links.seal(cx, link, &mut packet) {
-            cx.transmit(Port::Relay, to, packet);
-        }
-    }
-}
-
-/// Sends a walk answer over a link.
-pub(crate) fn send_answer(
-    cx: &mut Context,
-    links: &mut Links,
-    link: LinkHandle,
-    answer: WalkAnswer,
-) {
-    links.send_control(
-        cx,
-        link,
-        &Control::WalkAnswer(Box::new(answer)),
-        ControlToken::Nobody,
-    );
-}
-
-/// The answer of a relayer that found no next hop: nothing in it can be opened.
-pub(crate) fn unopenable(cx: &mut Context) -> ([u8; WALK_BLOCK], [u8; WALK_SEALED]) {
-    (cx.secret(), cx.secret())
 }

@@ -2,28 +2,29 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Endpoint, hello::Waiting};
-use crate::{
-    context::Context,
-    directory::Directory,
-    drop_reason::DropReason,
-    ids::{Gate, Port, PortToken, ServedId},
-    links::Links,
-    packet::{HELLO_DATAGRAM, MESSAGE_DATAGRAM, Packet},
-    policy::Profile,
-    wire::{
-        cell::Cell,
-        descriptor::Descriptor,
-        hello::{Hello, HelloNonce},
-    },
+use deut_common::{
+    buckets::{Bucket, Buckets},
+    time::Mono,
 };
 
-/// A message that a master sends through its endpoint.
-pub(crate) struct Outgoing {
-    pub(super) tunnel: ServedId,
-    pub(super) to: SocketAddr,
-    pub(super) datagram: Box<[u8; MESSAGE_DATAGRAM]>,
-}
+use super::{
+    Endpoint,
+    hello::{Hellos, Waiting},
+};
+use crate::{
+    config::Limits,
+    context::Context,
+    drop_reason::DropReason,
+    ids::{Gate, Port, PortToken, ServedId},
+    net::Net,
+    packet::{HELLO_DATAGRAM, MESSAGE_DATAGRAM, Packet},
+    policy::Profile,
+    status::Size,
+    wire::hello::{Hello, HelloNonce},
+};
+
+/// Destinations that are told apart.
+const DESTINATIONS: usize = 4_096;
 
 /// What stands behind a destination.
 enum Way {
@@ -33,35 +34,54 @@ enum Way {
     Outside,
 }
 
+/// What all tunnels together may send, and who consented.
+pub(super) struct Outside {
+    per_destination: Buckets<SocketAddr>,
+    in_all: Bucket,
+    hellos: Hellos,
+}
+
+impl Outside {
+    pub(super) const fn new(limits: &Limits, now: Mono) -> Self {
+        Self {
+            per_destination: Buckets::new(limits.messages_per_destination, DESTINATIONS),
+            in_all: Bucket::new(limits.messages_in_all, now),
+            hellos: Hellos::new(limits, now),
+        }
+    }
+
+    pub(super) fn sizes(&self, limits: &Limits) -> [Size; 4] {
+        self.hellos.sizes(limits)
+    }
+
+    /// Whether one more datagram may leave for this destination.
+    fn takes(&mut self, cx: &Context, to: SocketAddr) -> bool {
+        let bucket = destination_bucket(cx.config.policy.profile, to);
+        self.per_destination.take(bucket, cx.mono()) && self.in_all.take(cx.mono())
+    }
+}
+
 impl Endpoint {
     /// Sends a message out of the tunnel's own port, or serves it here if the destination is one of our ports. One that
     /// does not consent yet is asked first.
-    pub(crate) fn send_out(
+    pub(super) fn send_out(
         &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        directory: &Directory,
-        own: &Descriptor,
-        outgoing: Outgoing,
+        net: &mut Net,
+        id: ServedId,
+        to: SocketAddr,
+        datagram: Box<[u8; MESSAGE_DATAGRAM]>,
     ) -> Result<(), DropReason> {
-        let Outgoing {
-            tunnel: id,
-            to,
-            datagram,
-        } = outgoing;
-        let way = way_to(cx, own, to)?;
-        let now = cx.mono();
-        let consents =
-            matches!(way, Way::Inside) || directory.covers(to) || self.hellos.consents(to, now);
-        let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::UnknownTunnel)?;
-        let bucket = destination_bucket(cx.config.policy.profile, to);
-        if !tunnel.messages.take(now)
-            || !self.per_destination.take(bucket, now)
-            || !self.in_all.take(now)
-        {
+        let way = way_to(net, to)?;
+        let now = net.cx.mono();
+        let outside = &mut self.outside;
+        let consents = matches!(way, Way::Inside)
+            || net.directory.covers(to)
+            || outside.hellos.consents(to, now);
+        let tunnel = self.tunnels.get_mut(id).ok_or(DropReason::UnknownTunnel)?;
+        if !tunnel.takes_message(now) || !outside.takes(&net.cx, to) {
             return Err(DropReason::RateLimited);
         }
-        let token = tunnel.token;
+        let (token, _) = tunnel.port();
         let waiting = Waiting {
             tunnel: id,
             token,
@@ -69,70 +89,62 @@ impl Endpoint {
         };
         match way {
             Way::Inside => {
-                cx.counters.endpoint_sent += 1;
-                let id = *self
-                    .by_port
-                    .get(&to.port())
-                    .ok_or(DropReason::PortNotOpen)?;
-                self.deliver(cx, links, id, &waiting.datagram)
+                net.cx.counters.endpoint_sent += 1;
+                let other = self.tunnels.at(to).ok_or(DropReason::PortNotOpen)?;
+                other.deliver(net, &waiting.datagram)
             }
             Way::Outside if consents => {
-                send(cx, to, &waiting);
+                send(&mut net.cx, to, &waiting);
                 Ok(())
             }
-            Way::Outside => self.hellos.ask(cx, &mut tunnel.hellos, to, waiting),
+            Way::Outside => outside
+                .hellos
+                .ask(&mut net.cx, &mut tunnel.hellos, to, waiting),
         }
     }
 
     /// A datagram arrived on an endpoint port; whoever sent it.
     pub(crate) fn on_datagram(
         &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        own: &Descriptor,
-        (token, from): (PortToken, SocketAddr),
+        net: &mut Net,
+        token: PortToken,
+        from: SocketAddr,
         bytes: &[u8],
     ) -> Result<(), DropReason> {
-        let id = *self.by_token.get(&token).ok_or(DropReason::PortNotOpen)?;
+        let tunnel = self.tunnels.of(token).ok_or(DropReason::PortNotOpen)?;
         if let Ok(hello) = <&[u8; HELLO_DATAGRAM]>::try_from(bytes) {
             return match Hello::decode(hello).ok_or(DropReason::UnknownKind)? {
-                Hello::Question { gate, nonce } => self.echo(cx, own, (id, from), gate, nonce),
-                Hello::Echo { nonce } => self.on_echo(cx, (token, from), nonce),
+                Hello::Question { gate, nonce } => self.echo(net, (token, from), gate, nonce),
+                Hello::Echo { nonce } => self.on_echo(&mut net.cx, (token, from), nonce),
             };
         }
-        let datagram: &[u8; MESSAGE_DATAGRAM] =
-            bytes.try_into().map_err(|_| DropReason::BadLength)?;
-        self.deliver(cx, links, id, datagram)
+        let datagram = bytes.try_into().map_err(|_| DropReason::BadLength)?;
+        tunnel.deliver(net, datagram)
     }
 
     /// Somebody asks whether this gate is open. If not, we are as silent as a host that does not speak DEUT.
     fn echo(
         &mut self,
-        cx: &mut Context,
-        own: &Descriptor,
-        (id, from): (ServedId, SocketAddr),
+        net: &mut Net,
+        (token, from): (PortToken, SocketAddr),
         gate: Gate,
         nonce: HelloNonce,
     ) -> Result<(), DropReason> {
-        let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::PortNotOpen)?;
-        if !tunnel.gates.contains(&Some(gate)) {
+        let tunnel = self.tunnels.of(token).ok_or(DropReason::PortNotOpen)?;
+        if !tunnel.has_open(gate) {
             return Err(DropReason::GateClosed);
         }
-        if matches!(way_to(cx, own, from)?, Way::Inside) {
+        if matches!(way_to(net, from)?, Way::Inside) {
             // Nobody here asks this way: the source is forged.
             return Err(DropReason::ForbiddenDestination);
         }
-        let now = cx.mono();
-        let bucket = destination_bucket(cx.config.policy.profile, from);
-        if !tunnel.echoes.take(now)
-            || !self.per_destination.take(bucket, now)
-            || !self.in_all.take(now)
-        {
+        if !tunnel.echoes.take(net.cx.mono()) || !self.outside.takes(&net.cx, from) {
             return Err(DropReason::RateLimited);
         }
-        let echo = Hello::Echo { nonce }.encode(cx.secret());
-        cx.counters.echoes_sent += 1;
-        cx.transmit(Port::Endpoint(tunnel.token), from, Packet::copy_of(&echo));
+        let echo = Hello::Echo { nonce }.encode(net.cx.secret());
+        net.cx.counters.echoes_sent += 1;
+        let at = Port::Endpoint(token);
+        net.cx.transmit(at, from, Packet::copy_of(&echo));
         Ok(())
     }
 
@@ -143,8 +155,8 @@ impl Endpoint {
         (token, from): (PortToken, SocketAddr),
         nonce: HelloNonce,
     ) -> Result<(), DropReason> {
-        let waiting = self.hellos.accept(cx, token, from, nonce)?;
-        if let Some(tunnel) = self.tunnels.get_mut(&waiting.tunnel) {
+        let waiting = self.outside.hellos.accept(cx, token, from, nonce)?;
+        if let Some(tunnel) = self.tunnels.get_mut(waiting.tunnel) {
             tunnel.hellos.give_back();
         }
         send(cx, from, &waiting);
@@ -154,43 +166,8 @@ impl Endpoint {
     /// A HELLO is due: once more, or no more.
     pub(crate) fn on_hello_timer(&mut self, cx: &mut Context, to: SocketAddr) {
         let tunnels = &self.tunnels;
-        self.hellos
-            .on_timer(cx, to, |tunnel| tunnels.contains_key(&tunnel));
-    }
-
-    /// `(what, now, cap)` of each collection around HELLOs.
-    pub(crate) fn hello_sizes(&self, cx: &Context) -> [(&'static str, usize, usize); 4] {
-        self.hellos.sizes(&cx.config.limits)
-    }
-
-    /// Through the gate into the tunnel; all else is dropped unread.
-    fn deliver(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        id: ServedId,
-        datagram: &[u8; MESSAGE_DATAGRAM],
-    ) -> Result<(), DropReason> {
-        let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::PortNotOpen)?;
-        let gate: [u8; 8] = datagram
-            .first_chunk()
-            .copied()
-            .ok_or(DropReason::BadLength)?;
-        if !tunnel.gates.contains(&Some(Gate(gate))) {
-            return Err(DropReason::GateClosed);
-        }
-        if !tunnel.messages.take(cx.mono()) {
-            return Err(DropReason::RateLimited);
-        }
-        tunnel.last_used = cx.mono();
-        cx.counters.endpoint_delivered += 1;
-        let cell = Cell::Deliver {
-            datagram: Box::new(*datagram),
-        };
-        cx.observers
-            .endpoint_opened(crate::observe::Direction::ToMaster, &cell);
-        self.send_back(cx, links, id, &cell);
-        Ok(())
+        let hellos = &mut self.outside.hellos;
+        hellos.on_timer(cx, to, |tunnel| tunnels.has(tunnel));
     }
 }
 
@@ -205,8 +182,9 @@ fn send(cx: &mut Context, to: SocketAddr, waiting: &Waiting) {
 }
 
 /// Where a destination lies, unless nothing may go there.
-fn way_to(cx: &Context, own: &Descriptor, to: SocketAddr) -> Result<Way, DropReason> {
-    let policy = cx.config.policy;
+fn way_to(net: &Net, to: SocketAddr) -> Result<Way, DropReason> {
+    let own = net.own.descriptor().ok_or(DropReason::NotARelay)?;
+    let policy = net.cx.config.policy;
     if !policy.may_send_to(to) {
         return Err(DropReason::ForbiddenDestination);
     }

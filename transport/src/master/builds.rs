@@ -12,7 +12,6 @@ use super::{
     keys::KeyStore,
     life::Life,
     line::{Far, Line, Name},
-    net::Net,
     offer::Offer,
     path::Path,
     pool::Pool,
@@ -20,28 +19,18 @@ use super::{
 use crate::{
     context::Context,
     crypto::{answer::EndpointAnswer, walk::MasterWalk},
-    directory::Directory,
     drop_reason::DropReason,
     ids::{JobTicket, PoolId, TunnelHandle},
+    net::Net,
     per_pool::PerPool,
-    relayer::{
-        routes::Route,
-        walks::{Origin, Sent, Walks},
-    },
+    routes::{Route, Side},
     rsa::{JOB_AGAIN_MS, JobResult, RsaKeyPair, RsaSuite},
     timers::Timer,
-    wire::frame::WalkAnswer,
+    walks::{Walked, Walks},
 };
 
 /// Seconds by which an endpoint's clock may be off.
 const MOST_OFF_S: u64 = 120;
-
-/// A walk of ours that was answered.
-pub(crate) struct Walked<'a> {
-    pub(crate) handle: TunnelHandle,
-    pub(crate) sent: Sent,
-    pub(crate) answer: &'a WalkAnswer,
-}
 
 /// A tunnel whose walk is under way.
 struct Building {
@@ -126,7 +115,7 @@ impl Builds {
         self.walking.insert(handle, build);
         cx.counters.walks_started += 1;
         cx.observers.walk_started(handle, element);
-        walks.start(cx, Origin::Master(handle), element, None);
+        walks.start(cx, handle, element);
         true
     }
 
@@ -142,52 +131,47 @@ impl Builds {
     /// The walk was answered: a tunnel whose endpoint still has to be checked.
     pub(super) fn answered(
         &mut self,
-        net: &mut Net<'_>,
-        directory: &Directory,
-        walked: &Walked<'_>,
+        net: &mut Net,
+        walked: &Walked,
     ) -> Result<Exchanging, DropReason> {
         let build = self
             .walking
             .remove(&walked.handle)
             .ok_or(DropReason::UnexpectedWalkAnswer)?;
         let pool = build.pool;
-        let result = self.open(net, directory, build, walked);
+        let result = self.open(net, build, walked);
         if result.is_err() {
             // Nothing is sent to the relays: an answer in time would tell how far the master is.
             net.routes.forget(walked.sent.link, walked.sent.id_back);
-            self.failed(net.cx, pool);
+            self.failed(&mut net.cx, pool);
         }
         result
     }
 
     fn open(
         &self,
-        net: &mut Net<'_>,
-        directory: &Directory,
+        net: &mut Net,
         build: Building,
-        walked: &Walked<'_>,
+        walked: &Walked,
     ) -> Result<Exchanging, DropReason> {
-        let Walked {
-            handle,
-            sent,
-            answer,
-        } = *walked;
+        let (sent, answer) = (walked.sent, &walked.answer);
         let opened = build
             .walk
             .peel(&answer.block, &answer.sealed)
             .ok_or(DropReason::WalkUnopened)?;
         let endpoint = EndpointAnswer::open_and_verify(&net.cx.config.suite, &opened)?;
-        self.check(net.cx, &endpoint)?;
+        self.check(&net.cx, &endpoint)?;
         if !net.links.is_up(sent.link) || !net.routes.take_outgoing(sent.link, answer.id_fwd) {
             return Err(DropReason::TunnelIdInUse);
         }
-        let offer = Offer::new(net.cx, &*self.suite, build.rsa, &opened, &endpoint)
+        let offer = Offer::new(&mut net.cx, &*self.suite, build.rsa, &opened, &endpoint)
             .inspect_err(|_| net.routes.free_outgoing(sent.link, answer.id_fwd))?;
-        net.routes
-            .set(sent.link, sent.id_back, Route::Master(handle));
-        net.links.add_tunnel(net.cx, sent.link);
+        let route = Route::Master(walked.handle);
+        net.routes.set(sent.link, sent.id_back, route);
+        net.links.add_tunnel(&net.cx, sent.link);
         let relay = endpoint.descriptor.id();
-        let known = directory
+        let known = net
+            .directory
             .get(relay)
             .is_some_and(|known| same_relay(known, &endpoint.descriptor));
         let far = Far {
@@ -196,11 +180,16 @@ impl Builds {
             known,
         };
         let name = Name {
-            handle,
+            handle: walked.handle,
             pool: build.pool,
         };
-        let life = Life::new(net.cx, build.started, directory.len());
-        let path = Path::new(sent, answer.id_fwd, opened.layers, opened.endpoint.k0);
+        let life = Life::new(&mut net.cx, build.started, net.directory.len());
+        let side = Side {
+            link: sent.link,
+            incoming: sent.id_back,
+            outgoing: answer.id_fwd,
+        };
+        let path = Path::new(sent.relay, side, opened.layers, opened.endpoint.k0);
         Ok(Exchanging::new(
             Line::new(name, far, path, life),
             endpoint,

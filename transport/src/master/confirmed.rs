@@ -3,7 +3,7 @@
 use deut_common::time::Mono;
 
 use super::{line::Line, requests::Purpose, up::Up};
-use crate::{context::Context, ids::Gate, links::Links};
+use crate::{context::Context, ids::Gate, net::Net};
 
 pub(super) struct Confirmed {
     pub(super) line: Line,
@@ -22,11 +22,11 @@ impl Confirmed {
     }
 
     /// Sets the first gate when the wait is over.
-    pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links) {
-        if self.until <= cx.mono() && self.gate.is_none() {
-            let gate = self.line.fresh_gate(cx);
+    pub(super) fn on_timer(&mut self, net: &mut Net) {
+        if self.until <= net.cx.mono() && self.gate.is_none() {
+            let gate = self.line.fresh_gate(&mut net.cx);
             self.gate = Some(gate);
-            self.line.request(cx, links, Purpose::ReplyGate(gate));
+            self.line.request(net, Purpose::ReplyGate(gate));
         }
     }
 

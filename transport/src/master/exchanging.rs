@@ -12,7 +12,7 @@ use crate::{
     crypto::{answer::EndpointAnswer, walk::DirectionKeys},
     drop_reason::DropReason,
     ids::JobTicket,
-    links::Links,
+    net::Net,
     timers::Timer,
     wire::{cell::Cell, descriptor::Descriptor},
 };
@@ -78,10 +78,10 @@ impl Exchanging {
     }
 
     /// Sends our half when the wait is over.
-    pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links) {
-        if matches!(self.step, Step::Waiting(until) if until <= cx.mono()) {
+    pub(super) fn on_timer(&mut self, net: &mut Net) {
+        if matches!(self.step, Step::Waiting(until) if until <= net.cx.mono()) {
             self.step = Step::Asking;
-            self.line.request(cx, links, self.offer.request());
+            self.line.request(net, self.offer.request());
         }
     }
 

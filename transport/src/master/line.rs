@@ -6,7 +6,6 @@ use deut_common::{ids::RelayId, time::Mono};
 
 use super::{
     life::Life,
-    net::Net,
     path::Path,
     requests::{Answered, Overdue, Purpose, RequestQueue},
 };
@@ -15,7 +14,7 @@ use crate::{
     crypto::{message::gate, walk::DirectionKeys},
     drop_reason::DropReason,
     ids::{Gate, LinkHandle, PoolId, TunnelHandle},
-    links::Links,
+    net::Net,
     packet::Packet,
     status::{PathKind, TunnelView},
     timers::Timer,
@@ -100,54 +99,44 @@ impl Line {
     }
 
     /// Sends a message through the tunnel.
-    pub(super) fn send(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        message: &Cell,
-    ) -> Result<(), DropReason> {
-        self.path.send(cx, links, message)?;
+    pub(super) fn send(&mut self, net: &mut Net, message: &Cell) -> Result<(), DropReason> {
+        self.path.send(net, message)?;
         self.sent += 1;
         Ok(())
     }
 
     /// Queues a request and sends it if its turn has come; then `true`.
-    pub(super) fn request(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        purpose: Purpose,
-    ) -> bool {
+    pub(super) fn request(&mut self, net: &mut Net, purpose: Purpose) -> bool {
         self.requests.push(purpose);
-        self.next_request(cx, links)
+        self.next_request(net)
     }
 
     /// Sends the request whose turn has come, if none is under way; then `true`.
-    pub(super) fn next_request(&mut self, cx: &mut Context, links: &mut Links) -> bool {
-        let begun = self.requests.begin_next(cx.mono());
+    pub(super) fn next_request(&mut self, net: &mut Net) -> bool {
+        let begun = self.requests.begin_next(net.cx.mono());
         if begun {
-            self.send_request(cx, links);
+            self.send_request(net);
         }
         begun
     }
 
     /// Sends the request under way (again).
-    fn send_request(&mut self, cx: &mut Context, links: &mut Links) {
-        let (least, most) = cx.config.times.request_repeat_ms;
-        let pause = least + cx.below(most.saturating_sub(least) + 1);
-        if let Some(cell) = self.requests.send(cx.mono().plus_ms(pause))
-            && let Err(reason) = self.path.send(cx, links, &cell)
+    fn send_request(&mut self, net: &mut Net) {
+        let (least, most) = net.cx.config.times.request_repeat_ms;
+        let pause = least + net.cx.below(most.saturating_sub(least) + 1);
+        if let Some(cell) = self.requests.send(net.cx.mono().plus_ms(pause))
+            && let Err(reason) = self.path.send(net, &cell)
         {
-            cx.drops.count(reason);
+            net.cx.drops.count(reason);
         }
     }
 
     /// Sends the request under way again if it is due, as long as that makes sense.
-    pub(super) fn repeat_request(&mut self, cx: &mut Context, links: &mut Links) -> Overdue {
-        let patience = self.life.build_timeout(cx);
-        let overdue = self.requests.overdue(cx.mono(), patience);
+    pub(super) fn repeat_request(&mut self, net: &mut Net) -> Overdue {
+        let patience = self.life.build_timeout(&net.cx);
+        let overdue = self.requests.overdue(net.cx.mono(), patience);
         if matches!(overdue, Overdue::Again) {
-            self.send_request(cx, links);
+            self.send_request(net);
         }
         overdue
     }
@@ -165,15 +154,15 @@ impl Line {
     }
 
     /// Asks the endpoint to close; the answer is not waited for.
-    pub(super) fn ask_close(&mut self, cx: &mut Context, links: &mut Links) {
+    pub(super) fn ask_close(&mut self, net: &mut Net) {
         let close = Cell::Close { number: u32::MAX };
-        if self.path.has_session() && self.path.send(cx, links, &close).is_err() {
-            cx.drops.count(DropReason::UnknownTunnel);
+        if self.path.has_session() && self.path.send(net, &close).is_err() {
+            net.cx.drops.count(DropReason::UnknownTunnel);
         }
     }
 
     /// The end. With `tell` the first hop is told.
-    pub(super) fn leave(&self, net: &mut Net<'_>, tell: bool) {
+    pub(super) fn leave(&self, net: &mut Net, tell: bool) {
         net.cx.timers.clear(Timer::Tunnel(self.handle()));
         self.path.leave(net, tell);
     }

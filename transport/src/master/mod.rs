@@ -13,7 +13,6 @@ mod keys;
 mod life;
 mod line;
 mod liveness;
-mod net;
 mod offer;
 mod path;
 mod persona;
@@ -34,27 +33,25 @@ use deut_common::{
 };
 
 use crate::{
+    config::Limits,
     context::Context,
-    directory::Directory,
     drop_reason::DropReason,
     ids::{CallGroup, Gate, JobTicket, LinkHandle, PoolId, TunnelHandle},
     io::{DownReason, Event, TunnelChange},
     keys::OpeningKey,
-    links::Links,
+    net::Net,
     packet::Packet,
     per_pool::PerPool,
-    relayer::walks::Walks,
     rsa::{JobResult, RsaSuite},
-    status::{Readiness, TunnelView},
+    status::{Readiness, Size, TunnelView},
     timers::Timer,
+    walks::{Walked, Walks},
     wire::{cell::Cell, descriptor::Descriptor},
 };
 use builds::Builds;
-pub(crate) use builds::Walked;
 use demand::Demand;
 pub(crate) use events::{MasterEvent, Recipient};
 use exchanging::reaction;
-pub(crate) use net::Net;
 use persona::Persona;
 pub(crate) use readiness::Around;
 use readiness::Standing;
@@ -84,12 +81,18 @@ impl Master {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.tunnels.len() + self.builds.len()
     }
 
-    pub(crate) fn keys_in_store(&self) -> usize {
-        self.builds.keys().len()
+    /// Own tunnels and RSA keys against their caps.
+    pub(crate) fn sizes(&self, limits: &Limits) -> [Size; 2] {
+        let tunnels = limits.own_tunnels + 2 * limits.builds_at_once;
+        let keys = limits.keys_in_store.max(8) + 8;
+        [
+            ("own tunnels", self.len(), tunnels),
+            ("keys in store", self.builds.keys().len(), keys),
+        ]
     }
 
     pub(crate) const fn is_shutting_down(&self) -> bool {
@@ -137,15 +140,12 @@ impl Master {
     /// Sends a message through a tunnel.
     pub(crate) fn send(
         &mut self,
-        cx: &mut Context,
-        links: &mut Links,
+        net: &mut Net,
         handle: TunnelHandle,
         message: &Cell,
     ) -> Result<(), DropReason> {
         let up = self.tunnels.up_mut(handle);
-        up.ok_or(DropReason::UnknownTunnel)?
-            .line
-            .send(cx, links, message)
+        up.ok_or(DropReason::UnknownTunnel)?.line.send(net, message)
     }
 
     /// A message came through this tunnel: its gate tells who it is for.
@@ -162,17 +162,17 @@ impl Master {
     }
 
     /// A lookup is over: its reply tunnels get new gates.
-    pub(crate) fn renew_replies(&mut self, cx: &mut Context, links: &mut Links, group: CallGroup) {
+    pub(crate) fn renew_replies(&mut self, net: &mut Net, group: CallGroup) {
         let served = |up: &&mut Up| up.reply().group() == Some(group);
         for up in self.tunnels.ups_mut().filter(served) {
-            up.renew_reply(cx, links);
+            up.renew_reply(net);
         }
     }
 
     /// A message over this tunnel stayed unanswered: is it alive?
-    pub(crate) fn doubt(&mut self, cx: &mut Context, links: &mut Links, handle: TunnelHandle) {
+    pub(crate) fn doubt(&mut self, net: &mut Net, handle: TunnelHandle) {
         if let Some(up) = self.tunnels.up_mut(handle) {
-            up.ask_if_alive(cx, links);
+            up.ask_if_alive(net);
         }
     }
 
@@ -181,7 +181,7 @@ impl Master {
     /// Switches the persona; its tunnels end, since they are linked by their addresses.
     pub(crate) fn set_persona(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         secret: Option<OpeningKey>,
     ) -> Vec<MasterEvent> {
         if !self.persona.switch(secret) {
@@ -198,20 +198,18 @@ impl Master {
     }
 
     /// The persona's newest contact goes to all its endpoints.
-    pub(crate) fn advertise(&mut self, cx: &mut Context, links: &mut Links, contact: Vec<u8>) {
+    pub(crate) fn advertise(&mut self, net: &mut Net, contact: Vec<u8>) {
         self.persona.set_contact(contact);
         for up in self.tunnels.ups_mut() {
             if up.pool() == PoolId::Persona {
-                up.advertise(cx, links, self.persona.contact());
+                up.advertise(net, self.persona.contact());
             }
         }
     }
 
     /// Some tunnels of a pool are asked for contacts now, the others as they come up.
-    pub(crate) fn want_seeds(&mut self, cx: &mut Context, links: &mut Links, pool: PoolId) {
-        self.seeds
-            .get_mut(pool)
-            .want(cx, links, &mut self.tunnels, pool);
+    pub(crate) fn want_seeds(&mut self, net: &mut Net, pool: PoolId) {
+        self.seeds.get_mut(pool).want(net, &mut self.tunnels, pool);
     }
 
     /// One tunnel of a pool gives way to another, which may end elsewhere.
@@ -222,14 +220,14 @@ impl Master {
     }
 
     /// An echo through every tunnel that is up.
-    pub(crate) fn echo_all(&mut self, cx: &mut Context, links: &mut Links) {
+    pub(crate) fn echo_all(&mut self, net: &mut Net) {
         for up in self.tunnels.ups_mut() {
-            up.request(cx, links, Purpose::Echo { told: true });
+            up.request(net, Purpose::Echo { told: true });
         }
     }
 
     /// Ends all tunnels politely. No other is built.
-    pub(crate) fn shut_down(&mut self, net: &mut Net<'_>) {
+    pub(crate) fn shut_down(&mut self, net: &mut Net) {
         self.shutting_down = true;
         for handle in self.tunnels.handles(None) {
             self.close(net, handle);
@@ -261,16 +259,16 @@ impl Master {
     /// Starts builds as far as keys, caps and pauses allow; lets surplus suspects go, and plans early replacements.
     pub(crate) fn tend(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         walks: &mut Walks,
         pool: PoolId,
-        relays: usize,
     ) -> Vec<MasterEvent> {
+        let relays = net.directory.len();
         let mut events = Vec::new();
         for handle in replacement::surplus_suspects(&self.tunnels, pool) {
             events.extend(self.down(net, handle, DownReason::Silent));
         }
-        let cx = &mut *net.cx;
+        let cx = &mut net.cx;
         replacement::replace_outgrown(cx, &mut self.tunnels, pool, relays);
         let demand = self.demand(relays);
         let missing = demand.missing(cx, pool);
@@ -304,24 +302,23 @@ impl Master {
     /// A walk of ours was answered. Where our directory does not know the endpoint, another endpoint is asked, if there is one.
     pub(crate) fn on_walk_answer(
         &mut self,
-        net: &mut Net<'_>,
-        directory: &Directory,
-        walked: &Walked<'_>,
+        net: &mut Net,
+        walked: &Walked,
     ) -> Result<(), DropReason> {
-        let mut exchanging = self.builds.answered(net, directory, walked)?;
+        let mut exchanging = self.builds.answered(net, walked)?;
         let (pool, far) = (exchanging.line.pool(), exchanging.line.far());
-        let other = self.tunnels.ending_elsewhere(net.cx, pool, far.relay);
+        let other = self.tunnels.ending_elsewhere(&mut net.cx, pool, far.relay);
         let other = other.and_then(|other| self.tunnels.up_mut(other));
         match other.filter(|_| !far.known) {
             Some(other) => {
-                exchanging.await_check(net.cx);
+                exchanging.await_check(&mut net.cx);
                 let describe = Purpose::Describe {
                     tunnel: walked.handle,
                     relay: far.relay,
                 };
-                other.request(net.cx, net.links, describe);
+                other.request(net, describe);
             }
-            None => exchanging.wait(net.cx),
+            None => exchanging.wait(&mut net.cx),
         }
         self.tunnels
             .insert(Tunnel::Exchanging(Box::new(exchanging)));
@@ -331,18 +328,18 @@ impl Master {
     /// The worker is done; `None` if the ticket is not ours.
     pub(crate) fn on_job(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         ticket: JobTicket,
         result: &JobResult,
     ) -> Option<Vec<MasterEvent>> {
-        if self.builds.on_job(net.cx, ticket, result) {
+        if self.builds.on_job(&mut net.cx, ticket, result) {
             return Some(Vec::new());
         }
         let exchanging = self.tunnels.awaiting(ticket)?;
         let handle = exchanging.line.handle();
         let session = match result {
             JobResult::Opened(seed_e) => {
-                let until = reaction(net.cx);
+                let until = reaction(&mut net.cx);
                 exchanging.session(seed_e).map(|session| (session, until))
             }
             JobResult::Refused | JobResult::Key(_) => Err(DropReason::TableFull),
@@ -367,7 +364,7 @@ impl Master {
     /// A cell came back to its master.
     pub(crate) fn on_cell(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         handle: TunnelHandle,
         packet: &mut Packet,
     ) -> Result<Vec<MasterEvent>, DropReason> {
@@ -384,8 +381,8 @@ impl Master {
         let answered = tunnel.answered(number)?;
         let events = self.on_answer(net, handle, &answered, cell);
         if let Some(tunnel) = self.tunnels.get_mut(handle) {
-            tunnel.line_mut().next_request(net.cx, net.links);
-            tunnel.plan(net.cx);
+            tunnel.line_mut().next_request(net);
+            tunnel.plan(&mut net.cx);
         }
         events
     }
@@ -393,7 +390,7 @@ impl Master {
     /// The endpoint of this tunnel answered a request.
     fn on_answer(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         handle: TunnelHandle,
         answered: &Answered,
         cell: Cell,
@@ -403,7 +400,7 @@ impl Master {
                 let exchanging = self.tunnels.exchanging_mut(handle);
                 exchanging
                     .ok_or(DropReason::UnexpectedCell)?
-                    .exchanged(net.cx, cell)?;
+                    .exchanged(&mut net.cx, cell)?;
             }
             (&Purpose::ReplyGate(gate), Cell::GateSet { .. }) => {
                 self.on_reply_gate(net, handle, gate);
@@ -417,7 +414,7 @@ impl Master {
             }
             (Purpose::Seeds, Cell::SeedsAnswer { contacts, .. }) => {
                 return Ok(self
-                    .on_seeds(net.cx, handle, contacts)
+                    .on_seeds(&mut net.cx, handle, contacts)
                     .into_iter()
                     .collect());
             }
@@ -440,23 +437,23 @@ impl Master {
     }
 
     /// A reply gate is open. With its first one a tunnel is up.
-    fn on_reply_gate(&mut self, net: &mut Net<'_>, handle: TunnelHandle, gate: Gate) {
+    fn on_reply_gate(&mut self, net: &mut Net, handle: TunnelHandle, gate: Gate) {
         if let Some(up) = self.tunnels.up_mut(handle) {
             return up.reply_gate_set(gate);
         }
         let Some(Tunnel::Confirmed(confirmed)) = self.tunnels.remove(handle) else {
             return;
         };
-        let (cx, links) = (&mut *net.cx, &mut *net.links);
+        let cx = &mut net.cx;
         let mut up = confirmed.up(cx, gate);
         let pool = up.pool();
         cx.counters.walks_succeeded += 1;
         let change = TunnelChange::Up { pool };
         cx.event(Event::Tunnel { handle, change });
         self.builds.pool_mut(pool).succeeded(cx, pool);
-        self.seeds.get_mut(pool).ask(cx, links, &mut up);
+        self.seeds.get_mut(pool).ask(net, &mut up);
         if pool == PoolId::Persona {
-            self.persona.move_in(cx, links, &mut up);
+            self.persona.move_in(net, &mut up);
         }
         self.tunnels.insert(Tunnel::Up(Box::new(up)));
     }
@@ -487,12 +484,12 @@ impl Master {
     /// Another endpoint told what it knows about the endpoint of `handle`.
     fn on_described(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         handle: TunnelHandle,
         descriptor: Option<&[u8; Descriptor::LEN]>,
     ) -> Vec<MasterEvent> {
         let exchanging = self.tunnels.exchanging_mut(handle);
-        match exchanging.map(|exchanging| exchanging.described(net.cx, descriptor)) {
+        match exchanging.map(|exchanging| exchanging.described(&mut net.cx, descriptor)) {
             Some(Err(reason)) => {
                 net.cx.drops.count(reason);
                 self.down(net, handle, DownReason::Closed)
@@ -502,31 +499,31 @@ impl Master {
     }
 
     /// Something of this tunnel is due.
-    pub(crate) fn on_timer(&mut self, net: &mut Net<'_>, handle: TunnelHandle) -> Vec<MasterEvent> {
+    pub(crate) fn on_timer(&mut self, net: &mut Net, handle: TunnelHandle) -> Vec<MasterEvent> {
         let Some(tunnel) = self.tunnels.get_mut(handle) else {
             return Vec::new();
         };
-        if tunnel.has_failed(net.cx) {
+        if tunnel.has_failed(&net.cx) {
             return self.down(net, handle, DownReason::Silent);
         }
         let mut events = Vec::new();
-        if let Overdue::GivenUp(purpose) = tunnel.repeat_request(net.cx, net.links) {
+        if let Overdue::GivenUp(purpose) = tunnel.repeat_request(net) {
             events = self.given_up(net, handle, &purpose);
         }
         let Some(tunnel) = self.tunnels.get_mut(handle) else {
             return events;
         };
-        if tunnel.on_timer(net.cx, net.links) {
+        if tunnel.on_timer(net) {
             events.extend(MasterEvent::addresses_of(tunnel.line().pool()));
         }
-        tunnel.plan(net.cx);
+        tunnel.plan(&mut net.cx);
         events
     }
 
     /// The endpoint does not answer this request.
     fn given_up(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         handle: TunnelHandle,
         purpose: &Purpose,
     ) -> Vec<MasterEvent> {
@@ -541,13 +538,13 @@ impl Master {
         }
         events.extend(self.silent(net, handle));
         if let Some(tunnel) = self.tunnels.get_mut(handle) {
-            tunnel.line_mut().next_request(net.cx, net.links);
+            tunnel.line_mut().next_request(net);
         }
         events
     }
 
     /// A tunnel does not answer. The last two of a pool stay, as suspects, until others stand.
-    fn silent(&mut self, net: &mut Net<'_>, handle: TunnelHandle) -> Vec<MasterEvent> {
+    fn silent(&mut self, net: &mut Net, handle: TunnelHandle) -> Vec<MasterEvent> {
         if let Some(up) = self.tunnels.up_mut(handle) {
             up.liveness_mut().silent();
             let pool = up.pool();
@@ -562,9 +559,9 @@ impl Master {
     // The end of a tunnel.
 
     /// Asks the endpoint to close and forgets the tunnel.
-    fn close(&mut self, net: &mut Net<'_>, handle: TunnelHandle) -> Vec<MasterEvent> {
+    fn close(&mut self, net: &mut Net, handle: TunnelHandle) -> Vec<MasterEvent> {
         if let Some(tunnel) = self.tunnels.get_mut(handle) {
-            tunnel.line_mut().ask_close(net.cx, net.links);
+            tunnel.line_mut().ask_close(net);
         }
         self.down(net, handle, DownReason::Closed)
     }
@@ -572,7 +569,7 @@ impl Master {
     /// The end of a tunnel or of its build.
     pub(crate) fn down(
         &mut self,
-        net: &mut Net<'_>,
+        net: &mut Net,
         handle: TunnelHandle,
         why: DownReason,
     ) -> Vec<MasterEvent> {
@@ -583,7 +580,7 @@ impl Master {
         tunnel.line().leave(net, why == DownReason::Silent);
         let pool = tunnel.line().pool();
         if !tunnel.is_up() {
-            self.builds.failed(net.cx, pool);
+            self.builds.failed(&mut net.cx, pool);
             return Vec::new();
         }
         let change = TunnelChange::Down { pool, why };

@@ -3,7 +3,7 @@
 use deut_common::ids::PersonaKey;
 
 use super::{requests::Purpose, up::Up};
-use crate::{context::Context, crypto::message::gate, keys::OpeningKey, links::Links};
+use crate::{crypto::message::gate, keys::OpeningKey, net::Net};
 
 #[derive(Default)]
 pub(super) struct Persona {
@@ -40,11 +40,11 @@ impl Persona {
     }
 
     /// A tunnel for the persona came up: it opens the gate there, and registers its contact.
-    pub(super) fn move_in(&self, cx: &mut Context, links: &mut Links, up: &mut Up) {
+    pub(super) fn move_in(&self, net: &mut Net, up: &mut Up) {
         if let Some(key) = self.key() {
             let gate = gate(&key.0, up.address());
-            up.request(cx, links, Purpose::PersonaGate(gate));
+            up.request(net, Purpose::PersonaGate(gate));
         }
-        up.advertise(cx, links, &self.contact);
+        up.advertise(net, &self.contact);
     }
 }

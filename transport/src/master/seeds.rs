@@ -11,7 +11,7 @@ use super::{
 use crate::{
     context::Context,
     ids::{PoolId, TunnelHandle},
-    links::Links,
+    net::Net,
 };
 
 /// Endpoints asked for contacts at a time.
@@ -26,30 +26,24 @@ pub(super) struct Seeds {
 
 impl Seeds {
     /// Contacts are wanted, from different endpoints: what is missing now is asked for as tunnels come up.
-    pub(super) fn want(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        tunnels: &mut Tunnels,
-        pool: PoolId,
-    ) {
+    pub(super) fn want(&mut self, net: &mut Net, tunnels: &mut Tunnels, pool: PoolId) {
         self.asked = Some(Vec::new());
-        self.barren.want(cx.mono());
+        self.barren.want(net.cx.mono());
         let usable = tunnels.usable(pool);
         let count = usable.len();
-        for handle in cx.sample(usable, count) {
+        for handle in net.cx.sample(usable, count) {
             if let Some(up) = tunnels.up_mut(handle) {
-                self.ask(cx, links, up);
+                self.ask(net, up);
             }
         }
     }
 
     /// Asks the endpoint of this tunnel, unless enough or the same are asked already.
-    pub(super) fn ask(&mut self, cx: &mut Context, links: &mut Links, up: &mut Up) {
+    pub(super) fn ask(&mut self, net: &mut Net, up: &mut Up) {
         let Some(asked) = &mut self.asked else { return };
         if asked.len() < ASKED && !asked.contains(&up.endpoint()) {
             asked.push(up.endpoint());
-            up.request(cx, links, Purpose::Seeds);
+            up.request(net, Purpose::Seeds);
         }
     }
 

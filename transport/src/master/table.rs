@@ -22,7 +22,7 @@ use crate::{
     context::Context,
     drop_reason::DropReason,
     ids::{Gate, JobTicket, PoolId, TunnelHandle},
-    links::Links,
+    net::Net,
     status::TunnelView,
 };
 
@@ -83,19 +83,19 @@ impl Tunnel {
     }
 
     /// Sends an overdue request again. Gives the one that is given up.
-    pub(super) fn repeat_request(&mut self, cx: &mut Context, links: &mut Links) -> Overdue {
+    pub(super) fn repeat_request(&mut self, net: &mut Net) -> Overdue {
         match self {
-            Self::Up(up) => up.repeat_request(cx, links),
-            other => other.line_mut().repeat_request(cx, links),
+            Self::Up(up) => up.repeat_request(net),
+            other => other.line_mut().repeat_request(net),
         }
     }
 
     /// A wait may be over, or an echo due. `true`: a replacement is due.
-    pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links) -> bool {
+    pub(super) fn on_timer(&mut self, net: &mut Net) -> bool {
         match self {
-            Self::Exchanging(exchanging) => exchanging.on_timer(cx, links),
-            Self::Confirmed(confirmed) => confirmed.on_timer(cx, links),
-            Self::Up(up) => return up.on_timer(cx, links),
+            Self::Exchanging(exchanging) => exchanging.on_timer(net),
+            Self::Confirmed(confirmed) => confirmed.on_timer(net),
+            Self::Up(up) => return up.on_timer(net),
         }
         false
     }

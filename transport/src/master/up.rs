@@ -14,7 +14,7 @@ use super::{
 use crate::{
     context::Context,
     ids::{CallGroup, Gate, LinkHandle, PoolId, TunnelHandle},
-    links::Links,
+    net::Net,
     timers::Timer,
 };
 
@@ -99,31 +99,31 @@ impl Up {
     }
 
     /// Queues a request and sends it when its turn comes.
-    pub(super) fn request(&mut self, cx: &mut Context, links: &mut Links, purpose: Purpose) {
-        if self.line.request(cx, links, purpose) {
-            self.plan(cx);
+    pub(super) fn request(&mut self, net: &mut Net, purpose: Purpose) {
+        if self.line.request(net, purpose) {
+            self.plan(&mut net.cx);
         }
     }
 
     /// A new random reply gate before the tunnel serves another lookup.
-    pub(super) fn renew_reply(&mut self, cx: &mut Context, links: &mut Links) {
-        let fresh = self.line.fresh_gate(cx);
+    pub(super) fn renew_reply(&mut self, net: &mut Net) {
+        let fresh = self.line.fresh_gate(&mut net.cx);
         self.reply.renew(fresh);
-        self.request(cx, links, Purpose::ReplyGate(fresh));
+        self.request(net, Purpose::ReplyGate(fresh));
     }
 
     /// Registers the persona's contact as it is now, also where an older one is on its way.
-    pub(super) fn advertise(&mut self, cx: &mut Context, links: &mut Links, contact: &[u8]) {
+    pub(super) fn advertise(&mut self, net: &mut Net, contact: &[u8]) {
         let waits = self.line.requests_mut().renew_contact(contact);
         if !contact.is_empty() && !waits {
-            self.request(cx, links, Purpose::Advertise(contact.to_vec()));
+            self.request(net, Purpose::Advertise(contact.to_vec()));
         }
     }
 
     /// A message over it stayed unanswered: asks whether it is alive, unless that is known or asked already.
-    pub(super) fn ask_if_alive(&mut self, cx: &mut Context, links: &mut Links) {
-        if self.line.requests().is_idle() && !self.liveness.is_fresh(cx.mono()) {
-            self.request(cx, links, Purpose::Echo { told: false });
+    pub(super) fn ask_if_alive(&mut self, net: &mut Net) {
+        if self.line.requests().is_idle() && !self.liveness.is_fresh(net.cx.mono()) {
+            self.request(net, Purpose::Echo { told: false });
         }
     }
 
@@ -140,27 +140,29 @@ impl Up {
     }
 
     /// Sends an overdue request again. Gives the one that is given up.
-    pub(super) fn repeat_request(&mut self, cx: &mut Context, links: &mut Links) -> Overdue {
-        let overdue = self.line.repeat_request(cx, links);
+    pub(super) fn repeat_request(&mut self, net: &mut Net) -> Overdue {
+        let overdue = self.line.repeat_request(net);
         if matches!(overdue, Overdue::Again) && self.liveness.is_doubted() {
             // A tunnel that does not answer at once is replaced at once.
-            cx.timers.set_earlier(Timer::Pool(self.pool()), cx.mono());
+            net.cx
+                .timers
+                .set_earlier(Timer::Pool(self.pool()), net.cx.mono());
         }
         overdue
     }
 
     /// An echo when it is idle, and the end. `true` once, when the replacement is due.
-    pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links) -> bool {
-        let now = cx.mono();
+    pub(super) fn on_timer(&mut self, net: &mut Net) -> bool {
+        let now = net.cx.mono();
         let retires = self.line.life.retire_if_due(now);
         if retires {
-            cx.timers.set_earlier(Timer::Pool(self.pool()), now);
+            net.cx.timers.set_earlier(Timer::Pool(self.pool()), now);
         }
         if self.line.requests().is_idle() {
             if now >= self.life().end() {
-                self.request(cx, links, Purpose::Close);
-            } else if now >= self.liveness.echo_at(cx) {
-                self.request(cx, links, Purpose::Echo { told: false });
+                self.request(net, Purpose::Close);
+            } else if now >= self.liveness.echo_at(&net.cx) {
+                self.request(net, Purpose::Echo { told: false });
             }
         }
         retires

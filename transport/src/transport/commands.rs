@@ -2,20 +2,22 @@
 
 use super::Transport;
 use crate::{
-    calls::{Carrier, NewCall},
-    ids::PoolId,
-    io::{CallError, Command, Event},
-    master::MasterEvent,
+    calls::{NewCall, refuse},
+    io::Command,
 };
 
 impl Transport {
     pub(super) fn on_command(&mut self, command: Command) {
-        if self.master.is_shutting_down() {
-            return self.refuse(&command);
+        let (net, master) = (&mut self.net, &mut self.master);
+        if master.is_shutting_down() {
+            // Only a call has an answer then: that it failed.
+            if let Command::Call { ticket, .. } = command {
+                refuse(&mut net.cx, ticket);
+            }
+            return;
         }
-        let (cx, master, links) = (&mut self.cx, &mut self.master, &mut self.links);
         match command {
-            Command::Bootstrap(peers) => self.directory.set_bootstrap(cx, peers),
+            Command::Bootstrap(peers) => net.directory.set_bootstrap(&mut net.cx, peers),
             Command::Call {
                 ticket,
                 group,
@@ -32,78 +34,43 @@ impl Transport {
                     to,
                     body,
                 };
-                self.calls.start(&mut Carrier { cx, master, links }, call);
+                let (calls, _, mut carrier) = self.messages();
+                calls.start(&mut carrier, call);
             }
             Command::EndGroup(group) => {
-                self.calls
-                    .end_group(&mut Carrier { cx, master, links }, group);
+                let (calls, _, mut carrier) = self.messages();
+                calls.end_group(&mut carrier, group);
             }
             Command::Persona(secret) => {
                 self.requests.clear();
-                self.step_master(|master, net| master.set_persona(net, secret));
+                let events = master.set_persona(net, secret);
+                self.carry_on(events);
             }
-            Command::Advertise(contact) => master.advertise(cx, links, contact),
+            Command::Advertise(contact) => master.advertise(net, contact),
             Command::MoveOn(pool) => {
-                self.step_master(|master, net| master.move_on(net.cx, pool));
+                let event = master.move_on(&mut net.cx, pool);
+                self.carry_on(event);
             }
             Command::WantSeeds(pool) => {
-                master.want_seeds(cx, links, pool);
-                self.seed_ourselves(pool);
+                master.want_seeds(net, pool);
+                self.endpoint.seed_ourselves(net, pool);
             }
             Command::Reply { to, body } => {
-                self.requests
-                    .reply(&mut Carrier { cx, master, links }, to, body);
+                let (_, requests, mut carrier) = self.messages();
+                requests.reply(&mut carrier, to, body);
             }
-            Command::EchoAll => master.echo_all(cx, links),
+            Command::EchoAll => master.echo_all(net),
             Command::Shutdown => self.shut_down(),
-        }
-    }
-
-    /// After the end only a call has an answer: that it failed.
-    fn refuse(&mut self, command: &Command) {
-        if let Command::Call { ticket, .. } = *command {
-            let why = CallError::Cancelled;
-            let sent_by = Vec::new();
-            self.cx.event(Event::Failed {
-                ticket,
-                why,
-                sent_by,
-            });
-        }
-    }
-
-    /// Where there is one other relay, our tunnels end at it and its at us: it hosts our contact and we host its, and
-    /// neither endpoint could ever tell us of the other. Then, and only then, our planes get what we host. Nothing
-    /// is sent, and with one other relay there is no crowd that the two roles of this machine could be told apart from.
-    fn seed_ourselves(&mut self, pool: PoolId) {
-        if self.directory.len() != 1 {
-            return;
-        }
-        let contacts = self.endpoint.contacts_for_ourselves(&mut self.cx);
-        if !contacts.is_empty() {
-            self.cx.event(Event::Seeds { pool, contacts });
         }
     }
 
     /// Ends all calls, and all tunnels politely, and plans nothing more.
     fn shut_down(&mut self) {
-        self.calls.end_all(&mut self.cx);
-        self.step_master(|master, net| {
-            master.shut_down(net);
-            None::<MasterEvent>
-        });
-        let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
-        for id in self.endpoint.ids() {
-            self.endpoint.close(cx, links, routes, id, None);
-        }
-        for id in self.relays.ids() {
-            self.relays.close(cx, links, routes, id, None);
-        }
-        self.directory.persist(cx);
-        for link in links.handles() {
-            links.goodbye(cx, link);
-        }
-        self.links.forget_all(&mut self.cx);
-        self.cx.timers.clear_all();
+        let net = &mut self.net;
+        self.calls.end_all(&mut net.cx);
+        self.master.shut_down(net);
+        self.endpoint.shut_down(net);
+        self.relayer.shut_down(net);
+        net.shut_down();
     }
 }

@@ -1,12 +1,10 @@
-//! Timers and what sub-machines tell each other.
+//! Timers, jobs, and what the master and walks tell the others.
 
 use super::Transport;
 use crate::{
-    calls::Carrier,
     drop_reason::DropReason,
-    ids::{Gate, JobTicket, LinkHandle, PoolId, PortToken, TunnelHandle},
-    io::{Event, PortError},
-    links::{ControlToken, LinkEvent},
+    ids::{Gate, JobTicket, PoolId, TunnelHandle, WalkId},
+    io::Event,
     master::{MasterEvent, Recipient},
     packet::MESSAGE_DATAGRAM,
     rsa::JobResult,
@@ -20,7 +18,8 @@ const TIMERS_AT_ONCE: usize = 10_000;
 impl Transport {
     pub(super) fn on_timeout(&mut self) {
         for _ in 0..TIMERS_AT_ONCE {
-            let Some(timer) = self.cx.timers.pop_due(self.cx.now.mono) else {
+            let now = self.net.cx.now.mono;
+            let Some(timer) = self.net.cx.timers.pop_due(now) else {
                 return;
             };
             self.on_timer(timer);
@@ -28,89 +27,76 @@ impl Transport {
     }
 
     fn on_timer(&mut self, timer: Timer) {
-        let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
-        let master = &mut self.master;
+        let net = &mut self.net;
+        let (cx, links, directory) = (&mut net.cx, &mut net.links, &mut net.directory);
         match timer {
             Timer::Link(link) => {
-                let events = links.on_timer(cx, self.descriptor.as_ref(), link);
+                let events = links.on_timer(cx, net.own.descriptor(), link);
                 self.on_link_events(events);
             }
             Timer::LinkProbe(link) => links.on_probe_timer(cx, link),
-            Timer::Gossip(link) => self.directory.on_gossip_timer(cx, links, link),
-            Timer::Directory => {
-                let events = self.directory.on_timer(cx);
-                self.on_directory_events(events);
+            Timer::Gossip(link) => directory.on_gossip_timer(cx, links, link),
+            Timer::Directory => net.on_directory_timer(),
+            Timer::Bootstrap => directory.on_bootstrap_timer(cx),
+            Timer::Persist => directory.persist(cx),
+            Timer::Descriptor => net.own.issue(cx),
+            Timer::Walk(id) => {
+                let failed = self.walks.on_timer(net, &mut self.endpoint, id);
+                self.walk_failed(failed);
             }
-            Timer::Bootstrap => self.directory.on_bootstrap_timer(cx),
-            Timer::Walk(id) => self.on_walk_timer(id),
-            Timer::Relayed(id) => self.relays.on_timer(cx, links, routes, id),
-            Timer::Served(id) => self.endpoint.on_timer(cx, links, routes, id),
+            Timer::Relayed(id) => self.relayer.on_timer(net, id),
+            Timer::Served(id) => self.endpoint.on_timer(net, id),
             Timer::Ports => self.endpoint.on_ports_timer(cx),
             Timer::Hello(to) => self.endpoint.on_hello_timer(cx, to),
             Timer::Tunnel(handle) => {
-                self.step_master(|master, net| master.on_timer(net, handle));
+                let events = self.master.on_timer(net, handle);
+                self.carry_on(events);
             }
             Timer::Pool(pool) => self.tend(pool),
-            Timer::Call(ticket) => self
-                .calls
-                .on_timer(&mut Carrier { cx, master, links }, ticket),
+            Timer::Call(ticket) => {
+                let (calls, _, mut carrier) = self.messages();
+                calls.on_timer(&mut carrier, ticket);
+            }
             Timer::Group(group) => {
-                self.calls
-                    .on_group_timer(&mut Carrier { cx, master, links }, group);
+                let (calls, _, mut carrier) = self.messages();
+                calls.on_group_timer(&mut carrier, group);
             }
             Timer::Requests => self.requests.on_timer(cx),
-            Timer::Descriptor => self.issue_descriptor(),
-            Timer::Persist => self.directory.persist(cx),
         }
     }
 
     pub(super) fn tend(&mut self, pool: PoolId) {
-        let mut parts = self.master_parts();
-        let relays = parts.directory.len();
-        let events = parts.master.tend(&mut parts.net, parts.walks, pool, relays);
-        self.count(|this| this.on_master_events(events));
+        let events = self.master.tend(&mut self.net, &mut self.walks, pool);
+        self.carry_on(events);
     }
 
-    pub(super) fn on_link_events(&mut self, events: Vec<LinkEvent>) {
-        for event in events {
-            match event {
-                LinkEvent::Up(link) => self.on_link_up(link),
-                LinkEvent::Dead {
-                    link,
-                    relay,
-                    silent,
-                } => {
-                    self.directory.link_down(link);
-                    if let Some(relay) = relay.filter(|_| silent) {
-                        let left = self.directory.silent(&mut self.cx, relay);
-                        self.on_directory_events(left.into_iter().collect());
-                    }
-                    for route in self.routes.on_link(link) {
-                        self.close_route(route, link);
-                    }
-                }
-                LinkEvent::ControlFailed(_, ControlToken::Walk(walk)) => {
-                    if let Some(relay) = self.walks.asked(walk) {
-                        let left = self.directory.silent(&mut self.cx, relay);
-                        self.on_directory_events(left.into_iter().collect());
-                    }
-                    self.retry_walk(walk);
-                }
-                LinkEvent::ControlFailed(_, ControlToken::Nobody | ControlToken::Probe) => {}
-            }
+    pub(super) fn retry_walk(&mut self, id: WalkId) {
+        let failed = self.walks.retry(&mut self.net, &mut self.endpoint, id);
+        self.walk_failed(failed);
+    }
+
+    fn walk_failed(&mut self, tunnel: Option<TunnelHandle>) {
+        if let Some(handle) = tunnel {
+            self.master.walk_failed(&mut self.net.cx, handle);
         }
     }
 
-    fn on_link_up(&mut self, link: LinkHandle) {
-        self.directory.link_up(&mut self.cx, &mut self.links, link);
-        let presented = self
-            .links
-            .get_mut(link)
-            .and_then(|link| link.presented.take());
-        if let Some(descriptor) = presented {
-            self.links.name(link, &descriptor);
-            let considered = self.directory.consider_decoded(&mut self.cx, &descriptor);
-            self.count(|_| considered);
+    /// The worker is done.
+    pub(super) fn on_job(&mut self, ticket: JobTicket, result: &JobResult) {
+        let net = &mut self.net;
+        if self.endpoint.on_job(net, ticket, result) {
+            return;
+        }
+        match self.master.on_job(net, ticket, result) {
+            Some(events) => self.carry_on(events),
+            None => net.cx.drops.count(DropReason::StaleJob),
+        }
+    }
+
+    /// What the master tells outside the path of datagrams: what is discarded then is only counted.
+    pub(super) fn carry_on(&mut self, events: impl IntoIterator<Item = MasterEvent>) {
+        if let Err(reason) = self.on_master_events(events) {
+            self.net.cx.drops.count(reason);
         }
     }
 
@@ -122,15 +108,14 @@ impl Transport {
         for event in events {
             match event {
                 MasterEvent::ReplyGate => {
-                    let (cx, master, links) = (&mut self.cx, &mut self.master, &mut self.links);
-                    self.calls
-                        .tunnels_changed(&mut Carrier { cx, master, links });
+                    let (calls, _, mut carrier) = self.messages();
+                    calls.tunnels_changed(&mut carrier);
                 }
                 MasterEvent::Down(handle) => self.calls.tunnel_down(handle),
                 MasterEvent::Message(via, datagram) => result = self.on_message(via, &datagram),
                 MasterEvent::Addresses => {
-                    let addresses = self.master.addresses(&self.cx);
-                    self.cx.event(Event::OwnAddresses(addresses));
+                    let addresses = self.master.addresses(&self.net.cx);
+                    self.net.cx.event(Event::OwnAddresses(addresses));
                 }
             }
         }
@@ -143,39 +128,12 @@ impl Transport {
         via: TunnelHandle,
         datagram: &[u8; MESSAGE_DATAGRAM],
     ) -> Result<(), DropReason> {
-        let (cx, master, links) = (&mut self.cx, &mut self.master, &mut self.links);
         let gate = Gate(*part::<0, 8, _>(datagram));
-        match master.recipient(via, gate)? {
-            Recipient::Caller => self.calls.on_response(cx, via, datagram),
-            Recipient::Persona => {
-                let carrier = &mut Carrier { cx, master, links };
-                self.requests.on_request(carrier, via, datagram)
-            }
-        }
-    }
-
-    pub(super) fn on_port_opened(&mut self, token: PortToken, result: Result<(), PortError>) {
-        let Some(own) = &self.descriptor else { return };
-        let (cx, links, routes) = (&mut self.cx, &mut self.links, &mut self.routes);
-        if let Some(walk) = self
-            .endpoint
-            .on_port_opened(cx, links, routes, own, (token, result))
-        {
-            self.answer_unopenable(&walk);
-        }
-    }
-
-    pub(super) fn on_job(&mut self, ticket: JobTicket, result: &JobResult) {
-        if self
-            .endpoint
-            .on_job(&mut self.cx, &mut self.links, ticket, result)
-        {
-            return;
-        }
-        let mut parts = self.master_parts();
-        match parts.master.on_job(&mut parts.net, ticket, result) {
-            Some(events) => self.count(|this| this.on_master_events(events)),
-            None => self.cx.drops.count(DropReason::StaleJob),
+        let recipient = self.master.recipient(via, gate)?;
+        let (calls, requests, mut carrier) = self.messages();
+        match recipient {
+            Recipient::Caller => calls.on_response(&mut carrier.net.cx, via, datagram),
+            Recipient::Persona => requests.on_request(&mut carrier, via, datagram),
         }
     }
 }

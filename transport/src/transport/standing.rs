@@ -22,11 +22,11 @@ pub(super) struct Standing {
 impl Transport {
     /// Takes the time, and sees whether it is later than it should be.
     pub fn look(&mut self, now: Now) {
-        let before = std::mem::replace(&mut self.cx.now, now);
+        let before = std::mem::replace(&mut self.net.cx.now, now);
         if now == before || self.master.is_shutting_down() {
             return;
         }
-        if let Some((due, _)) = self.cx.timers.next() {
+        if let Some((due, _)) = self.net.cx.timers.next() {
             let late = now.mono.since(due.max(before.mono));
             if late >= STILL_US {
                 self.doubt_all(now.mono.since(before.mono) / 1_000_000);
@@ -34,7 +34,7 @@ impl Transport {
         }
         let went = now.mono.since(before.mono) / 1_000_000;
         if now.unix.0.abs_diff(before.unix.0.saturating_add(went)) >= JUMP_S {
-            self.clock_jumped();
+            self.net.clock_jumped();
         }
     }
 
@@ -45,8 +45,8 @@ impl Transport {
             self.doubt_all(0);
         }
         // Also while it does not work: only what is sent shows that it works again.
-        if self.directory.len() == 0 {
-            self.directory.start_over(&mut self.cx);
+        if self.net.directory.len() == 0 {
+            self.net.directory.start_over(&mut self.net.cx);
         }
     }
 
@@ -54,25 +54,9 @@ impl Transport {
     /// to prove itself; until then it counts for nothing.
     fn doubt_all(&mut self, still_s: u64) {
         self.standing.still_s = still_s;
-        let neighbours = self.master.doubt_all(&mut self.cx);
+        let neighbours = self.master.doubt_all(&mut self.net.cx);
         for (link, relay) in neighbours {
-            let identity = self.directory.get(relay).map(|relay| relay.identity);
-            self.links
-                .renew(&mut self.cx, self.descriptor.as_ref(), link, identity);
-        }
-    }
-
-    /// What depended on the old wall clock is made anew.
-    fn clock_jumped(&mut self) {
-        self.links.clock_jumped();
-        self.directory.clock_jumped(&mut self.cx);
-        let minutes = self.cx.now.unix.0 / 60;
-        let holds = self
-            .descriptor
-            .as_ref()
-            .is_none_or(|own| u64::from(own.epoch) <= minutes && minutes < u64::from(own.expiry));
-        if !holds {
-            self.issue_descriptor();
+            self.net.renew(link, relay);
         }
     }
 }

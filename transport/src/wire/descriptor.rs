@@ -9,6 +9,7 @@ use deut_common::{ids::RelayId, suite::SuiteRef, time::Unix};
 
 use super::bytes::{Writer, part};
 use crate::{
+    drop_reason::DropReason,
     ids::NetworkId,
     keys::{self, RelayKeys},
     labels,
@@ -142,6 +143,25 @@ pub enum DescriptorError {
     /// The signature fails.
     #[error("its signature fails")]
     Signature,
+}
+
+impl From<DescriptorError> for DropReason {
+    fn from(error: DescriptorError) -> Self {
+        match error {
+            DescriptorError::Network => Self::OtherNetwork,
+            DescriptorError::Signature | DescriptorError::WeakKey => Self::BadSignature,
+            DescriptorError::Address
+            | DescriptorError::RangeReversed
+            | DescriptorError::RangeTooWide
+            | DescriptorError::RangeTooLow
+            | DescriptorError::RangeHoldsRelayPort
+            | DescriptorError::Flags
+            | DescriptorError::Expired
+            | DescriptorError::ExpiryTooFar
+            | DescriptorError::EpochAhead
+            | DescriptorError::EpochOld => Self::BadDescriptor,
+        }
+    }
 }
 
 impl DescriptorError {

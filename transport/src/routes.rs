@@ -24,6 +24,16 @@ pub(crate) enum Route {
     Master(TunnelHandle),
 }
 
+/// The place of a tunnel on one link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Side {
+    pub(crate) link: LinkHandle,
+    /// Cells that arrive over this link carry it; we chose it.
+    pub(crate) incoming: TunnelId,
+    /// Cells that leave over this link carry it; the neighbour chose it.
+    pub(crate) outgoing: TunnelId,
+}
+
 /// All routes; bounded by the tables of tunnels and walks behind them.
 #[derive(Default)]
 pub(crate) struct Routes {
