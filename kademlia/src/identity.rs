@@ -77,11 +77,18 @@ impl WorkSearch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::hex;
 
     #[test]
     fn rfc_8032_test_1_gives_the_published_public_key() {
-        let seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
-        let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        let seed: [u8; 32] =
+            hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+                .try_into()
+                .expect("32 bytes");
+        let public: [u8; 32] =
+            hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+                .try_into()
+                .expect("32 bytes");
         assert_eq!(PersonaSecret::from_seed(&seed).public(), public);
     }
 
@@ -102,13 +109,5 @@ mod tests {
             format!("{:?}", PersonaSecret::from_seed(&[1; 32])),
             "PersonaSecret(..)"
         );
-    }
-
-    fn hex(text: &str) -> [u8; 32] {
-        let bytes: Vec<u8> = (0..64)
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect("hex"))
-            .collect();
-        bytes.try_into().expect("32 bytes")
     }
 }

@@ -13,14 +13,10 @@ pub(crate) const NOW: Now = Now {
 };
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u32> = text
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .collect();
-    digits
-        .chunks(2)
-        .map(|pair| (pair[0] * 16 + pair[1]) as u8)
-        .collect()
+    let digits: String = text.split_whitespace().collect();
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(digits.as_bytes())
+        .expect("hexadecimal digits")
 }
 
 pub(crate) fn address(text: &str) -> EndpointAddress {

@@ -16,11 +16,11 @@ pub(crate) mod route;
 pub(crate) mod troubles;
 
 use std::{
-    fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
 
+use data_encoding::HEXLOWER;
 pub use deut_transport::policy::Profile;
 pub use route::NoRoute;
 pub use troubles::BootstrapTrouble;
@@ -178,19 +178,10 @@ pub fn peer_block(address: &str, key: Option<&[u8; 32]>) -> String {
     let mut block = format!("[[peer]]\naddress = {address}\n");
     if let Some(key) = key {
         block.push_str("key = \"");
-        block.push_str(&hex(key));
+        block.push_str(&HEXLOWER.encode(key));
         block.push_str("\"\n");
     }
     block
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The only reader of clocks. One reading serves a whole batch.
+//! Time for the cores and the driver comes from here only. One reading serves a whole batch.
 #![allow(clippy::disallowed_methods, reason = "this is the one place that may")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -5,8 +5,8 @@
 //! once per turn.
 
 mod error;
-mod link;
-mod open;
+mod handle_link;
+mod owed;
 mod queries;
 mod report;
 mod room;
@@ -31,7 +31,7 @@ use tokio::{
     time::Sleep,
 };
 
-use self::{open::Open, saver::Saver};
+use self::{owed::Open, saver::Saver};
 use crate::{
     bootstrap::troubles::Troubles,
     clock::Clock,
@@ -41,7 +41,7 @@ use crate::{
     udp::{Received, Sockets},
 };
 pub use error::StartError;
-pub(crate) use link::Link;
+pub(crate) use handle_link::Link;
 pub(crate) use start::start;
 
 /// Requests of handles taken in one turn.

@@ -4,10 +4,9 @@ use super::*;
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
-    (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex"))
-        .collect()
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(digits.as_bytes())
+        .expect("hexadecimal digits")
 }
 
 fn key(text: &str) -> [u8; 32] {

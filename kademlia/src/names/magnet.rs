@@ -1,5 +1,9 @@
 //! Magnet links and keys as people type them.
+
 use std::fmt;
+
+use data_encoding::{BASE32_NOPAD_NOCASE, Encoding, HEXLOWER_PERMISSIVE};
+use percent_encoding::percent_decode_str;
 
 use crate::{
     id::NodeId,
@@ -353,13 +357,12 @@ fn mutable_key(public: &str, salt: &str) -> Result<MutableKey, MagnetError> {
         return Err(bad_length(PUBLIC, public, "64"));
     }
     let public = hex(public).ok_or(MagnetError::BadHex(PUBLIC))?;
-    let (pairs, rest) = salt.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() || pairs.len() > MAX_SALT {
+    if !salt.len().is_multiple_of(2) || salt.len() > 2 * MAX_SALT {
         return Err(bad_length(SALT, salt, "an even number, at most 128"));
     }
-    let digits = |[high, low]: &[u8; 2]| Some(hex_digit(*high)? << 4 | hex_digit(*low)?);
-    let salt: Option<Vec<u8>> = pairs.iter().map(digits).collect();
-    MutableKey::new(public, salt.ok_or(MagnetError::BadHex(SALT))?).map_err(MagnetError::NoMutable)
+    let salt = HEXLOWER_PERMISSIVE.decode(salt.as_bytes());
+    let salt = salt.map_err(|_| MagnetError::BadHex(SALT))?;
+    MutableKey::new(public, salt).map_err(MagnetError::NoMutable)
 }
 
 /// Reads a key of the DHT: 40 hex characters.
@@ -426,60 +429,26 @@ fn strip_prefix_any_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 /// The text, and whether there was a `%` without two digits after it. It stays as it is: outside of hashes
 /// nobody minds.
 fn percent_decoded(text: &str) -> (String, bool) {
-    let (mut bytes, mut stray) = (Vec::with_capacity(text.len()), false);
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = after.split_first_chunk::<2>().filter(|_| *byte == b'%');
-        let decoded = digits.and_then(|([high, low], after)| {
-            Some((hex_digit(*high)? << 4 | hex_digit(*low)?, after))
-        });
-        stray |= *byte == b'%' && decoded.is_none();
-        let (byte, after) = decoded.unwrap_or((*byte, after));
-        bytes.push(byte);
-        rest = after;
-    }
-    (String::from_utf8_lossy(&bytes).into_owned(), stray)
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    let is_code = |after: &str| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let stray = text.split('%').skip(1).any(|after| !is_code(after));
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    (decoded.into_owned(), stray)
 }
 
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = hex_digit(*high)? << 4 | hex_digit(*low)?;
-    }
-    Some(bytes)
+    decoded(&HEXLOWER_PERMISSIVE, text)
 }
 
-/// RFC 4648 base32 of exactly 20 bytes: 32 characters, no padding.
 fn base32(text: &str) -> Option<[u8; 20]> {
-    let mut bytes = [0; 20];
-    let (groups, rest) = text.as_bytes().as_chunks::<8>();
-    if groups.len() != 4 || !rest.is_empty() {
-        return None;
-    }
-    for (out, group) in bytes.as_chunks_mut::<5>().0.iter_mut().zip(groups) {
-        let mut bits = 0u64;
-        for character in group {
-            let digit = match character.to_ascii_uppercase() {
-                letter @ b'A'..=b'Z' => letter - b'A',
-                digit @ b'2'..=b'7' => digit - b'2' + 26,
-                _ => return None,
-            };
-            bits = bits << 5 | u64::from(digit);
-        }
-        let [_, _, _, five @ ..] = bits.to_be_bytes();
-        *out = five;
-    }
-    Some(bytes)
+    decoded(&BASE32_NOPAD_NOCASE, text)
+}
+
+/// Exactly as many bytes.
+fn decoded<const N: usize>(encoding: &Encoding, text: &str) -> Option<[u8; N]> {
+    encoding.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

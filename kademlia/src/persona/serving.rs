@@ -163,6 +163,7 @@ impl Serving {
         }
     }
 
+    /// Accepts or refuses a STORE: the token, the signature and the version are checked here, room and age by the store.
     fn put(&mut self, cx: &mut PersonaContext, token: &Token, record: Record, now: &Now) -> Answer {
         if !self.tokens.accepts(&record.key(), token) {
             cx.discard(DropReason::BadToken);

@@ -2,6 +2,12 @@
 //!
 //! Requests of users name nobody; only the persona's maintenance puts its contact into PING and
 //! FIND_NODE, so that it can enter the receiver's table.
+//!
+//! A new RPC begins in `docs/protocol.md` and here: a variant each of [`Request`] and [`Answer`], its code, both directions, its
+//! longest form. A persona answers it in `persona/serving.rs`. Who asks it names it: users in `user/rpcs.rs`, with what becomes of
+//! its answer in `user/query/`; the persona in `persona/rpcs.rs`, with its answer in `persona/mod.rs`. The fuzzers know the forms
+//! in `tests/src/fuzz/rpc.rs`.
+
 use bincode::{
     Decode, Encode,
     de::Decoder,

@@ -2,6 +2,7 @@
 
 use std::{ops::Range, path::Path};
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -187,18 +188,6 @@ pub(super) fn split_address(written: &str) -> Option<(&str, u16)> {
 }
 
 fn parse_key(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return None;
-    }
-    let mut key = [0; 32];
-    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok()?;
-        // `from_str_radix` would take a sign.
-        if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(key)
+    let key = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    key.try_into().ok()
 }

@@ -11,7 +11,7 @@ use deut_transport::{
 };
 use tokio::sync::mpsc;
 
-use super::{Driver, open::OpenQuery};
+use super::{Driver, owed::OpenQuery};
 use crate::{
     bootstrap::route::why_silent,
     core::{CoreCommand, CoreEvent, CoreInput},

@@ -1,5 +1,6 @@
 //! The status of the node, for its operator.
 
+use data_encoding::HEXLOWER;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use deut_common::time::Now;
@@ -11,11 +12,8 @@ use deut_transport::{
 };
 
 use super::Driver;
-use crate::{
-    bootstrap::hex,
-    status::{
-        DhtStatus, NodeStatus, ReachStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus,
-    },
+use crate::status::{
+    DhtStatus, NodeStatus, ReachStatus, ReadinessStatus, RelayStatus, TunnelStatus, UdpStatus,
 };
 
 /// Facts that do not change while the node runs.
@@ -47,7 +45,7 @@ impl Driver {
             }
             .to_owned(),
             local_address: self.sockets.local(),
-            identity: self.about.identity.map(|key| hex(&key)),
+            identity: self.about.identity.map(|key| HEXLOWER.encode(&key)),
             uptime_s: now.mono.0 / 1_000_000,
             readiness: ReadinessStatus::from(&self.core.readiness()),
             ready_after_ms: self.ready_after_ms,

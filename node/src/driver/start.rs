@@ -12,7 +12,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::{Driver, Link, StartError, link::About, open::Open, report, room, saver::Saver};
+use super::{Driver, Link, StartError, handle_link::About, owed::Open, report, room, saver::Saver};
 use crate::{
     bootstrap::{BootstrapFile, resolve::Resolver, troubles::Troubles},
     clock::Clock,

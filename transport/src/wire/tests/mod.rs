@@ -20,16 +20,10 @@ pub(crate) fn rule<const N: usize>(a: usize, b: usize) -> [u8; N] {
 
 /// Bytes from hexadecimal; blanks are skipped.
 pub(crate) fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| u8::try_from(c.to_digit(16).expect("a hexadecimal digit")).expect("below 16"))
-        .collect();
-    assert_eq!(digits.len() % 2, 0);
-    digits
-        .chunks(2)
-        .map(|pair| pair[0] * 16 + pair[1])
-        .collect()
+    let digits: String = text.split_whitespace().collect();
+    data_encoding::HEXLOWER_PERMISSIVE
+        .decode(digits.as_bytes())
+        .expect("hexadecimal digits")
 }
 
 /// The relay of the independent vectors.
