@@ -5,7 +5,7 @@ magnets.json has a row for each form:
   form        the link, as people paste it
   what        what it is, for docs/magnets.md
   libtorrent  its hashes (v1, v2), or its error
-  deut        what `deut get` looks for (v1, v2; key; record and salt), or its error; node/cli/src/control/target/tests.rs checks it
+  deut        what `deut get` looks for (v1, v2; key; record and salt), or its error; node/cli/src/work/target/tests.rs checks it
   differs     why, where the two do not mean the same
 
   magnets.py                      prints docs/magnets.md

@@ -1,7 +1,8 @@
 //! The command `deut`: what it reads, does and prints. `docs/operations.md` has its commands, exit codes and JSON shapes.
 //!
-//! The binary calls [`main`] and nothing else. The [control socket](control) and the [failures](exit) that go over it are public,
-//! so that its decoders can be fuzzed and other programs can talk to a daemon; the rest is private.
+//! The binary calls [`main`] and nothing else. The [control socket](control), the [steps](step) and [results](report) and the [failures](exit) that
+//! go over it, and the [targets](work::target) of commands are public, so that their decoders can be fuzzed and other programs can
+//! talk to a daemon; the rest is private.
 #![forbid(unsafe_code)]
 
 mod cli;
@@ -13,9 +14,12 @@ mod logging;
 mod output;
 mod process;
 mod pump;
+pub mod report;
 mod seed;
+pub mod step;
 mod testnet;
 mod words;
+pub mod work;
 
 use std::process::ExitCode;
 

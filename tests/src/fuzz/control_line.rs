@@ -1,12 +1,10 @@
 //! Lines of the control socket: what is read reads the same when written again; what is not gets texts of one line each.
 
 use deut_cli::{
-    control::{
-        protocol::{MAX_REQUEST, Request},
-        report::unhex,
-        target::{Target, magnet, mutable_key},
-    },
+    control::protocol::{MAX_REQUEST, Request},
     exit::Failure,
+    report::unhex,
+    work::target::{Target, magnet, mutable_key},
 };
 
 use super::Depth;

@@ -17,16 +17,15 @@ use super::{
 };
 use crate::{
     cli,
-    control::{
-        client::Daemon,
-        protocol::Request,
-        report::{Got, Stored, hex, unhex},
-        target::{Target, announceable, magnet, mutable_key},
-        work::Work,
-    },
+    control::{client::Daemon, protocol::Request},
     exit::{Exit, Failure},
     output::{Out, steps::Steps, text},
     process::{Signals, threads},
+    report::{Got, Stored, hex, unhex},
+    work::{
+        Work,
+        target::{Target, announceable, magnet, mutable_key},
+    },
 };
 
 /// A node that does one lookup or a few needs no 28 tunnels; this is enough for other tunnels at the second one.

@@ -16,11 +16,11 @@ use clap::CommandFactory;
 
 use crate::{
     cli::{Cli, Command},
-    control::report::FailureObject,
     exit::Failure,
     logging,
     output::Out,
     process::threads::{self, Threads},
+    report::FailureObject,
     testnet,
 };
 

@@ -12,14 +12,11 @@ use super::{
 };
 use crate::{
     cli,
-    control::{
-        client::Daemon,
-        protocol::Request,
-        report::{Got, Stored, hex},
-        target::magnet,
-    },
+    control::{client::Daemon, protocol::Request},
     exit::{Exit, Failure},
     output::{Out, text},
+    report::{Got, Stored, hex},
+    work::target::magnet,
 };
 
 /// Lookups for the present version: two, as the first may meet nodes that miss it.

@@ -6,13 +6,10 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     cli::{self, Reach},
-    control::{
-        client::Daemon,
-        protocol::Request,
-        report::{BootstrapLine, Echoes},
-    },
+    control::{client::Daemon, protocol::Request},
     exit::{Exit, Failure},
     output::{Out, status, text},
+    report::{BootstrapLine, Echoes},
     words::readiness,
 };
 

@@ -12,8 +12,9 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use super::protocol::{Answer, MAX_REQUEST, Request, Step};
+use super::protocol::{Answer, MAX_REQUEST, Request};
 use crate::exit::{Exit, Failure};
+use crate::step::Step;
 
 /// The daemon writes something every second; silence for so long means that it hangs.
 const PATIENCE: Duration = Duration::from_secs(15);

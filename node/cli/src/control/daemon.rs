@@ -8,13 +8,18 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{
-    protocol::{MAX_TIMEOUT_MS, Request, Step},
-    report::{BootstrapLine, Echoes, unhex},
+    protocol::{MAX_TIMEOUT_MS, Request},
     server::Handler,
-    target::{Target, announceable, magnet, mutable_key},
-    work::Work,
 };
-use crate::exit::{Exit, Failure};
+use crate::{
+    exit::{Exit, Failure},
+    report::{BootstrapLine, Echoes, unhex},
+    step::Step,
+    work::{
+        Work,
+        target::{Target, announceable, magnet, mutable_key},
+    },
+};
 
 /// The node of this process, for others.
 #[derive(Clone)]

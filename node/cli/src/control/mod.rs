@@ -4,15 +4,7 @@
 //! JSON: any number of steps, empty lines as a sign of life, then exactly one result or error, and closes. See
 //! `docs/operations.md`.
 
-mod all;
 pub(crate) mod client;
 pub(crate) mod daemon;
-pub(crate) mod failed;
-mod hybrid;
 pub mod protocol;
-pub mod report;
-mod seen;
 pub(crate) mod server;
-pub(crate) mod storing;
-pub mod target;
-pub(crate) mod work;

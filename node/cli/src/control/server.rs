@@ -22,8 +22,9 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-use super::protocol::{Answer, MAX_REQUEST, Request, Step, bad_request};
+use super::protocol::{Answer, MAX_REQUEST, Request, bad_request};
 use crate::exit::{Exit, Failure};
+use crate::step::Step;
 
 /// Lookups and stores that are worked on at once; further ones wait for their turn, as long as they have time.
 const AT_WORK: usize = 32;

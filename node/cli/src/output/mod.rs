@@ -1,4 +1,5 @@
-//! The only place that prints. Results go to standard output, everything else to standard error.
+//! The only place that decides what is printed: results go to standard output, everything else to standard error. `pump.rs`
+//! writes the bytes.
 
 pub(crate) mod news;
 pub(crate) mod status;
@@ -10,10 +11,10 @@ use std::io::{ErrorKind, IsTerminal, stderr, stdout};
 use serde::Serialize;
 
 use crate::{
-    control::report::unhex,
     exit::{Exit, Failure},
     logging,
     pump::{self, STDERR, STDOUT},
+    report::unhex,
 };
 
 /// The outcome of writing a result.

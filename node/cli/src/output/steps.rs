@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use super::{Written, line, text};
 use crate::{
-    control::{protocol::Step, report::Peer},
     pump::STDERR,
+    report::Peer,
+    step::Step,
     words::{reach, readiness},
 };
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt::Write};
 use deut::status::{RelayStatus, TunnelStatus};
 
 use crate::{
-    control::report::{Echoes, Effort, Got, Peer, Stored, Swarm},
     exit::Failure,
+    report::{Echoes, Effort, Got, Peer, Stored, Swarm},
     words::{joined, plural, reach},
 };
 

@@ -15,16 +15,12 @@ use tokio::{
 
 use crate::{
     cli,
-    control::{
-        failed::not_ready,
-        protocol::Step,
-        report::{Got, Peer, Stored, hex},
-        target::Target,
-        work::Work,
-    },
     exit::{Exit, Failure},
     output::Out,
     process::{Signals, raise_open_file_limit},
+    report::{Got, Peer, Stored, hex},
+    step::Step,
+    work::{Work, failed::not_ready, target::Target},
 };
 use network::Network;
 use report::Report;
@@ -187,7 +183,5 @@ fn watched(node: &Node) -> (Work, tokio::task::JoinHandle<Vec<Step>>) {
 }
 
 fn milliseconds_since(start: Instant) -> f64 {
-    crate::control::report::milliseconds(
-        u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
-    )
+    crate::report::milliseconds(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
 }

@@ -14,9 +14,10 @@ use tokio::{
 };
 
 use crate::{
-    control::{failed::not_ready, report::hex},
     exit::{Exit, Failure},
+    report::hex,
     seed::seed_of,
+    work::failed::not_ready,
 };
 
 /// Name of the network, kept apart from every other by its id.

@@ -6,7 +6,7 @@ use deut::NodeStatus;
 use serde::Serialize;
 
 use super::network::Names;
-use crate::{control::protocol::Step, exit::Failure};
+use crate::{exit::Failure, step::Step};
 
 /// The whole demonstration in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

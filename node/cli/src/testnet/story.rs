@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::report::{Load, Path, Report};
 use crate::{
-    control::report::Stored,
     output::text::rpcs as rpcs_text,
+    report::Stored,
     words::{joined as list, plural},
 };
 

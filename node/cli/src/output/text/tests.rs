@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    control::report::{Echo, FailureObject},
     exit::Exit,
+    report::{Echo, FailureObject},
 };
 use deut::status::ReachStatus;
 

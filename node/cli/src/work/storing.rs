@@ -6,13 +6,11 @@ use deut::{Announced, MutableRecord, NodeId, Query, QueryResult, status::ReachSt
 use deut_kademlia::Magnet;
 use tokio::time::{Duration, timeout};
 
-use super::{
-    protocol::Step,
-    report::{Effort, Named, Stored, hex},
-    work::{Running, Work, cancelled},
-};
+use super::{Running, Work, cancelled};
 use crate::{
     exit::{Exit, Failure},
+    report::{Effort, Named, Stored, hex},
+    step::Step,
     words,
 };
 

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use deut::{
     Announced, FoundPeer, MutableRecord, PoolId, QueryStats, TunnelEcho, status::ReachStatus,
 };
@@ -9,32 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 
-/// Bytes as hex digits.
+/// Bytes as lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            text.extend(
-                [byte >> 4, byte & 15]
-                    .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('?')),
-            );
-            text
-        })
+    HEXLOWER.encode(bytes)
 }
 
 /// Bytes from hex digits; none if there is anything else or an odd number.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let bytes = pairs
-        .iter()
-        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
-        .collect();
-    if rest.is_empty() { bytes } else { None }
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
 }
 
 /// The result of `get`.

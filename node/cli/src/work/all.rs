@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::report::{Effort, Got, Peer};
+use crate::report::{Effort, Got, Peer};
 
 /// After so many lookups in a row that brought nobody new there is hardly anybody left.
 const QUIET: u32 = 3;

@@ -1,5 +1,12 @@
 //! The work of the lookup commands with a node: a daemon, or a short-lived one in the process.
 
+mod all;
+pub(crate) mod failed;
+mod hybrid;
+mod seen;
+pub(crate) mod storing;
+pub mod target;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deut::{Node, Progress, Query, QueryOutcome, QueryResult, Stopped, status::ReadinessStatus};
@@ -10,15 +17,15 @@ use tokio::{
     time::{Duration, Instant, sleep_until, timeout, timeout_at},
 };
 
-use super::{
-    all::All,
-    failed::{Misses, not_ready},
-    protocol::Step,
+use crate::{
+    exit::{Exit, Failure},
     report::{Effort, Got, Named, Peer, hex, unhex},
-    seen::Seen,
-    target::Target,
+    step::Step,
 };
-use crate::exit::{Exit, Failure};
+use all::All;
+use failed::{Misses, not_ready};
+use seen::Seen;
+use target::Target;
 
 /// The pause before the next lookup grows by this.
 const PAUSE: Duration = Duration::from_millis(500);

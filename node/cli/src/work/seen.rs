@@ -2,7 +2,7 @@
 
 use deut::{FoundPeer, Progress, QueryOutcome, QueryResult, QueryStats};
 
-use super::report::Peer;
+use crate::report::Peer;
 
 /// Collected from the steps of one lookup.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use deut::{MutableKey, NodeId, Query, Refusal};
 use deut_kademlia::{Link, Magnet, MagnetError};
 
-use super::report::unhex;
 use crate::exit::{Exit, Failure};
+use crate::report::unhex;
 
 /// The target of a `get`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use deut::{BootstrapTrouble, NotReady, status::ReadinessStatus};
 use tokio::time::Duration;
 
-use super::report::{Effort, Got};
+use crate::report::{Effort, Got};
 use crate::{
     exit::{Exit, Failure},
     words::plural,
@@ -178,7 +178,7 @@ mod tests {
     use deut::{Readiness, Reason};
 
     use super::*;
-    use crate::control::report::Peer;
+    use crate::report::Peer;
 
     fn trouble(written: &str, trouble: deut_transport::io::BootstrapTrouble) -> BootstrapTrouble {
         BootstrapTrouble {
@@ -330,7 +330,7 @@ mod tests {
             failure.message,
             "found 1 announcement, but none that can be reached now (20 lookups in 30 s)"
         );
-        let object = crate::control::report::FailureObject::from(&failure);
+        let object = crate::report::FailureObject::from(&failure);
         let text = serde_json::to_string(&object).expect("serialises");
         let peer = r#""peers":[{"kind":"persona","key":"cd","addresses":[],"reachable":null,"given_by":3}]"#;
         assert!(text.contains(peer), "in their usual order: {text}");

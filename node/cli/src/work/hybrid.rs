@@ -6,12 +6,11 @@ use std::pin::pin;
 use deut::{Announced, Query};
 use deut_kademlia::Magnet;
 
-use super::{
+use super::{Work, target::Target};
+use crate::{
+    exit::{Exit, Failure},
     report::{Effort, Got, OtherSwarm, Peer, Stored, Swarm, hex},
-    target::Target,
-    work::Work,
 };
-use crate::exit::{Exit, Failure};
 
 /// Each of the two asks once on its own; if one is found then, nobody waits until the other is known to be empty.
 const AT_FIRST: Option<u32> = Some(1);
@@ -285,7 +284,7 @@ mod tests {
         let stored = |key: &str| Stored {
             stored_at: 8,
             of: 8,
-            ..super::super::storing::named(key.into())
+            ..crate::work::storing::named(key.into())
         };
         let names = || ["a".to_owned(), "b".to_owned()];
         let none = || Failure::new(Exit::NotStored, "none took it");
