@@ -1,17 +1,20 @@
-//! Acknowledged control frames (protocol §5).
+//! Acknowledged control frames of one link (protocol §5).
+
+use std::collections::{BTreeMap, VecDeque};
 
 use deut_common::time::Mono;
 use rand::Rng;
 
-use super::{LinkEvent, Links};
 use crate::{
     context::Context,
-    ids::{LinkHandle, WalkId},
+    ids::WalkId,
     wire::frame::{self, Control, FrameBytes},
 };
 
 /// Sends of one control frame.
 const SENDS: u8 = 3;
+/// Tags of the neighbour's control frames that are remembered.
+const TAGS: usize = 256;
 
 /// Whom to tell when a control frame is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,91 +28,80 @@ pub(crate) enum ControlToken {
 }
 
 /// A control frame that waits for its acknowledgement.
-pub(super) struct InFlight {
+struct InFlight {
     frame: Box<FrameBytes>,
     sends: u8,
-    pub(super) next_at: Option<Mono>,
-    pub(super) token: ControlToken,
+    /// `None`: not sent yet.
+    next_at: Option<Mono>,
+    token: ControlToken,
 }
 
-impl Links {
-    /// Sends a control frame up to three times; `false` at the cap or without the link.
-    pub(crate) fn send_control(
-        &mut self,
-        cx: &mut Context,
-        handle: LinkHandle,
-        control: &Control,
-        token: ControlToken,
-    ) -> bool {
-        let Some(link) = self.links.get_mut(&handle) else {
-            return false;
-        };
-        if link.in_flight.len() >= cx.config.limits.control_in_flight {
+#[derive(Default)]
+pub(super) struct Controls {
+    in_flight: BTreeMap<u32, InFlight>,
+    seen: VecDeque<u32>,
+}
+
+impl Controls {
+    /// Takes a frame that is then due at once; `false` at the cap.
+    pub(super) fn add(&mut self, cx: &mut Context, control: &Control, token: ControlToken) -> bool {
+        if self.in_flight.len() >= cx.config.limits.control_in_flight {
             return false;
         }
         let tag = cx.secrets.next_u32();
-        let frame = Box::new(frame::encode_control(tag, control));
-        if token != ControlToken::Probe {
-            link.last_used = cx.mono();
-        }
-        link.in_flight.insert(
-            tag,
-            InFlight {
-                frame,
-                sends: 0,
-                next_at: None,
-                token,
-            },
-        );
-        self.resend_control(cx, handle);
+        let in_flight = InFlight {
+            frame: Box::new(frame::encode_control(tag, control)),
+            sends: 0,
+            next_at: None,
+            token,
+        };
+        self.in_flight.insert(tag, in_flight);
         true
     }
 
-    /// Sends what has not been sent yet or is due again; nothing while there is no session.
-    pub(super) fn resend_control(
-        &mut self,
-        cx: &mut Context,
-        handle: LinkHandle,
-    ) -> Vec<LinkEvent> {
+    /// Frames that have not been sent yet or are due again, which count as sent; and those that failed.
+    pub(super) fn take_due(&mut self, cx: &Context) -> (Vec<FrameBytes>, Vec<ControlToken>) {
         let now = cx.mono();
-        let mut failed = Vec::new();
-        let Some(link) = self.links.get_mut(&handle).filter(|link| link.is_up()) else {
-            return failed;
-        };
-        let mut due = Vec::new();
-        link.in_flight.retain(|_, control| {
+        let (mut due, mut failed) = (Vec::new(), Vec::new());
+        self.in_flight.retain(|_, control| {
             if control.next_at.is_some_and(|at| at > now) {
                 return true;
             }
             if control.sends >= SENDS {
-                failed.push(LinkEvent::ControlFailed(handle, control.token));
+                failed.push(control.token);
                 return false;
             }
             control.next_at = Some(now.plus_ms(cx.config.times.control_repeat_ms << control.sends));
             control.sends += 1;
-            due.push(control.frame.clone());
+            due.push(*control.frame);
             true
         });
-        for frame in due {
-            self.send(cx, handle, &frame);
-        }
-        self.plan(cx, handle);
-        failed
+        (due, failed)
     }
 
-    /// Acknowledges a control frame; whether it is the first copy.
-    pub(crate) fn on_control(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) -> bool {
-        self.send(cx, handle, &frame::encode_ack(tag));
-        self.links
-            .get_mut(&handle)
-            .is_some_and(|link| link.first_sight(tag))
+    /// When the next frame that was sent is due again.
+    pub(super) fn next_at(&self) -> Option<Mono> {
+        self.in_flight.values().filter_map(|c| c.next_at).min()
     }
 
-    /// One of our control frames arrived.
-    pub(crate) fn on_ack(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) {
-        if let Some(link) = self.links.get_mut(&handle) {
-            link.in_flight.remove(&tag);
+    pub(super) fn acknowledged(&mut self, tag: u32) {
+        self.in_flight.remove(&tag);
+    }
+
+    pub(super) fn is_probing(&self) -> bool {
+        let mut tokens = self.in_flight.values().map(|control| control.token);
+        tokens.any(|token| token == ControlToken::Probe)
+    }
+
+    /// A control frame of the neighbour arrived; whether it is the first copy.
+    pub(super) fn is_first(&mut self, tag: u32) -> bool {
+        if self.seen.contains(&tag) {
+            return false;
         }
-        self.plan(cx, handle);
+        self.seen.push_back(tag);
+        if self.seen.len() > TAGS {
+            self.seen.pop_front();
+        }
+        true
     }
 }

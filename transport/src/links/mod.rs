@@ -4,37 +4,33 @@
 //! opened first and take effect then.
 
 mod control;
+mod dialling;
 mod handshake;
 mod link;
-mod upkeep;
+mod sessions;
+mod silence;
+mod table;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
-
-use crate::ids::LinkHandle;
+use std::{net::SocketAddr, sync::Arc};
 
 pub(crate) use control::ControlToken;
-use deut_common::{
-    buckets::{Bucket, Buckets},
-    ids::RelayId,
-};
+use deut_common::ids::RelayId;
+use handshake::Handshakes;
 pub(crate) use link::Link;
-use rand::Rng;
+use sessions::Slot;
+use table::Table;
 
 use crate::{
     context::Context,
-    crypto::{
-        noise::{check_mac1, mac1_key},
-        session::plaintext_mut,
-    },
     drop_reason::DropReason,
-    ids::Port,
+    ids::LinkHandle,
     keys::RelayKeys,
-    packet::{Packet, RELAY_DATAGRAM},
+    packet::Packet,
     timers::Timer,
     wire::{
-        datagram::{Datagram, Kind, SessionHeader},
+        datagram::{Datagram, SessionHeader},
         descriptor::Descriptor,
-        frame::FrameBytes,
+        frame::{self, Control, FrameBytes},
     },
 };
 
@@ -65,56 +61,37 @@ pub(crate) struct Opened {
 
 /// All links of a node.
 pub(crate) struct Links {
-    keys: Arc<RelayKeys>,
-    mac1: [u8; 32],
-    links: BTreeMap<LinkHandle, Box<Link>>,
-    by_key: BTreeMap<[u8; 32], LinkHandle>,
-    by_relay: BTreeMap<RelayId, LinkHandle>,
-    by_index: BTreeMap<u32, LinkHandle>,
-    dials: usize,
-    next: u64,
-    answered: Bucket,
-    answered_per_source: Buckets<SocketAddr>,
-    /// The `time` of our last initiation, µs.
-    last_time: u64,
+    table: Table,
+    handshakes: Handshakes,
 }
 
 impl Links {
     pub(crate) fn new(keys: Arc<RelayKeys>, cx: &Context) -> Self {
         Self {
-            mac1: mac1_key(&keys.link()),
-            keys,
-            links: BTreeMap::new(),
-            by_key: BTreeMap::new(),
-            by_relay: BTreeMap::new(),
-            by_index: BTreeMap::new(),
-            dials: 0,
-            next: 0,
-            answered: Bucket::new(cx.config.limits.handshakes_answered, cx.mono()),
-            answered_per_source: Buckets::new(cx.config.limits.handshakes_per_source, 4_096),
-            last_time: 0,
+            table: Table::default(),
+            handshakes: Handshakes::new(keys, cx),
         }
     }
 
     pub(crate) fn get(&self, link: LinkHandle) -> Option<&Link> {
-        self.links.get(&link).map(Box::as_ref)
+        self.table.get(link)
     }
 
     pub(crate) fn get_mut(&mut self, link: LinkHandle) -> Option<&mut Link> {
-        self.links.get_mut(&link).map(Box::as_mut)
+        self.table.get_mut(link)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.links.len()
+        self.table.len()
     }
 
     pub(crate) fn handles(&self) -> Vec<LinkHandle> {
-        self.links.keys().copied().collect()
+        self.table.handles()
     }
 
     /// The link to this relay, if one stands or is being made.
     pub(crate) fn of_relay(&self, relay: RelayId) -> Option<LinkHandle> {
-        self.by_relay.get(&relay).copied()
+        self.table.of_relay(relay)
     }
 
     /// A session stands.
@@ -126,34 +103,28 @@ impl Links {
     pub(crate) fn open(
         &mut self,
         cx: &mut Context,
-        datagram: &mut [u8; RELAY_DATAGRAM],
+        datagram: &mut Datagram,
     ) -> Result<Opened, DropReason> {
-        let header = SessionHeader::parse(datagram).ok_or(DropReason::Malformed)?;
-        let handle = *self
-            .by_index
-            .get(&header.index)
-            .ok_or(DropReason::UnknownSession)?;
+        let SessionHeader { index, .. } =
+            SessionHeader::parse(datagram).ok_or(DropReason::Malformed)?;
         let link = self
-            .links
-            .get_mut(&handle)
+            .table
+            .of_index_mut(index)
             .ok_or(DropReason::UnknownSession)?;
-        let opened = link.open(cx, header.index, datagram)?;
-        for index in opened.superseded {
-            self.by_index.remove(&index);
-        }
-        if opened.promoted {
-            self.settle(cx, handle);
-        }
-        Ok(Opened {
-            link: handle,
-            up: opened.first,
-        })
+        let handle = link.handle;
+        let confirmed = link.sessions.open(cx.mono(), index, datagram)?;
+        link.silence.heard(cx.mono());
+        let up = confirmed.is_some_and(|slot| self.promote(cx, handle, slot));
+        Ok(Opened { link: handle, up })
     }
 
-    /// After a new session took effect: send what waited, plan what is due.
-    fn settle(&mut self, cx: &mut Context, handle: LinkHandle) {
-        self.flush(cx, handle);
-        self.plan(cx, handle);
+    /// Makes a session the one that the link sends with; whether it is the first.
+    fn promote(&mut self, cx: &mut Context, handle: LinkHandle, slot: Slot) -> bool {
+        let first = self.table.promote(cx.mono(), handle, slot);
+        if let Some(link) = self.get_mut(handle) {
+            link.settle(cx);
+        }
+        first
     }
 
     /// Encrypts the cell that stands at the packet's plaintext place and says whereto it goes. A neighbour that is silent
@@ -164,94 +135,52 @@ impl Links {
         handle: LinkHandle,
         packet: &mut Packet,
     ) -> Result<SocketAddr, DropReason> {
-        let link = self
-            .links
-            .get_mut(&handle)
-            .ok_or(DropReason::UnknownSession)?;
-        let to = link.seal(cx.now, packet)?;
-        if link.starts_silence(cx.mono()) {
-            cx.timers.set(
-                Timer::LinkProbe(handle),
-                cx.mono().plus_ms(link::SILENCE_MS),
-            );
+        let link = self.get_mut(handle).ok_or(DropReason::UnknownSession)?;
+        let to = link.seal(cx.mono(), packet)?;
+        if let Some(look_at) = link.silence.sent(cx.mono()) {
+            cx.timers.set(Timer::LinkProbe(handle), look_at);
         }
         Ok(to)
     }
 
-    /// Sends a frame, or keeps it until the session stands (32 at most; further ones are lost).
+    /// Sends a frame, or keeps it until the session stands.
     pub(crate) fn send(&mut self, cx: &mut Context, handle: LinkHandle, frame: &FrameBytes) {
-        let Some(link) = self.links.get_mut(&handle) else {
-            return;
-        };
-        if !link.is_up() {
-            link.wait(frame);
-            return;
-        }
-        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        if let Some(datagram) = packet.as_relay_mut() {
-            *plaintext_mut(datagram) = *frame;
-        }
-        if let Ok(to) = link.seal(cx.now, &mut packet) {
-            cx.transmit(Port::Relay, to, packet);
+        if let Some(link) = self.get_mut(handle) {
+            link.send(cx, frame);
         }
     }
 
-    fn flush(&mut self, cx: &mut Context, handle: LinkHandle) {
-        let waiting = self
-            .links
-            .get_mut(&handle)
-            .map(|link| link.take_waiting())
-            .unwrap_or_default();
-        for frame in waiting {
-            self.send(cx, handle, &frame);
-        }
-        self.resend_control(cx, handle);
+    /// Sends a control frame up to three times; `false` at the cap or without the link.
+    pub(crate) fn send_control(
+        &mut self,
+        cx: &mut Context,
+        handle: LinkHandle,
+        control: &Control,
+        token: ControlToken,
+    ) -> bool {
+        self.get_mut(handle)
+            .is_some_and(|link| link.send_control(cx, control, token))
     }
 
-    /// MAC1 of a handshake datagram, before any public-key work.
-    fn check_gate(&self, datagram: &Datagram, kind: Kind) -> Result<(), DropReason> {
-        if check_mac1(&self.mac1, datagram, kind) {
-            Ok(())
-        } else {
-            Err(DropReason::BadMac)
-        }
+    /// Acknowledges a control frame; whether it is the first copy.
+    pub(crate) fn on_control(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) -> bool {
+        self.get_mut(handle).is_some_and(|link| {
+            link.send(cx, &frame::encode_ack(tag));
+            link.controls.is_first(tag)
+        })
     }
 
-    fn fresh_index(&self, cx: &mut Context) -> u32 {
-        loop {
-            let index = cx.secrets.next_u32();
-            if index != 0 && !self.by_index.contains_key(&index) {
-                return index;
-            }
+    /// One of our control frames arrived.
+    pub(crate) fn on_ack(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) {
+        if let Some(link) = self.get_mut(handle) {
+            link.controls.acknowledged(tag);
+            link.plan(cx);
         }
     }
 
     /// Remembers which relay is at the other end, once its descriptor is known to fit the link key.
     pub(crate) fn name(&mut self, handle: LinkHandle, descriptor: &Descriptor) {
-        let Some(link) = self.links.get_mut(&handle) else {
-            return;
-        };
-        if link.remote_key == descriptor.link {
-            link.relay = Some(descriptor.id());
-            self.by_relay.insert(descriptor.id(), handle);
-        }
-    }
-
-    fn insert(
-        &mut self,
-        cx: &Context,
-        remote_key: [u8; 32],
-        address: SocketAddr,
-    ) -> Option<LinkHandle> {
-        if self.links.len() >= cx.config.limits.links {
-            return None;
-        }
-        self.next += 1;
-        let handle = LinkHandle(self.next);
-        self.links
-            .insert(handle, Box::new(Link::new(remote_key, address, cx)));
-        self.by_key.insert(remote_key, handle);
-        Some(handle)
+        self.table.name(handle, descriptor);
     }
 
     /// Forgets a link; what was over it is the caller's to end.
@@ -261,26 +190,9 @@ impl Links {
         handle: LinkHandle,
         silent: bool,
     ) -> Option<LinkEvent> {
-        let link = self.links.remove(&handle)?;
-        for index in link.indices() {
-            self.by_index.remove(&index);
-        }
-        if link.dial.is_some() {
-            self.dials = self.dials.saturating_sub(1);
-        }
-        self.by_key.remove(&link.remote_key);
-        if let Some(relay) = link
-            .relay
-            .filter(|relay| self.by_relay.get(relay) == Some(&handle))
-        {
-            self.by_relay.remove(&relay);
-        }
-        for timer in [
-            Timer::Link(handle),
-            Timer::LinkProbe(handle),
-            Timer::Gossip(handle),
-        ] {
-            cx.timers.clear(timer);
+        let link = self.table.remove(handle)?;
+        for timer in [Timer::Link, Timer::LinkProbe, Timer::Gossip] {
+            cx.timers.clear(timer(handle));
         }
         Some(LinkEvent::Dead {
             link: handle,
@@ -292,7 +204,7 @@ impl Links {
     /// Tells the neighbour that this link ends in peace.
     pub(crate) fn goodbye(&mut self, cx: &mut Context, handle: LinkHandle) {
         if self.is_up(handle) {
-            self.send(cx, handle, &crate::wire::frame::encode_goodbye());
+            self.send(cx, handle, &frame::encode_goodbye());
         }
     }
 
@@ -305,7 +217,7 @@ impl Links {
 
     /// One more tunnel uses this link.
     pub(crate) fn add_tunnel(&mut self, cx: &Context, handle: LinkHandle) {
-        if let Some(link) = self.links.get_mut(&handle) {
+        if let Some(link) = self.get_mut(handle) {
             link.tunnels += 1;
             link.last_used = cx.mono();
         }
@@ -313,10 +225,52 @@ impl Links {
 
     /// One tunnel less uses this link.
     pub(crate) fn drop_tunnel(&mut self, cx: &mut Context, handle: LinkHandle) {
-        if let Some(link) = self.links.get_mut(&handle) {
+        if let Some(link) = self.get_mut(handle) {
             link.tunnels = link.tunnels.saturating_sub(1);
             link.last_used = cx.mono();
+            link.plan(cx);
         }
-        self.plan(cx, handle);
+    }
+
+    /// The link's timer fired.
+    pub(crate) fn on_timer(
+        &mut self,
+        cx: &mut Context,
+        own: Option<&Descriptor>,
+        handle: LinkHandle,
+    ) -> Vec<LinkEvent> {
+        if let Some(dead) = self.repeat_dial(cx, own, handle) {
+            return vec![dead];
+        }
+        if self.get(handle).is_none_or(|link| link.is_over(cx)) {
+            self.goodbye(cx, handle);
+            return self.remove(cx, handle, false).into_iter().collect();
+        }
+        if self.get(handle).is_some_and(|link| link.wants_rekey(cx)) {
+            self.start_dial(cx, own, handle, 1);
+        }
+        let failed = self.get_mut(handle).map(|link| link.tend(cx));
+        let failed = failed.unwrap_or_default();
+        let mut events = Vec::new();
+        if failed.contains(&ControlToken::Probe) {
+            events.extend(self.remove(cx, handle, true));
+        }
+        let failed = failed.into_iter();
+        events.extend(failed.map(|token| LinkEvent::ControlFailed(handle, token)));
+        events
+    }
+
+    /// We sent and heard nothing: is the neighbour still there?
+    pub(crate) fn on_probe_timer(&mut self, cx: &mut Context, handle: LinkHandle) {
+        let Some(link) = self.get_mut(handle) else {
+            return;
+        };
+        let Some((probe, look_at)) = link.silence.look(cx.mono()) else {
+            return;
+        };
+        cx.timers.set(Timer::LinkProbe(handle), look_at);
+        if probe && !link.controls.is_probing() {
+            link.send_control(cx, &Control::Probe, ControlToken::Probe);
+        }
     }
 }

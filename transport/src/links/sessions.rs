@@ -1,0 +1,157 @@
+//! The sessions of one link: the one that sends, and around each change others that only receive (protocol §4.2, §4.4).
+
+use std::{collections::VecDeque, net::SocketAddr};
+
+use deut_common::time::Mono;
+
+use crate::{
+    context::Context,
+    crypto::session::{SESSION_DATAGRAMS, Session, SessionKeys},
+    drop_reason::DropReason,
+    packet::Packet,
+    wire::datagram::Datagram,
+};
+
+/// Answered initiations whose session is not confirmed yet; the oldest leaves.
+const UNCONFIRMED: usize = 4;
+/// The previous session still receives for so long.
+const PREVIOUS_MS: u64 = 10_000;
+/// A session that has sent so many datagrams is replaced.
+const REKEY_DATAGRAMS: u64 = SESSION_DATAGRAMS / 16 * 15;
+
+/// A session with our index for it.
+pub(super) struct Slot {
+    pub(super) index: u32,
+    session: Session,
+    since: Mono,
+    /// It receives until then.
+    until: Mono,
+    /// We initiated it, so we replace it.
+    ours: bool,
+    /// Where its handshake came from; a session's address never changes.
+    pub(super) address: SocketAddr,
+}
+
+impl Slot {
+    /// From the keys of a handshake and the neighbour's name of the session.
+    pub(super) fn new(
+        cx: &mut Context,
+        index: u32,
+        (keys, remote_index): (SessionKeys, u32),
+        ours: bool,
+        address: SocketAddr,
+    ) -> Self {
+        cx.observers.session_made(address, remote_index, &keys);
+        Self {
+            index,
+            session: Session::new(keys, remote_index),
+            since: cx.mono(),
+            until: cx.mono().plus_ms(cx.config.times.rekey_ms.1),
+            ours,
+            address,
+        }
+    }
+
+    fn rekey_at(&self, cx: &Context) -> Mono {
+        self.since.plus_ms(cx.config.times.rekey_ms.0)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Sessions {
+    current: Option<Slot>,
+    unconfirmed: VecDeque<Slot>,
+    previous: Option<Slot>,
+}
+
+impl Sessions {
+    /// One stands that may be used for sending; from then on there always is one.
+    pub(super) const fn is_up(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Our indices of all of them.
+    pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
+        let slots = self.current.iter().chain(&self.unconfirmed);
+        slots.chain(&self.previous).map(|slot| slot.index)
+    }
+
+    /// Opens a datagram under the session with our `index`. Gives the session if the other side confirms it thereby.
+    pub(super) fn open(
+        &mut self,
+        now: Mono,
+        index: u32,
+        datagram: &mut Datagram,
+    ) -> Result<Option<Slot>, DropReason> {
+        let mut confirmed = self.current.iter_mut().chain(&mut self.previous);
+        if let Some(slot) = confirmed.find(|slot| slot.index == index) {
+            if now > slot.until {
+                return Err(DropReason::SessionExpired);
+            }
+            slot.session.open(datagram)?;
+            return Ok(None);
+        }
+        let mut unconfirmed = self.unconfirmed.iter_mut().enumerate();
+        let (at, slot) = unconfirmed
+            .find(|(_, slot)| slot.index == index)
+            .ok_or(DropReason::UnknownSession)?;
+        slot.session.open(datagram)?;
+        Ok(self.unconfirmed.remove(at))
+    }
+
+    /// Makes a session the one we send with; gives our indices of those that ended.
+    pub(super) fn promote(&mut self, now: Mono, slot: Slot) -> Vec<u32> {
+        let ended = self.unconfirmed.drain(..).chain(self.previous.take());
+        let ended = ended.map(|slot| slot.index).collect();
+        self.previous = self.current.replace(slot);
+        if let Some(previous) = &mut self.previous {
+            previous.until = now.plus_ms(PREVIOUS_MS);
+        }
+        ended
+    }
+
+    /// Keeps a session that the other side has to confirm; gives our index of one that had to leave.
+    pub(super) fn keep_unconfirmed(&mut self, slot: Slot) -> Option<u32> {
+        self.unconfirmed.push_back(slot);
+        let full = self.unconfirmed.len() > UNCONFIRMED;
+        let oldest = if full {
+            self.unconfirmed.pop_front()
+        } else {
+            None
+        };
+        oldest.map(|slot| slot.index)
+    }
+
+    /// Encrypts in place under the current session.
+    pub(super) fn seal(&mut self, packet: &mut Packet) -> Result<(), DropReason> {
+        let slot = self.current.as_mut().ok_or(DropReason::UnknownSession)?;
+        slot.session
+            .seal(packet)
+            .map_err(|_| DropReason::SessionExpired)
+    }
+
+    /// The current session ended, and none is about to replace it.
+    pub(super) fn are_over(&self, now: Mono) -> bool {
+        let expired = |slot: &Slot| now >= slot.until;
+        self.current.as_ref().is_some_and(expired) && self.unconfirmed.is_empty()
+    }
+
+    /// It is on us to replace the current session.
+    pub(super) fn want_rekey(&self, cx: &Context) -> bool {
+        self.current.as_ref().is_some_and(|slot| {
+            let old = cx.mono() >= slot.rekey_at(cx) || slot.session.sent() >= REKEY_DATAGRAMS;
+            slot.ours && old
+        })
+    }
+
+    /// When the current session is to be replaced; once that is past, when it ends.
+    pub(super) fn next_at(&self, cx: &Context) -> Option<Mono> {
+        let slot = self.current.as_ref()?;
+        let rekey_at = slot.rekey_at(cx);
+        Some(if rekey_at > cx.mono() {
+            rekey_at
+        } else {
+            slot.until
+        })
+    }
+}
