@@ -11,7 +11,7 @@ use deut_common::time::Mono;
 use crate::{context::Context, policy::Profile};
 
 /// Addresses that did not answer are remembered (the oldest leaves).
-const SHUNNED: usize = 4_096;
+pub(super) const SHUNNED: usize = 4_096;
 
 /// The IPv4 address or IPv6 /64; the `ip:port` in the test profile.
 pub(crate) fn host_of(profile: Profile, address: SocketAddr) -> SocketAddr {

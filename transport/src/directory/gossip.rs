@@ -1,17 +1,16 @@
 //! Telling neighbours about relays: uniform samples and news, never "closest" (DESIGN §7).
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::{BTreeMap, VecDeque};
 
 use deut_common::{buckets::Bucket, ids::RelayId, time::Mono};
 
-use super::Directory;
+use super::relays::Relays;
 use crate::{
     context::Context,
-    drop_reason::DropReason,
     ids::LinkHandle,
-    links::Links,
+    links::{Link, Links},
     timers::Timer,
-    wire::{descriptor::Descriptor, frame},
+    wire::frame,
 };
 
 /// Descriptors in one frame.
@@ -32,7 +31,8 @@ const NEWS: usize = 64;
 const TELL: usize = 6;
 
 /// What was said on one link.
-pub(crate) struct GossipState {
+pub(super) struct Neighbour {
+    link: LinkHandle,
     news: VecDeque<RelayId>,
     next_frame: Mono,
     last_frame: Option<Mono>,
@@ -44,7 +44,21 @@ pub(crate) struct GossipState {
     considered: Bucket,
 }
 
-impl GossipState {
+impl Neighbour {
+    const fn new(link: LinkHandle, now: Mono) -> Self {
+        Self {
+            link,
+            news: VecDeque::new(),
+            next_frame: now,
+            last_frame: None,
+            next_question: None,
+            questions: 0,
+            fruitless: 0,
+            answers: Bucket::new((10, 64), now),
+            considered: Bucket::new((1, 64), now),
+        }
+    }
+
     fn due(&self) -> Mono {
         let news = self
             .last_frame
@@ -54,190 +68,130 @@ impl GossipState {
             .chain(self.next_question)
             .fold(self.next_frame, Mono::min)
     }
-}
 
-impl Directory {
-    /// A link stands: each side sends one frame at once.
-    pub(crate) fn link_up(&mut self, cx: &mut Context, links: &mut Links, link: LinkHandle) {
-        let state = GossipState {
-            news: VecDeque::new(),
-            next_frame: cx.mono(),
-            last_frame: None,
-            next_question: None,
-            questions: 0,
-            fruitless: 0,
-            answers: Bucket::new((10, 64), cx.mono()),
-            considered: Bucket::new((1, 64), cx.mono()),
+    fn tell(&mut self, cx: &mut Context, news: RelayId) {
+        self.news.push_back(news);
+        if self.news.len() > NEWS {
+            self.news.pop_front();
+        }
+        cx.timers.set_earlier(Timer::Gossip(self.link), self.due());
+    }
+
+    /// Whether one more of its descriptors may be looked at.
+    pub(super) fn may_tell(&mut self, now: Mono) -> bool {
+        self.considered.take(now)
+    }
+
+    /// Its descriptors were looked at. Where few relays are known it is asked for more, unless that is of no use.
+    pub(super) fn heard(&mut self, cx: &mut Context, relays: &Relays, fruitful: bool) {
+        self.fruitless = if fruitful {
+            0
+        } else {
+            self.fruitless.saturating_add(1)
         };
-        self.gossip.insert(link, state);
-        self.on_gossip_timer(cx, links, link);
-    }
-
-    /// A link is gone.
-    pub(crate) fn link_down(&mut self, link: LinkHandle) {
-        self.gossip.remove(&link);
-    }
-
-    /// A relay was verified for the first time: tell some neighbours, but not itself.
-    pub(crate) fn spread(&mut self, cx: &mut Context, links: &Links, relay: RelayId) {
-        let neighbours: Vec<LinkHandle> = self.gossip.keys().copied().collect();
-        for link in cx.sample(neighbours, TELL) {
-            let Some(state) = self.gossip.get_mut(&link) else {
-                continue;
-            };
-            if links.get(link).is_none_or(|link| link.relay == Some(relay)) {
-                continue;
-            }
-            state.news.push_back(relay);
-            if state.news.len() > NEWS {
-                state.news.pop_front();
-            }
-            cx.timers.set_earlier(Timer::Gossip(link), state.due());
+        let wants_more = relays.len() < ENOUGH && !relays.is_full(cx);
+        if wants_more && self.questions < ASK_IN_ALL && self.fruitless < FRUITLESS {
+            let at = cx.mono().plus_ms(ASK_EVERY_MS);
+            self.next_question.get_or_insert(at);
+            cx.timers.set_earlier(Timer::Gossip(self.link), self.due());
         }
     }
 
     /// Six descriptors at most: news first, then a uniform sample; never the neighbour's own.
-    fn frame_for(
+    fn choose(
         &mut self,
         cx: &mut Context,
-        link: LinkHandle,
+        relays: &Relays,
         neighbour: Option<RelayId>,
     ) -> Vec<[u8; 196]> {
-        let mut news = Vec::new();
-        if let Some(state) = self.gossip.get_mut(&link) {
-            let count = state.news.len().min(PER_FRAME);
-            news.extend(state.news.drain(..count));
-        }
-        let news = news
-            .into_iter()
-            .filter_map(|relay| self.get(relay).cloned())
-            .collect::<Vec<_>>();
-        let sample = self.sample(cx, PER_FRAME + 1);
-        let mut chosen: Vec<Arc<Descriptor>> = Vec::with_capacity(PER_FRAME);
-        for descriptor in news.into_iter().chain(sample) {
-            let id = descriptor.id();
+        let count = self.news.len().min(PER_FRAME);
+        let news = self.news.drain(..count);
+        let mut offered: Vec<_> = news.filter_map(|id| relays.get(id).cloned()).collect();
+        offered.extend(relays.sample(cx, PER_FRAME + 1));
+        let mut chosen = Vec::with_capacity(PER_FRAME);
+        for relay in offered {
             if chosen.len() < PER_FRAME
-                && Some(id) != neighbour
-                && !chosen.iter().any(|other| other.id() == id)
+                && Some(relay.id()) != neighbour
+                && !chosen.contains(relay.bytes())
             {
-                chosen.push(descriptor);
+                chosen.push(*relay.bytes());
             }
         }
         chosen
-            .iter()
-            .map(|descriptor| *descriptor.bytes())
-            .collect()
     }
 
-    fn send_frame(&mut self, cx: &mut Context, links: &mut Links, link: LinkHandle) {
-        let neighbour = links.get(link).and_then(|link| link.relay);
-        let descriptors = self.frame_for(cx, link, neighbour);
+    fn send_frame(&mut self, cx: &mut Context, links: &mut Links, relays: &Relays) {
+        let neighbour = links.get(self.link).and_then(|link| link.relay);
+        let descriptors = self.choose(cx, relays, neighbour);
         let next = cx.around(cx.config.times.gossip_ms, 20);
-        if let Some(state) = self.gossip.get_mut(&link) {
-            state.last_frame = Some(cx.mono());
-            state.next_frame = cx.mono().plus_ms(next);
-        }
-        if descriptors.is_empty() {
+        self.last_frame = Some(cx.mono());
+        self.next_frame = cx.mono().plus_ms(next);
+        let frame = if descriptors.is_empty() {
             // Nothing to tell, but the other side must hear the session's first datagram.
-            links.send(cx, link, &frame::encode_keep_alive());
+            frame::encode_keep_alive()
         } else {
-            links.send(cx, link, &frame::encode_gossip(&descriptors));
-        }
-    }
-
-    /// A neighbour sent descriptors.
-    pub(crate) fn on_gossip(
-        &mut self,
-        cx: &mut Context,
-        link: LinkHandle,
-        descriptors: &[[u8; 196]],
-    ) {
-        let before = self.questions.len();
-        for bytes in descriptors {
-            if self.is_known(bytes) {
-                continue;
-            }
-            if Descriptor::decode(bytes).is_ok_and(|unknown| self.has_no_room(cx, unknown.id())) {
-                // Does not count against what this neighbour may tell of known ones.
-                cx.drops.count(DropReason::TableFull);
-                continue;
-            }
-            let allowed = self
-                .gossip
-                .get_mut(&link)
-                .is_some_and(|state| state.considered.take(cx.mono()));
-            let considered = if allowed {
-                self.consider(cx, bytes)
-            } else {
-                Err(DropReason::RateLimited)
-            };
-            if let Err(reason) = considered {
-                cx.drops.count(reason);
-            }
-        }
-        let fruitful = self.questions.len() > before;
-        let wants_more = self.len() < ENOUGH && !self.is_full(cx);
-        let Some(state) = self.gossip.get_mut(&link) else {
-            return;
+            frame::encode_gossip(&descriptors)
         };
-        state.fruitless = if fruitful {
-            0
-        } else {
-            state.fruitless.saturating_add(1)
-        };
-        if wants_more && state.questions < ASK_IN_ALL && state.fruitless < FRUITLESS {
-            state
-                .next_question
-                .get_or_insert(cx.mono().plus_ms(ASK_EVERY_MS));
-            cx.timers.set_earlier(Timer::Gossip(link), state.due());
+        links.send(cx, self.link, &frame);
+    }
+
+    /// It knows few relays.
+    pub(super) fn on_request(&mut self, cx: &mut Context, links: &mut Links, relays: &Relays) {
+        if self.answers.take(cx.mono()) {
+            self.send_frame(cx, links, relays);
         }
     }
 
-    /// A neighbour knows few relays.
-    pub(crate) fn on_gossip_request(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        link: LinkHandle,
-    ) {
-        if self
-            .gossip
-            .get_mut(&link)
-            .is_some_and(|state| state.answers.take(cx.mono()))
-        {
-            self.send_frame(cx, links, link);
-        }
-    }
-
-    /// Something is due on this link.
-    pub(crate) fn on_gossip_timer(
-        &mut self,
-        cx: &mut Context,
-        links: &mut Links,
-        link: LinkHandle,
-    ) {
+    /// Something is due.
+    pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links, relays: &Relays) {
         let now = cx.mono();
-        let Some(state) = self.gossip.get_mut(&link) else {
-            return;
-        };
-        if state.next_question.is_some_and(|at| at <= now) {
-            state.next_question = None;
-            state.questions += 1;
-            links.send(cx, link, &frame::encode_gossip_request());
+        if self.next_question.take_if(|at| *at <= now).is_some() {
+            self.questions += 1;
+            links.send(cx, self.link, &frame::encode_gossip_request());
         }
-        let Some(state) = self.gossip.get(&link) else {
-            return;
-        };
-        let news = !state.news.is_empty()
-            && state
-                .last_frame
-                .is_none_or(|at| at.plus_ms(NEWS_EVERY_MS) <= now);
-        if news || state.next_frame <= now {
-            self.send_frame(cx, links, link);
+        let long_ago = |at: Mono| at.plus_ms(NEWS_EVERY_MS) <= now;
+        let news = !self.news.is_empty() && self.last_frame.is_none_or(long_ago);
+        if news || self.next_frame <= now {
+            self.send_frame(cx, links, relays);
         }
-        if let Some(state) = self.gossip.get(&link) {
-            cx.timers
-                .set(Timer::Gossip(link), state.due().max(now.plus_ms(1)));
+        cx.timers
+            .set(Timer::Gossip(self.link), self.due().max(now.plus_ms(1)));
+    }
+}
+
+/// What was said on all links.
+#[derive(Default)]
+pub(super) struct Gossip {
+    by_link: BTreeMap<LinkHandle, Neighbour>,
+}
+
+impl Gossip {
+    pub(super) fn len(&self) -> usize {
+        self.by_link.len()
+    }
+
+    pub(super) fn link_up(&mut self, link: LinkHandle, now: Mono) {
+        self.by_link.insert(link, Neighbour::new(link, now));
+    }
+
+    pub(super) fn link_down(&mut self, link: LinkHandle) {
+        self.by_link.remove(&link);
+    }
+
+    pub(super) fn get_mut(&mut self, link: LinkHandle) -> Option<&mut Neighbour> {
+        self.by_link.get_mut(&link)
+    }
+
+    /// A relay was verified for the first time: tell some neighbours, but not itself.
+    pub(super) fn spread(&mut self, cx: &mut Context, links: &Links, relay: RelayId) {
+        let neighbours: Vec<LinkHandle> = self.by_link.keys().copied().collect();
+        for link in cx.sample(neighbours, TELL) {
+            let is_another = |link: &Link| link.relay != Some(relay);
+            if links.get(link).is_some_and(is_another)
+                && let Some(neighbour) = self.by_link.get_mut(&link)
+            {
+                neighbour.tell(cx, relay);
+            }
         }
     }
 }

@@ -1,12 +1,10 @@
 use std::collections::BTreeSet;
 
-use deut_common::time::{Mono, Now, Unix};
+use deut_common::time::{Mono, Now};
 
 use super::*;
 use crate::{
     config::{Config, Role},
-    drop_reason::DropReason,
-    io::{Action, BootstrapPeer},
     keys::RelayKeys,
     policy::{Policy, Profile},
     wire::datagram::{Kind, parse_who_are_you, who_are_you_answer},
@@ -70,7 +68,7 @@ impl Fixture {
 
     fn show(&mut self, number: u8, minutes: u32) -> Result<(), DropReason> {
         let descriptor = self.descriptor(number, minutes);
-        self.directory.consider(&mut self.cx, descriptor.bytes())
+        self.directory.consider_decoded(&mut self.cx, &descriptor)
     }
 
     /// All relays that were asked answer; how many these are.
@@ -175,7 +173,8 @@ fn one_who_is_refused_for_crowding_pushes_nobody_out() {
     let network = it.cx.config.policy.network;
     let epoch = (START / 60) as u32;
     let crowd = Descriptor::sign(&keys(100), network, address(3), None, epoch, epoch + 1_440);
-    assert!(it.directory.insert(&mut it.cx, crowd).is_none());
+    let relays = &mut it.directory.relays;
+    assert!(relays.insert(&mut it.cx, Arc::new(crowd)).is_err());
     assert_eq!(it.known(), before);
 }
 
@@ -184,8 +183,10 @@ fn rubbish_does_not_use_up_the_place_of_a_newcomer() {
     let mut it = Fixture::full();
     let mut forged = *it.descriptor(100, 0).bytes();
     forged[195] ^= 1;
+    let forged = Descriptor::decode(&forged).expect("its fields are whole");
     for _ in 0..1_000 {
-        assert!(it.directory.consider(&mut it.cx, &forged).is_err());
+        let considered = it.directory.consider_decoded(&mut it.cx, &forged);
+        assert!(considered.is_err());
     }
     assert_eq!((it.show(101, 0), it.answer_all(0)), (Ok(()), 1));
 }
@@ -306,8 +307,7 @@ fn who_stays_away_is_asked_a_few_at_a_time_and_not_at_all_while_others_are_known
             _ => None,
         });
         let to: Vec<SocketAddr> = to.collect();
-        it.directory.questions.clear();
-        it.directory.asked.clear();
+        it.directory.questions = Questions::default();
         to
     };
     assert_eq!(asked(&mut it).len(), 79);

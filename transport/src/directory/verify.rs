@@ -1,19 +1,15 @@
 //! WhoAreYou: the only way into the directory (protocol §4.1).
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use deut_common::{
-    ids::RelayId,
-    time::{Mono, Unix},
-};
+use deut_common::ids::RelayId;
 
-use super::{AGAIN_AT_ONCE, AGAIN_PAUSE_MS, Directory, DirectoryEvent, Question, VERIFY_AGAIN_MS};
+use super::{Directory, DirectoryEvent, PERSIST_MS, questions::Question, rules};
 use crate::{
     context::Context,
     drop_reason::DropReason,
-    ids::Port,
+    ids::LinkHandle,
     io::BootstrapTrouble,
-    packet::Packet,
     timers::Timer,
     wire::{
         datagram::{self, Answer, Datagram},
@@ -21,106 +17,89 @@ use crate::{
     },
 };
 
-/// An answer is awaited for so long.
-const ANSWER_MS: u64 = 1_000;
-/// Questions before a relay counts as silent.
-const SENDS: u8 = 3;
-
 impl Directory {
-    /// Somebody showed a descriptor: check what can be checked without its owner, then ask its address.
-    pub(crate) fn consider(
+    /// A neighbour sent descriptors.
+    pub(crate) fn on_gossip(
         &mut self,
         cx: &mut Context,
+        link: LinkHandle,
+        descriptors: &[[u8; 196]],
+    ) {
+        let before = self.questions.len();
+        for bytes in descriptors {
+            if let Err(reason) = self.on_told(cx, link, bytes) {
+                cx.drops.count(reason);
+            }
+        }
+        let fruitful = self.questions.len() > before;
+        if let Some(neighbour) = self.gossip.get_mut(link) {
+            neighbour.heard(cx, &self.relays, fruitful);
+        }
+    }
+
+    fn on_told(
+        &mut self,
+        cx: &mut Context,
+        link: LinkHandle,
         bytes: &[u8; 196],
     ) -> Result<(), DropReason> {
-        let descriptor = Descriptor::decode(bytes).map_err(|error| self.refuse(error))?;
+        let decoded = Descriptor::decode(bytes);
+        if let Ok(descriptor) = &decoded {
+            // Neither counts against what this neighbour may tell.
+            if self.is_known(descriptor) {
+                return Ok(());
+            }
+            if !self.relays.has_room_for(cx, descriptor.id()) {
+                return Err(DropReason::TableFull);
+            }
+        }
+        let neighbour = self.gossip.get_mut(link);
+        if !neighbour.is_some_and(|neighbour| neighbour.may_tell(cx.mono())) {
+            return Err(DropReason::RateLimited);
+        }
+        let descriptor = decoded.map_err(|error| self.refusals.refuse(error))?;
         self.consider_decoded(cx, &descriptor)
     }
 
-    /// As [`Directory::consider`], decoded.
+    /// Whether exactly this descriptor is verified, or it is our own: nothing to do.
+    fn is_known(&self, descriptor: &Descriptor) -> bool {
+        let id = descriptor.id();
+        let known = self.get(id);
+        self.own == Some(id) || known.is_some_and(|known| known.bytes() == descriptor.bytes())
+    }
+
+    /// Somebody showed a descriptor: check what can be checked without its owner, then ask its address.
     pub(crate) fn consider_decoded(
         &mut self,
         cx: &mut Context,
         descriptor: &Descriptor,
     ) -> Result<(), DropReason> {
         let id = descriptor.id();
-        let known = self.get(id).cloned();
-        let same = known
-            .as_ref()
-            .is_some_and(|known| known.bytes() == descriptor.bytes());
-        if self.own == Some(id) || same || self.shunned.contains(cx, descriptor.address) {
+        if self.is_known(descriptor) || self.shunned.contains(cx, descriptor.address) {
             return Ok(());
         }
-        if self.has_no_room(cx, id) {
+        if !self.relays.has_room_for(cx, id) {
             return Err(DropReason::TableFull);
         }
-        self.check(cx, descriptor, known.as_deref())?;
-        if known.is_none() && self.is_full(cx) && !self.newcomers.take(cx.mono()) {
+        rules::check(cx, &self.relays, descriptor).map_err(|error| self.refusals.refuse(error))?;
+        if !self.relays.take_room_for(cx, id) {
             return Err(DropReason::TableFull);
         }
         self.ask(cx, descriptor.address, Some(id));
         Ok(())
     }
 
-    /// In a network larger than the directory everybody tells of unknown relays all the time: taking up each would verify
-    /// and forget for ever. Now and then one is taken up.
-    pub(super) fn has_no_room(&mut self, cx: &Context, relay: RelayId) -> bool {
-        self.get(relay).is_none() && self.is_full(cx) && !self.newcomers.has(cx.mono())
-    }
-
-    /// Every rule that needs no answer of the relay.
-    fn check(
-        &mut self,
-        cx: &Context,
-        descriptor: &Descriptor,
-        known: Option<&Descriptor>,
-    ) -> Result<(), DropReason> {
-        descriptor
-            .check(
-                &cx.config.suite,
-                &cx.config.policy,
-                cx.now.unix,
-                known.map(|known| known.epoch),
-            )
-            .map_err(|error| self.refuse(error))?;
-        if known.is_some_and(|known| !descriptor.may_follow(known)) {
-            return Err(self.refuse(DescriptorError::EpochOld).into());
-        }
-        Ok(())
-    }
-
     /// Asks an address who it is, unless a question to it is under way.
     pub(super) fn ask(&mut self, cx: &mut Context, address: SocketAddr, expected: Option<RelayId>) {
-        if self.asked.contains_key(&address) || self.questions.len() >= cx.config.limits.unverified
-        {
-            return;
-        }
-        let nonce = cx.secret();
         let key = self.bootstrap.key_of(address);
-        self.asked.insert(address, nonce);
-        self.questions.insert(
-            nonce,
-            Question {
-                address,
-                expected,
-                key,
-                sends: 0,
-                next_at: cx.mono(),
-            },
-        );
-        self.send_question(cx, nonce);
+        self.questions.ask(cx, address, expected, key);
     }
 
-    fn send_question(&mut self, cx: &mut Context, nonce: [u8; 16]) {
-        let Some(question) = self.questions.get_mut(&nonce) else {
-            return;
-        };
-        question.sends += 1;
-        question.next_at = cx.mono().plus_ms(ANSWER_MS);
-        let (to, next_at) = (question.address, question.next_at);
-        let datagram = datagram::who_are_you(cx.config.policy.network, &nonce, &mut cx.secrets);
-        cx.transmit(Port::Relay, to, Packet::copy_of(&datagram));
-        cx.timers.set_earlier(Timer::Directory, next_at);
+    /// Asks verified relays whether they are still there.
+    pub(super) fn ask_again(&mut self, cx: &mut Context, relays: &[Arc<Descriptor>]) {
+        for relay in relays {
+            self.ask(cx, relay.address, Some(relay.id()));
+        }
     }
 
     /// An answer arrived.
@@ -133,72 +112,63 @@ impl Directory {
         let answer = datagram::parse_who_are_you_answer(datagram);
         let question = self
             .questions
-            .get(&answer.nonce)
+            .get(from, &answer.nonce)
             .ok_or(DropReason::UnexpectedAnswer)?;
-        if question.address != from {
-            return Err(DropReason::UnexpectedAnswer);
-        }
-        let (expected, key) = (question.expected, question.key);
         if answer.network != cx.config.policy.network {
             // Only who sees our traffic could forge this, and could as well swallow it; a user wants to know.
-            self.end_question(&answer.nonce);
-            *self
-                .refusals
-                .entry(DescriptorError::Network.name())
-                .or_default() += 1;
+            self.questions.end(&answer.nonce);
+            self.refusals.count(DescriptorError::Network.name());
             return Ok(self.trouble(from, BootstrapTrouble::OtherNetwork));
         }
-        let descriptor = match self.accept(cx, from, &answer) {
+        let descriptor = match rules::accept(cx, &self.relays, from, &answer) {
             Ok(descriptor) => descriptor,
-            Err(reason) => return self.refused(cx, from, &answer, reason),
+            Err(error) => return self.refused(cx, from, &answer, error),
         };
-        let id = descriptor.id();
-        if self.own == Some(id) {
-            self.end_question(&answer.nonce);
+        self.questions.end(&answer.nonce);
+        if self.own == Some(descriptor.id()) {
             return Ok(self.trouble(from, BootstrapTrouble::Ourselves));
         }
-        if key.is_some_and(|key| key != descriptor.identity)
-            || self.bootstrap.wants_other_key(from, &descriptor.identity)
+        let identity = &descriptor.identity;
+        if question.key.is_some_and(|key| key != *identity)
+            || self.bootstrap.wants_other_key(from, identity)
         {
-            self.end_question(&answer.nonce);
             return Ok(self.trouble(from, BootstrapTrouble::OtherKey));
         }
-        self.end_question(&answer.nonce);
         if let Some(time) = answer.time(&cx.config.suite, &descriptor) {
             self.clocks.hear(cx, from, time);
         }
-        self.bootstrap.answered(from, id);
-        self.shunned.forgive(cx, from);
+        Ok(self.verified(cx, &question, descriptor))
+    }
+
+    /// A relay answered from its address under its key.
+    fn verified(
+        &mut self,
+        cx: &mut Context,
+        question: &Question,
+        descriptor: Descriptor,
+    ) -> Vec<DirectoryEvent> {
+        let id = descriptor.id();
+        self.bootstrap.answered(question.address, id);
+        self.shunned.forgive(cx, question.address);
         let mut events = Vec::new();
         // Another relay lives at this address now.
-        if let Some(expected) = expected.filter(|&expected| expected != id) {
-            *self.refusals.entry("NotEchoed").or_default() += 1;
-            if self.remove(expected).is_some() {
+        if let Some(expected) = question.expected.filter(|&expected| expected != id) {
+            self.refusals.count("NotEchoed");
+            if self.relays.remove(expected).is_some() {
                 events.push(DirectoryEvent::Left);
             }
         }
-        events.extend(self.insert(cx, descriptor));
-        Ok(events)
-    }
-
-    /// The descriptor of an answer, if all of it holds.
-    fn accept(
-        &mut self,
-        cx: &Context,
-        from: SocketAddr,
-        answer: &Answer,
-    ) -> Result<Descriptor, DropReason> {
-        let descriptor =
-            Descriptor::decode(&answer.descriptor).map_err(|error| self.refuse(error))?;
-        let known = self.get(descriptor.id()).cloned();
-        self.check(cx, &descriptor, known.as_deref())?;
-        if descriptor.address != from {
-            return Err(self.refuse(DescriptorError::Address).into());
-        }
-        if !answer.verify(&cx.config.suite, &descriptor) {
-            return Err(self.refuse(DescriptorError::Signature).into());
-        }
-        Ok(descriptor)
+        let descriptor = Arc::new(descriptor);
+        let Ok(new) = self.relays.insert(cx, Arc::clone(&descriptor)) else {
+            self.refusals.count("Crowded");
+            return events;
+        };
+        self.memory.forget(id, question.address);
+        self.met = true;
+        cx.timers
+            .set_earlier(Timer::Persist, cx.mono().plus_ms(PERSIST_MS));
+        events.push(DirectoryEvent::Verified { descriptor, new });
+        events
     }
 
     /// The descriptor of an answer does not hold. If that is so by our clock only, then the clocks differ: the relay is not
@@ -208,14 +178,18 @@ impl Directory {
         cx: &Context,
         from: SocketAddr,
         answer: &Answer,
-        reason: DropReason,
+        error: DescriptorError,
     ) -> Result<Vec<DirectoryEvent>, DropReason> {
-        if let Some((relay, time)) = self.by_its_own_clock(cx, from, answer) {
-            self.end_question(&answer.nonce);
+        let reason = self.refusals.refuse(error);
+        let by_theirs = rules::by_its_own_clock(cx, from, answer, error);
+        let wanted = |descriptor: &Descriptor| {
+            self.own != Some(descriptor.id())
+                && !self.bootstrap.wants_other_key(from, &descriptor.identity)
+        };
+        if let Some((descriptor, time)) = by_theirs.filter(|(descriptor, _)| wanted(descriptor)) {
+            self.questions.end(&answer.nonce);
             self.clocks.hear(cx, from, time);
-            if let Some(entry) = self.verified.get_mut(&relay) {
-                entry.verified = cx.mono();
-            }
+            self.relays.answered(descriptor.id(), cx.mono());
             return Ok(self.trouble(from, BootstrapTrouble::OtherClock));
         }
         if self.bootstrap.knows(from) {
@@ -225,124 +199,39 @@ impl Directory {
         }
     }
 
-    /// Who answered and what its clock shows, if the answer is refused for its times but would hold by that clock.
-    fn by_its_own_clock(
-        &self,
-        cx: &Context,
-        from: SocketAddr,
-        answer: &Answer,
-    ) -> Option<(RelayId, Unix)> {
-        let policy = &cx.config.policy;
-        let descriptor = Descriptor::decode(&answer.descriptor).ok()?;
-        let by_ours = descriptor.check(&cx.config.suite, policy, cx.now.unix, None);
-        let by_times = matches!(
-            by_ours,
-            Err(DescriptorError::Expired | DescriptorError::EpochAhead)
-        );
-        let theirs = answer
-            .time(&cx.config.suite, &descriptor)
-            .filter(|_| by_times)?;
-        let holds = descriptor
-            .check(&cx.config.suite, policy, theirs, None)
-            .is_ok()
-            && descriptor.address == from
-            && answer.verify(&cx.config.suite, &descriptor)
-            && !self.bootstrap.wants_other_key(from, &descriptor.identity);
-        (holds && self.own != Some(descriptor.id())).then(|| (descriptor.id(), theirs))
-    }
-
-    fn end_question(&mut self, nonce: &[u8; 16]) -> Option<Question> {
-        let question = self.questions.remove(nonce)?;
-        self.asked.remove(&question.address);
-        Some(question)
-    }
-
     fn trouble(&mut self, from: SocketAddr, trouble: BootstrapTrouble) -> Vec<DirectoryEvent> {
-        self.bootstrap
-            .trouble(from, trouble)
-            .then_some(DirectoryEvent::Trouble(from, trouble))
-            .into_iter()
-            .collect()
+        let news = self.bootstrap.trouble(from, trouble);
+        let event = DirectoryEvent::Trouble(from, trouble);
+        news.then_some(event).into_iter().collect()
     }
 
     /// Questions are overdue, or verified relays are due again.
     pub(crate) fn on_timer(&mut self, cx: &mut Context) -> Vec<DirectoryEvent> {
-        let now = cx.mono();
         let mut events = Vec::new();
-        let due: Vec<[u8; 16]> = self
-            .questions
-            .iter()
-            .filter(|(_, q)| q.next_at <= now)
-            .map(|(nonce, _)| *nonce)
-            .collect();
-        for nonce in due {
-            if self
-                .questions
-                .get(&nonce)
-                .is_some_and(|question| question.sends < SENDS)
-            {
-                self.send_question(cx, nonce);
-            } else {
-                events.extend(self.give_up(cx, &nonce));
-            }
+        for question in self.questions.on_timer(cx) {
+            events.extend(self.give_up(cx, &question));
         }
-        self.verify_again(cx);
-        self.plan(cx);
+        let due = self.relays.take_due(cx.mono());
+        self.ask_again(cx, &due);
+        let next = [self.questions.next_due(), self.relays.next_due()];
+        if let Some(at) = next.into_iter().flatten().min() {
+            cx.timers
+                .set(Timer::Directory, at.max(cx.mono().plus_ms(100)));
+        }
         events
     }
 
-    fn give_up(&mut self, cx: &mut Context, nonce: &[u8; 16]) -> Vec<DirectoryEvent> {
-        let Some(question) = self.end_question(nonce) else {
-            return Vec::new();
-        };
-        *self.refusals.entry("NotEchoed").or_default() += 1;
+    fn give_up(&mut self, cx: &mut Context, question: &Question) -> Vec<DirectoryEvent> {
+        self.refusals.count("NotEchoed");
         let mut events = self.trouble(question.address, BootstrapTrouble::Silent);
         if let Some(relay) = question.expected {
             self.shunned.add(cx, question.address);
-            if let Some(entry) = self.remove(relay) {
-                self.memory.add(cx, entry.descriptor);
+            if let Some(descriptor) = self.relays.remove(relay) {
+                self.memory.add(cx, descriptor);
                 self.after_leaving(cx);
                 events.push(DirectoryEvent::Left);
             }
         }
         events
-    }
-
-    /// The relay that was verified longest ago is asked again, a few at a time.
-    fn verify_again(&mut self, cx: &mut Context) {
-        let now = cx.mono();
-        if now < self.again_at {
-            return;
-        }
-        let old = self
-            .verified
-            .iter()
-            .filter(|(_, entry)| now >= entry.verified.plus_ms(VERIFY_AGAIN_MS));
-        let due: Vec<(RelayId, SocketAddr)> = old
-            .map(|(id, entry)| (*id, entry.descriptor.address))
-            .take(AGAIN_AT_ONCE)
-            .collect();
-        for (id, address) in due {
-            self.ask(cx, address, Some(id));
-        }
-        let first = self.verified.values().map(|entry| entry.verified).min();
-        self.again_at = first
-            .unwrap_or(now)
-            .plus_ms(VERIFY_AGAIN_MS)
-            .max(now.plus_ms(AGAIN_PAUSE_MS));
-    }
-
-    fn plan(&self, cx: &mut Context) {
-        let question = self
-            .questions
-            .values()
-            .map(|question| question.next_at)
-            .min();
-        let again = (!self.verified.is_empty()).then_some(self.again_at);
-        let next: Option<Mono> = question.into_iter().chain(again).min();
-        if let Some(at) = next {
-            cx.timers
-                .set(Timer::Directory, at.max(cx.mono().plus_ms(100)));
-        }
     }
 }
