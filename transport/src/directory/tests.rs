@@ -54,16 +54,13 @@ impl Fixture {
 
     /// The descriptor of a relay, issued so many minutes after the start.
     fn descriptor(&self, number: u8, minutes: u32) -> Descriptor {
+        self.descriptor_at(address(number), number, minutes)
+    }
+
+    fn descriptor_at(&self, at: SocketAddr, number: u8, minutes: u32) -> Descriptor {
         let epoch = (START / 60) as u32 + minutes;
         let network = self.cx.config.policy.network;
-        Descriptor::sign(
-            &keys(number),
-            network,
-            address(number),
-            None,
-            epoch,
-            epoch + 1_440,
-        )
+        Descriptor::sign(&keys(number), network, at, None, epoch, epoch + 1_440)
     }
 
     fn show(&mut self, number: u8, minutes: u32) -> Result<(), DropReason> {
@@ -170,9 +167,7 @@ fn one_who_is_refused_for_crowding_pushes_nobody_out() {
     let mut it = Fixture::full();
     let before = it.known();
     // Somebody else at an address that is listed already.
-    let network = it.cx.config.policy.network;
-    let epoch = (START / 60) as u32;
-    let crowd = Descriptor::sign(&keys(100), network, address(3), None, epoch, epoch + 1_440);
+    let crowd = it.descriptor_at(address(3), 100, 0);
     let relays = &mut it.directory.relays;
     assert!(relays.insert(&mut it.cx, Arc::new(crowd)).is_err());
     assert_eq!(it.known(), before);
@@ -248,16 +243,7 @@ fn only_so_many_are_remembered_the_newest_and_one_of_each_host() {
     assert_eq!(it.saved(), [newest]);
     // Others at an address that is remembered take its place.
     for number in 100..110 {
-        let network = it.cx.config.policy.network;
-        let epoch = (START / 60) as u32;
-        let other = Descriptor::sign(
-            &keys(number),
-            network,
-            address(7),
-            None,
-            epoch,
-            epoch + 1_440,
-        );
+        let other = it.descriptor_at(address(7), number, 0);
         it.directory.memory.add(&it.cx, Arc::new(other));
     }
     it.directory.persist(&mut it.cx);
