@@ -157,7 +157,7 @@ impl Net {
         let presented = links.get_mut(link).and_then(|link| link.presented.take());
         if let Some(descriptor) = presented {
             links.name(link, &descriptor);
-            if let Err(reason) = self.directory.consider_decoded(cx, &descriptor) {
+            if let Err(reason) = self.directory.consider(cx, &descriptor) {
                 cx.drops.count(reason);
             }
         }
@@ -212,7 +212,6 @@ impl Net {
         for event in events {
             match event {
                 DirectoryEvent::Verified { descriptor, new } => self.verified(&descriptor, new),
-                DirectoryEvent::Left => {}
                 DirectoryEvent::Trouble(address, trouble) => {
                     self.cx.event(Event::Bootstrap { address, trouble });
                 }
@@ -224,8 +223,7 @@ impl Net {
         if new {
             self.directory.spread(&mut self.cx, &self.links, relay.id());
         }
-        let listed = |peer| peer == relay.id();
-        if self.directory.bootstrap.relays().any(listed) || self.links.len() < FEW_LINKS {
+        if self.directory.is_listed(relay.id()) || self.links.len() < FEW_LINKS {
             self.dial(relay);
         }
         for pool in PoolId::BOTH {

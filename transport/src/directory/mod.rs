@@ -50,8 +50,6 @@ pub(crate) enum DirectoryEvent {
         descriptor: Arc<Descriptor>,
         new: bool,
     },
-    /// A relay left.
-    Left,
     /// A bootstrap peer cannot be used.
     Trouble(SocketAddr, BootstrapTrouble),
 }
@@ -63,7 +61,7 @@ pub(crate) struct Directory {
     questions: Questions,
     shunned: Shunned,
     clocks: Clocks,
-    pub(crate) bootstrap: Bootstrap,
+    bootstrap: Bootstrap,
     memory: Memory,
     /// Somebody was verified since the start.
     met: bool,
@@ -206,15 +204,21 @@ impl Directory {
         self.bootstrap.start_over(cx);
     }
 
+    /// A relay that answered behind an address on the list of peers.
+    pub(crate) fn is_listed(&self, relay: RelayId) -> bool {
+        self.bootstrap.relays().any(|listed| listed == relay)
+    }
+
     /// A relay does not answer: it leaves until it is verified again.
-    pub(crate) fn silent(&mut self, cx: &mut Context, relay: RelayId) -> Option<DirectoryEvent> {
-        let descriptor = self.relays.remove(relay)?;
+    pub(crate) fn silent(&mut self, cx: &mut Context, relay: RelayId) {
+        let Some(descriptor) = self.relays.remove(relay) else {
+            return;
+        };
         self.shunned.add(cx, descriptor.address);
         // It may only have been slow: one more question, when the shunning is over.
         let at = self.memory.add_lost(cx, descriptor);
         cx.timers.set_earlier(Timer::Bootstrap, at);
         self.after_leaving(cx);
-        Some(DirectoryEvent::Left)
     }
 
     /// A relay left. If it was the last one, all begin again at once, and no silence counts any more against those that

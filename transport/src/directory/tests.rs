@@ -65,7 +65,7 @@ impl Fixture {
 
     fn show(&mut self, number: u8, minutes: u32) -> Result<(), DropReason> {
         let descriptor = self.descriptor(number, minutes);
-        self.directory.consider_decoded(&mut self.cx, &descriptor)
+        self.directory.consider(&mut self.cx, &descriptor)
     }
 
     /// All relays that were asked answer; how many these are.
@@ -180,7 +180,7 @@ fn rubbish_does_not_use_up_the_place_of_a_newcomer() {
     forged[195] ^= 1;
     let forged = Descriptor::decode(&forged).expect("its fields are whole");
     for _ in 0..1_000 {
-        let considered = it.directory.consider_decoded(&mut it.cx, &forged);
+        let considered = it.directory.consider(&mut it.cx, &forged);
         assert!(considered.is_err());
     }
     assert_eq!((it.show(101, 0), it.answer_all(0)), (Ok(()), 1));

@@ -58,7 +58,7 @@ impl Directory {
             return Err(DropReason::RateLimited);
         }
         let descriptor = decoded.map_err(|error| self.refusals.refuse(error))?;
-        self.consider_decoded(cx, &descriptor)
+        self.consider(cx, &descriptor)
     }
 
     /// Whether exactly this descriptor is verified, or it is our own: nothing to do.
@@ -69,7 +69,7 @@ impl Directory {
     }
 
     /// Somebody showed a descriptor: check what can be checked without its owner, then ask its address.
-    pub(crate) fn consider_decoded(
+    pub(crate) fn consider(
         &mut self,
         cx: &mut Context,
         descriptor: &Descriptor,
@@ -154,9 +154,7 @@ impl Directory {
         // Another relay lives at this address now.
         if let Some(expected) = question.expected.filter(|&expected| expected != id) {
             self.refusals.count("NotEchoed");
-            if self.relays.remove(expected).is_some() {
-                events.push(DirectoryEvent::Left);
-            }
+            self.relays.remove(expected);
         }
         let descriptor = Arc::new(descriptor);
         let Ok(new) = self.relays.insert(cx, Arc::clone(&descriptor)) else {
@@ -223,13 +221,12 @@ impl Directory {
 
     fn give_up(&mut self, cx: &mut Context, question: &Question) -> Vec<DirectoryEvent> {
         self.refusals.count("NotEchoed");
-        let mut events = self.trouble(question.address, BootstrapTrouble::Silent);
+        let events = self.trouble(question.address, BootstrapTrouble::Silent);
         if let Some(relay) = question.expected {
             self.shunned.add(cx, question.address);
             if let Some(descriptor) = self.relays.remove(relay) {
                 self.memory.add(cx, descriptor);
                 self.after_leaving(cx);
-                events.push(DirectoryEvent::Left);
             }
         }
         events
