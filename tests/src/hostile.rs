@@ -18,9 +18,10 @@ pub use cells::Cells;
 pub use relayer::Deeds;
 
 /// What a hostile node does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// Nothing.
+    #[value(skip)]
     None,
     /// As a relayer it swallows every third cell.
     Drop,

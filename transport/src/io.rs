@@ -78,26 +78,30 @@ pub struct BootstrapPeer {
     pub key: Option<[u8; 32]>,
 }
 
+/// A request to be made.
+#[derive(Clone, Debug)]
+pub struct NewCall {
+    /// Names this call in later events.
+    pub ticket: CallTicket,
+    /// The lookup it belongs to.
+    pub group: CallGroup,
+    /// Whose tunnels carry it.
+    pub pool: PoolId,
+    /// Which protocol.
+    pub service: Service,
+    /// Whom to ask.
+    pub to: Destination,
+    /// At most 1,016 bytes.
+    pub body: Vec<u8>,
+}
+
 /// What the application wants.
 #[derive(Debug)]
 pub enum Command {
     /// Join through these peers (replaces the list; names already resolved). At most 64 are kept.
     Bootstrap(Vec<BootstrapPeer>),
     /// Send a request; ends in exactly one `Response` or `Failed`.
-    Call {
-        /// Names this call in later events.
-        ticket: CallTicket,
-        /// The lookup it belongs to.
-        group: CallGroup,
-        /// Whose tunnels carry it.
-        pool: PoolId,
-        /// Which protocol.
-        service: Service,
-        /// Whom to ask.
-        to: Destination,
-        /// At most 1,016 bytes.
-        body: Vec<u8>,
-    },
+    Call(NewCall),
     /// The group makes no more calls: its reply tunnels get new gates. Open calls of it fail with `Cancelled`.
     EndGroup(CallGroup),
     /// Switch the persona on (its Ed25519 secret) or off. Changing it closes the persona pool's tunnels.

@@ -8,7 +8,7 @@ use deut_kademlia::{
 };
 use deut_transport::{
     ids::{CallTicket, PoolId, ReplyToken, Service, TunnelHandle},
-    io::{CallError, Command, Destination, Event, Input},
+    io::{CallError, Command, Destination, Event, Input, NewCall},
     keys,
 };
 
@@ -114,14 +114,14 @@ impl Core {
                 body,
                 on_behalf,
             } => {
-                let call = Command::Call {
+                let call = Command::Call(NewCall {
                     ticket: dht_ticket(ticket),
                     group: dht_group(group),
                     pool: pool(on_behalf),
                     service: Service::KADEMLIA,
                     to: destination(&to),
                     body,
-                };
+                });
                 self.tell(now, call);
             }
             DhtOutput::Superseded {
@@ -189,14 +189,14 @@ impl Core {
         let why = if service < Service::FIRST_APPLICATION {
             CallError::Unusable
         } else if self.calls.open(ticket) {
-            let call = Command::Call {
+            let call = Command::Call(NewCall {
                 ticket: application_ticket(ticket),
                 group: application_group(ticket),
                 pool: APPLICATION_POOL,
                 service,
                 to,
                 body,
-            };
+            });
             return self.tell(now, call);
         } else {
             CallError::Busy

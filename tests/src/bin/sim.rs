@@ -4,7 +4,7 @@
 
 use std::{io::Write, process::ExitCode};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use deut_tests::{
     hostile::Kind,
     sim::{Change, Crypto, Report, Settings, Simulation, Window},
@@ -58,8 +58,8 @@ struct Options {
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=90))]
     hostile: u32,
     /// What they do.
-    #[arg(long, value_enum, default_value_t = Behaviour::Drop)]
-    behaviour: Behaviour,
+    #[arg(long, value_enum, default_value_t = Kind::Drop)]
+    behaviour: Kind,
     /// So many Sybils gather around the key of the first value; then only that value is looked up.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=200))]
     sybils: u32,
@@ -117,53 +117,6 @@ struct Options {
     /// Fails (exit code 1) unless this part of the true 8 closest nodes was found.
     #[arg(long)]
     require_recall: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Behaviour {
-    /// Relayers swallow every third cell.
-    Drop,
-    /// Relayers hold cells back.
-    Delay,
-    /// Relayers alter every third cell; only the end of the tunnel can tell.
-    Corrupt,
-    /// Relayers send every cell twice, not as a wire does: only the end of the tunnel can tell.
-    Replay,
-    /// Relayers end every walk that they get.
-    AlwaysEndpoint,
-    /// Relayers pass walks on to each other only.
-    OnlyToColluders,
-    /// Personas answer with made-up contacts close to the target, and store nothing.
-    MadeUp,
-    /// Personas answer with contacts of nodes that are gone (see --churn; else with expired ones), and store nothing.
-    Stale,
-    /// Personas answer with wrong values, and with versions of mutable records that nobody signed.
-    WrongValues,
-    /// Personas answer with forged peer entries.
-    ForgedPeers,
-    /// Personas know only each other, and store nothing.
-    OnlySybils,
-    /// Personas answer nothing but PINGs.
-    Silent,
-}
-
-impl From<Behaviour> for Kind {
-    fn from(behaviour: Behaviour) -> Self {
-        match behaviour {
-            Behaviour::Drop => Self::Drop,
-            Behaviour::Delay => Self::Delay,
-            Behaviour::Corrupt => Self::Corrupt,
-            Behaviour::Replay => Self::Replay,
-            Behaviour::AlwaysEndpoint => Self::AlwaysEndpoint,
-            Behaviour::OnlyToColluders => Self::OnlyToColluders,
-            Behaviour::MadeUp => Self::MadeUp,
-            Behaviour::Stale => Self::Stale,
-            Behaviour::WrongValues => Self::WrongValues,
-            Behaviour::ForgedPeers => Self::ForgedPeers,
-            Behaviour::OnlySybils => Self::OnlySybils,
-            Behaviour::Silent => Self::Silent,
-        }
-    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -252,7 +205,7 @@ impl Options {
             pause_percent: self.pause,
             skew_s: self.skew,
             hostile_percent: self.hostile,
-            hostile: self.behaviour.into(),
+            hostile: self.behaviour,
             values: self.values,
             lookups_per_s: self.lookups,
             sybils: self.sybils as usize,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use deut::core::{Core, CoreEvent, CoreInput, CoreOutput};
+use deut::core::{Core, CoreAudit, CoreEvent, CoreInput, CoreOutput};
 use deut_common::time::{Mono, Now};
 use deut_transport::{
     DropCounts, Handled, Transport,
@@ -10,7 +10,7 @@ use deut_transport::{
     io::{Action, Event, Input, Output, PortError},
     packet::Packet,
     rsa::{Job, JobResult},
-    status::Counters,
+    status::{Audit, Counters},
 };
 
 /// What happens to a machine, but for datagrams.
@@ -73,80 +73,63 @@ pub trait Machine {
     fn check_caps(&self);
 }
 
-impl Machine for Transport {
-    type Event = Event;
+/// Both speak the same language, each with types of its own.
+macro_rules! machine {
+    ($machine:ty, $input:ident, $output:ident, $event:ty, $check:expr) => {
+        impl Machine for $machine {
+            type Event = $event;
 
-    fn datagram(&mut self, now: Now, at: Port, from: SocketAddr, packet: Packet) -> Handled {
-        self.handle_datagram(now, at, from, packet)
-    }
+            fn datagram(
+                &mut self,
+                now: Now,
+                at: Port,
+                from: SocketAddr,
+                packet: Packet,
+            ) -> Handled {
+                self.handle_datagram(now, at, from, packet)
+            }
 
-    fn news(&mut self, now: Now, news: News) {
-        let input = match news {
-            News::Job(ticket, result) => Input::JobDone { ticket, result },
-            News::Port(token, result) => Input::PortOpened { token, result },
-            News::Timeout => Input::Timeout,
-        };
-        self.handle_input(now, input);
-    }
+            fn news(&mut self, now: Now, news: News) {
+                let input = match news {
+                    News::Job(ticket, result) => $input::JobDone { ticket, result },
+                    News::Port(token, result) => $input::PortOpened { token, result },
+                    News::Timeout => $input::Timeout,
+                };
+                self.handle_input(now, input);
+            }
 
-    fn poll(&mut self, now: Now) -> Todo<Event> {
-        match self.poll_output(now) {
-            Output::Do(action) => Todo::of(action),
-            Output::Event(event) => Todo::Event(event),
-            Output::Wait { until, .. } => Todo::Wait(until),
+            fn poll(&mut self, now: Now) -> Todo<$event> {
+                match self.poll_output(now) {
+                    $output::Do(action) => Todo::of(action),
+                    $output::Event(event) => Todo::Event(event),
+                    $output::Wait { until, .. } => Todo::Wait(until),
+                }
+            }
+
+            fn counters(&self) -> Counters {
+                self.counters()
+            }
+
+            fn drops(&self) -> &DropCounts {
+                self.drops()
+            }
+
+            fn check_caps(&self) {
+                $check(&self.audit());
+            }
         }
-    }
-
-    fn counters(&self) -> Counters {
-        self.counters()
-    }
-
-    fn drops(&self) -> &DropCounts {
-        self.drops()
-    }
-
-    fn check_caps(&self) {
-        let audit = self.audit();
-        assert!(audit.within_caps(), "{audit:?}");
-    }
+    };
 }
 
-impl Machine for Core {
-    type Event = CoreEvent;
+machine!(Transport, Input, Output, Event, within_caps);
+machine!(Core, CoreInput, CoreOutput, CoreEvent, core_within_caps);
 
-    fn datagram(&mut self, now: Now, at: Port, from: SocketAddr, packet: Packet) -> Handled {
-        self.handle_datagram(now, at, from, packet)
-    }
+fn within_caps(audit: &Audit) {
+    assert!(audit.within_caps(), "{audit:?}");
+}
 
-    fn news(&mut self, now: Now, news: News) {
-        let input = match news {
-            News::Job(ticket, result) => CoreInput::JobDone { ticket, result },
-            News::Port(token, result) => CoreInput::PortOpened { token, result },
-            News::Timeout => CoreInput::Timeout,
-        };
-        self.handle_input(now, input);
-    }
-
-    fn poll(&mut self, now: Now) -> Todo<CoreEvent> {
-        match self.poll_output(now) {
-            CoreOutput::Do(action) => Todo::of(action),
-            CoreOutput::Event(event) => Todo::Event(event),
-            CoreOutput::Wait { until, .. } => Todo::Wait(until),
-        }
-    }
-
-    fn counters(&self) -> Counters {
-        self.counters()
-    }
-
-    fn drops(&self) -> &DropCounts {
-        self.drops()
-    }
-
-    fn check_caps(&self) {
-        let audit = self.audit();
-        assert!(audit.transport.within_caps(), "{:?}", audit.transport);
-        // Cores of the fuzz targets run with the settings of test networks.
-        super::dht::check_caps(&audit.kademlia, &super::network::dht_config());
-    }
+fn core_within_caps(audit: &CoreAudit) {
+    within_caps(&audit.transport);
+    // Cores of the fuzz targets run with the settings of test networks.
+    super::dht::check_caps(&audit.kademlia, &super::network::dht_config());
 }

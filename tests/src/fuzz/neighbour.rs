@@ -11,7 +11,7 @@ use deut_transport::{
     Restored, Transport,
     config::{Config, Role},
     ids::{CallGroup, CallTicket, PoolId, Service, TunnelId},
-    io::{BootstrapPeer, Command, Destination, Input as Fed},
+    io::{BootstrapPeer, Command, Destination, Input as Fed, NewCall},
     keys::OpeningKey,
     wire::{
         cell::Cell,
@@ -285,7 +285,7 @@ fn command(world: &mut World<Transport>, p: u8, ticket: u64, input: &mut Input<'
         PoolId::Persona
     };
     let command = match p {
-        0..=5 => Command::Call {
+        0..=5 => Command::Call(NewCall {
             ticket: CallTicket(ticket),
             group: CallGroup(u64::from(p)),
             pool,
@@ -295,7 +295,7 @@ fn command(world: &mut World<Transport>, p: u8, ticket: u64, input: &mut Input<'
                 at: vec![([10, 9, 0, 9], 5_001).into()],
             },
             body: vec![1; 40],
-        },
+        }),
         6..=8 => Command::EchoAll,
         9 | 10 => Command::WantSeeds(pool),
         11 => Command::Advertise(vec![4; 111]),

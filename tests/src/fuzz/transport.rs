@@ -11,7 +11,7 @@ use deut_transport::{
     Restored, Transport,
     config::{Config, Role},
     ids::{CallGroup, CallTicket, PoolId, ReplyToken, Service},
-    io::{BootstrapPeer, Command, Destination, Event, Input as Fed},
+    io::{BootstrapPeer, Command, Destination, Event, Input as Fed, NewCall},
     keys::OpeningKey,
     wire::descriptor::PortRange,
 };
@@ -175,14 +175,14 @@ fn command(
             }
             *tickets += 1;
             called.insert(*tickets, owner);
-            Command::Call {
+            Command::Call(NewCall {
                 ticket: CallTicket(*tickets),
                 group: CallGroup(u64::from(input.u8() % 4)),
                 pool,
                 service: Service(u16::from(input.u8())),
                 to: destination(world, input),
                 body: vec![7; usize::from(input.u16()) % 1_020],
-            }
+            })
         }
         6 => Command::EndGroup(CallGroup(u64::from(input.u8() % 4))),
         7 => Command::Persona(match input.u8() {

@@ -12,7 +12,7 @@ use deut_transport::{
     DropReason,
     crypto::message::{OpenedRequest, open_request},
     ids::{CallGroup, CallTicket, Gate, PoolId, Service},
-    io::{CallError, Command, Destination, Event, Input},
+    io::{CallError, Command, Destination, Event, Input, NewCall},
     keys::OpeningKey,
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -70,14 +70,14 @@ impl Rig {
             key: self.called.public(),
             at: vec!["10.9.7.7:5007".parse().expect("an address")],
         };
-        self.command(Command::Call {
+        self.command(Command::Call(NewCall {
             ticket,
             group: CallGroup(group),
             pool: PoolId::Lookup,
             service: SERVICE,
             to,
             body: ticket.0.to_be_bytes().to_vec(),
-        });
+        }));
         self.laboratory.run(0);
         ticket
     }

@@ -24,15 +24,11 @@ fn a_message_to_one_persona_does_not_open_for_another() {
         service: Service::KADEMLIA,
     };
     let mut rng = StdRng::seed_from_u64(5);
-    let sealed = seal_request(
-        suite,
-        &one.public(),
-        Gate([9; 8]),
-        &header,
-        b"body",
-        &mut rng,
-    );
-    let sealed = sealed.expect("it fits");
+    let mut seal = |to: PersonaKey| {
+        let sealed = seal_request(suite, &to, Gate([9; 8]), &header, b"body", &mut rng);
+        sealed.expect("it fits")
+    };
+    let (sealed, copy) = (seal(one.public()), seal(one.public()));
     let opened = open_request(suite, &one, &sealed.datagram).expect("sealed to it");
     assert_eq!((&opened.header, &opened.body[..]), (&header, &b"body"[..]));
     assert!(open_request(suite, &other, &sealed.datagram).is_err());
@@ -41,15 +37,6 @@ fn a_message_to_one_persona_does_not_open_for_another() {
         altered[at] ^= 1;
         assert!(open_request(suite, &one, &altered).is_err(), "byte {at}");
     }
-    let copy = seal_request(
-        suite,
-        &one.public(),
-        Gate([9; 8]),
-        &header,
-        b"body",
-        &mut rng,
-    );
-    let copy = copy.expect("it fits");
     let answer = opened.responder.seal(Gate([3; 8]), b"answer", &mut rng);
     let answer = answer.expect("it fits");
     assert_eq!(sealed.pending.open(&answer).as_deref(), Ok(&b"answer"[..]));

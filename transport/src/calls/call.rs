@@ -8,24 +8,14 @@ use super::{group::Pair, patience::Patience};
 use crate::{
     context::Context,
     crypto::message::{PendingResponse, SealedRequest, gate, seal_request},
-    ids::{CallGroup, CallTicket, PoolId, Service, TunnelHandle},
-    io::Destination,
+    ids::{CallGroup, PoolId, TunnelHandle},
+    io::NewCall,
     master::Up,
     wire::message::RequestHeader,
 };
 
 /// Copies of one request, each over another pair of tunnels and, where there are several, to another address.
 const ATTEMPTS: usize = 3;
-
-/// A request to be made.
-pub(crate) struct NewCall {
-    pub(crate) ticket: CallTicket,
-    pub(crate) group: CallGroup,
-    pub(crate) pool: PoolId,
-    pub(crate) service: Service,
-    pub(crate) to: Destination,
-    pub(crate) body: Vec<u8>,
-}
 
 /// One copy that was sent.
 pub(super) struct Attempt {

@@ -14,14 +14,13 @@ use crate::{
     crypto::message::response_message_id,
     drop_reason::DropReason,
     ids::{CallGroup, CallTicket, TunnelHandle},
-    io::{CallError, Destination, Event},
+    io::{CallError, Destination, Event, NewCall},
     packet::MESSAGE_DATAGRAM,
     per_pool::PerPool,
     status::Size,
     timers::Timer,
     wire::{cell::Cell, message::MAX_REQUEST_BODY},
 };
-pub(crate) use call::NewCall;
 use call::{Call, Due};
 pub(crate) use carrier::Carrier;
 use group::Group;

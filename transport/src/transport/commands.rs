@@ -1,39 +1,21 @@
 //! What the application wants.
 
 use super::Transport;
-use crate::{
-    calls::{NewCall, refuse},
-    io::Command,
-};
+use crate::{calls::refuse, io::Command};
 
 impl Transport {
     pub(super) fn on_command(&mut self, command: Command) {
         let (net, master) = (&mut self.net, &mut self.master);
         if master.is_shutting_down() {
             // Only a call has an answer then: that it failed.
-            if let Command::Call { ticket, .. } = command {
-                refuse(&mut net.cx, ticket);
+            if let Command::Call(call) = command {
+                refuse(&mut net.cx, call.ticket);
             }
             return;
         }
         match command {
             Command::Bootstrap(peers) => net.directory.set_bootstrap(&mut net.cx, peers),
-            Command::Call {
-                ticket,
-                group,
-                pool,
-                service,
-                to,
-                body,
-            } => {
-                let call = NewCall {
-                    ticket,
-                    group,
-                    pool,
-                    service,
-                    to,
-                    body,
-                };
+            Command::Call(call) => {
                 let (calls, _, mut carrier) = self.messages();
                 calls.start(&mut carrier, call);
             }

@@ -54,28 +54,27 @@ mod tests {
 
     use super::*;
 
-    fn file(peers: &[&str]) -> BootstrapFile {
-        peers
-            .iter()
-            .fold(BootstrapFile::new("n", Profile::Test), |file, peer| {
-                file.with_peer(*peer, None)
-            })
+    fn file() -> BootstrapFile {
+        BootstrapFile::new("n", Profile::Test)
     }
 
     #[tokio::test]
     async fn auto_is_the_address_towards_the_peers() {
         let towards = Listen::TowardsPeers(15_000);
-        let here = address(towards, &file(&["127.0.0.1:4000"])).await;
+        let here = address(towards, &file().with_peer("127.0.0.1:4000", None)).await;
         assert_eq!(here, Ok(([127, 0, 0, 1], 15_000).into()));
-        let alone = address(towards, &file(&[])).await.expect_err("no peers");
+        let alone = address(towards, &file()).await.expect_err("no peers");
         assert_eq!(alone.kind, Exit::BadConfig);
         let given = ([192, 0, 2, 1], 7_000).into();
-        assert_eq!(address(Listen::At(given), &file(&[])).await, Ok(given));
+        assert_eq!(address(Listen::At(given), &file()).await, Ok(given));
     }
 
     #[test]
     fn a_shared_file_may_list_this_node() {
-        let mut file = file(&["127.0.0.1:15000", "127.0.0.1:15129", "localhost:15000"]);
+        let listed = ["127.0.0.1:15000", "127.0.0.1:15129", "localhost:15000"];
+        let mut file = listed
+            .iter()
+            .fold(file(), |file, peer| file.with_peer(*peer, None));
         without_ourselves(&mut file, ([127, 0, 0, 1], 15_000).into());
         let left: Vec<&str> = file
             .peers

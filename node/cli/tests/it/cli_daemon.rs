@@ -132,16 +132,8 @@ fn as_in_a_terminal(command: &Command) -> Command {
 }
 
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_deut"));
-    command
-        .args(arguments)
-        .current_dir(directory)
-        .env_clear()
-        .env("HOME", directory);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut command = crate::fleet::command(directory, arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
