@@ -6,21 +6,21 @@ use deut_common::ids::RelayId;
 
 use crate::{
     context::Context,
-    crypto::session::plaintext,
+    crypto::session::{plaintext, plaintext_mut},
     directory::{Directory, DirectoryEvent},
     drop_reason::DropReason,
     ids::{LinkHandle, PoolId, Port, TunnelId},
     io::Event,
     links::{ControlToken, LinkEvent, Links, Opened},
     own::{Own, SOURCES},
-    packet::Packet,
+    packet::{Packet, RELAY_DATAGRAM},
     routes::{Routes, Side},
     status::Size,
     timers::Timer,
     wire::{
         datagram::{Datagram, Kind},
         descriptor::Descriptor,
-        frame::{self, Control, Frame},
+        frame::{self, CELL_BODY, Control, Frame},
     },
 };
 
@@ -30,7 +30,7 @@ const FEW_LINKS: usize = 3;
 /// What came from a neighbour and concerns the roles.
 pub(crate) enum Received {
     Nothing,
-    /// It stands in the packet.
+    /// It stands in the datagram.
     Cell(LinkHandle, TunnelId),
     Control(LinkHandle, Control),
     /// A link came up or ended.
@@ -88,9 +88,8 @@ impl Net {
     pub(crate) fn on_datagram(
         &mut self,
         from: SocketAddr,
-        packet: &mut Packet,
+        datagram: &mut Datagram,
     ) -> Result<Received, DropReason> {
-        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
         let cx = &mut self.cx;
         match Kind::of(datagram).ok_or(DropReason::UnknownKind)? {
             Kind::Session => return self.on_session(datagram),
@@ -174,13 +173,18 @@ impl Net {
         self.tell(link, &Control::TunnelClosed { id });
     }
 
-    /// Sends the cell that stands in the packet.
+    /// Sends a cell of a tunnel; `seal` fills its body and gives its nonce.
     pub(crate) fn send_cell(
         &mut self,
-        link: LinkHandle,
-        mut packet: Packet,
+        side: Side,
+        seal: impl FnOnce(&mut [u8; CELL_BODY]) -> [u8; 16],
     ) -> Result<(), DropReason> {
-        let to = self.links.seal(&mut self.cx, link, &mut packet)?;
+        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
+        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
+        let cell = plaintext_mut(datagram);
+        let nonce = seal(frame::cell_body_mut(cell));
+        frame::set_cell_header(cell, side.outgoing, nonce);
+        let to = self.links.seal(&mut self.cx, side.link, datagram)?;
         self.cx.transmit(Port::Relay, to, packet);
         Ok(())
     }

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use deut_common::time::Mono;
 
 use crate::{
-    crypto::{layer::LayerKeys, session::plaintext_mut},
+    crypto::layer::LayerKeys,
     drop_reason::DropReason,
     ids::{LinkHandle, RelayedId, TunnelId},
     incoming::Incoming,
     net::Net,
-    packet::Packet,
     routes::{Route, Side},
     timers::Timer,
-    wire::frame::{self, WalkAnswer},
+    wire::frame::{self, FrameBytes, WalkAnswer},
 };
 
 /// Without a forward cell the tunnel is dropped after so long.
@@ -92,12 +91,12 @@ impl Relayer {
         Ok(incoming)
     }
 
-    /// Applies this hop's layer in place and says over which link the packet goes on.
+    /// Applies this hop's layer in place and says over which link the cell goes on.
     pub(crate) fn pass(
         &mut self,
         now: Mono,
         route: Route,
-        packet: &mut Packet,
+        frame: &mut FrameBytes,
     ) -> Result<LinkHandle, DropReason> {
         let (id, forward) = match route {
             Route::Forward(id) => (id, true),
@@ -107,7 +106,6 @@ impl Relayer {
             }
         };
         let tunnel = self.tunnels.get_mut(&id).ok_or(DropReason::UnknownTunnel)?;
-        let frame = plaintext_mut(packet.as_relay_mut().ok_or(DropReason::BadLength)?);
         let mut nonce = frame::cell_nonce(frame);
         let to = if forward {
             tunnel

@@ -4,7 +4,7 @@
 use deut_transport::{
     crypto::noise::{self, Initiator, Responder, Session, initiate, open_initiation},
     keys::RelayKeys,
-    packet::{Packet, RELAY_DATAGRAM},
+    packet::RELAY_DATAGRAM,
     wire::{
         datagram::{Datagram, Kind},
         frame::FrameBytes,
@@ -110,14 +110,12 @@ fn finish(
     let mut initiator = Session::new(keys, their_name);
     let frame: FrameBytes = sized(input.rest());
     for (from, to) in [(0, 1), (1, 0)] {
-        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        let bytes = packet.as_relay_mut().expect("the length");
-        *noise::plaintext_mut(bytes) = frame;
+        let mut bytes = [0; RELAY_DATAGRAM];
+        *noise::plaintext_mut(&mut bytes) = frame;
         let sessions = [&mut initiator, &mut responder];
         let [a, b] = sessions;
         let (sender, receiver) = if from < to { (a, b) } else { (b, a) };
-        sender.seal(&mut packet).expect("a new session");
-        let mut bytes = *packet.as_relay_mut().expect("the length");
+        sender.seal(&mut bytes).expect("a new session");
         let again = bytes;
         receiver.open(&mut bytes).expect("sealed by the other side");
         assert_eq!(noise::plaintext(&bytes), &frame);

@@ -181,7 +181,8 @@ impl Partner {
         };
         let mut packet = Packet::zeroed(RELAY_DATAGRAM);
         *plaintext_mut(packet.as_relay_mut().expect("the length")) = *frame;
-        if session.seal(&mut packet).is_ok() {
+        let sealed = session.seal(packet.as_relay_mut().expect("the length"));
+        if sealed.is_ok() {
             self.outgoing.push(packet.bytes().to_vec());
         }
     }

@@ -173,7 +173,7 @@ impl FakeRelay {
         self.session
             .as_mut()
             .expect("a session")
-            .seal(&mut packet)
+            .seal(packet.as_relay_mut().expect("the length"))
             .expect("few datagrams");
         packet.bytes().to_vec()
     }

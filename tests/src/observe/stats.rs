@@ -1,59 +1,11 @@
 //! Goodness of fit. All give a probability; small ones speak against "it is so by chance".
 
-/// ln Γ(x) for x > 0 (Lanczos).
-fn ln_gamma(x: f64) -> f64 {
-    const G: [f64; 6] = [
-        76.180_091_729_471_46,
-        -86.505_320_329_416_77,
-        24.014_098_240_830_91,
-        -1.231_739_572_450_155,
-        0.001_208_650_973_866_179,
-        -0.000_005_395_239_384_953,
-    ];
-    let base = x + 5.5;
-    let series: f64 = G.iter().zip(1..).map(|(g, i)| g / (x + f64::from(i))).sum();
-    (x + 0.5) * base.ln() - base
-        + (2.506_628_274_631_000_5 * (1.000_000_000_190_015 + series) / x).ln()
-}
-
-/// Upper regularised incomplete gamma function.
-fn upper_gamma(a: f64, x: f64) -> f64 {
-    if x <= 0.0 {
-        return 1.0;
-    }
-    let scale = (a * x.ln() - x - ln_gamma(a)).exp();
-    if x < a + 1.0 {
-        let (mut term, mut sum, mut n) = (1.0 / a, 1.0 / a, a);
-        while term > sum * 1e-14 {
-            n += 1.0;
-            term *= x / n;
-            sum += term;
-        }
-        return (1.0 - scale * sum).max(0.0);
-    }
-    let (mut b, mut c) = (x + 1.0 - a, 1e300);
-    let mut d = 1.0 / b;
-    let mut fraction = d;
-    for i in 1..10_000 {
-        let step = -f64::from(i) * (f64::from(i) - a);
-        b += 2.0;
-        d = 1.0 / (step * d + b);
-        c = b + step / c;
-        fraction *= d * c;
-        if (d * c - 1.0).abs() < 1e-14 {
-            break;
-        }
-    }
-    scale * fraction
-}
+use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 /// p of a χ² value.
 #[must_use]
 pub fn chi_square_p(value: f64, freedom: usize) -> f64 {
-    if freedom == 0 {
-        return 1.0;
-    }
-    upper_gamma(freedom as f64 / 2.0, value / 2.0)
+    ChiSquared::new(freedom as f64).map_or(1.0, |distribution| distribution.sf(value))
 }
 
 /// p of these counts under these expectations of the same sum.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     drop_reason::DropReason,
-    packet::{Packet, RELAY_DATAGRAM},
+    packet::RELAY_DATAGRAM,
     wire::{
         bytes::{part, part_mut},
         datagram::{Datagram, SessionHeader},
@@ -66,16 +66,14 @@ impl Session {
         }
     }
 
-    /// Turns a packet with its plaintext at [16..1216] into a session datagram.
+    /// Turns a buffer with its plaintext at [16..1216] into a session datagram.
     ///
     /// # Errors
-    /// The counter is used up; the packet is as before.
-    pub fn seal(&mut self, packet: &mut Packet) -> Result<(), Exhausted> {
+    /// The counter is used up; the buffer is as before.
+    pub fn seal(&mut self, datagram: &mut Datagram) -> Result<(), Exhausted> {
         if self.counter >= SESSION_DATAGRAMS {
             return Err(Exhausted);
         }
-        packet.set_len(RELAY_DATAGRAM);
-        let datagram = packet.as_relay_mut().ok_or(Exhausted)?;
         let header = SessionHeader {
             index: self.remote_index,
             counter: self.counter,
@@ -156,15 +154,14 @@ mod tests {
     fn the_last_counter_is_sent_and_received_and_no_further_one() {
         let (mut sender, mut receiver) = (session(), session());
         sender.counter = SESSION_DATAGRAMS - 1;
-        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        assert_eq!(sender.seal(&mut packet), Ok(()));
-        let datagram = packet.as_relay_mut().expect("the right length");
-        assert_eq!(receiver.open(datagram), Ok(()));
-        assert_eq!(plaintext(datagram), &[0; FRAME]);
+        let mut datagram = [0; RELAY_DATAGRAM];
+        assert_eq!(sender.seal(&mut datagram), Ok(()));
+        assert_eq!(receiver.open(&mut datagram), Ok(()));
+        assert_eq!(plaintext(&datagram), &[0; FRAME]);
 
-        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        assert_eq!(sender.seal(&mut packet), Err(Exhausted));
-        assert_eq!(packet.bytes(), [0; RELAY_DATAGRAM]);
+        let mut datagram = [0; RELAY_DATAGRAM];
+        assert_eq!(sender.seal(&mut datagram), Err(Exhausted));
+        assert_eq!(datagram, [0; RELAY_DATAGRAM]);
         assert_eq!(sender.sent(), SESSION_DATAGRAMS);
         let mut beyond = [0; RELAY_DATAGRAM];
         SessionHeader {

@@ -8,8 +8,8 @@ use crate::{
     ids::ServedId,
     net::Net,
     observe::Direction,
-    packet::{MESSAGE_DATAGRAM, Packet},
-    wire::cell::Cell,
+    packet::MESSAGE_DATAGRAM,
+    wire::{cell::Cell, frame::FrameBytes},
 };
 
 /// Contacts in one answer to `Seeds`.
@@ -32,9 +32,9 @@ impl Endpoint {
         &mut self,
         net: &mut Net,
         id: ServedId,
-        packet: &mut Packet,
+        frame: &mut FrameBytes,
     ) -> Result<(), DropReason> {
-        let rest = self.carry_out(net, id, packet);
+        let rest = self.carry_out(net, id, frame);
         net.cx.observers.cell_judged(Direction::FromMaster, &rest);
         match rest? {
             Rest::Nothing => {}
@@ -48,10 +48,10 @@ impl Endpoint {
         &mut self,
         net: &mut Net,
         id: ServedId,
-        packet: &mut Packet,
+        frame: &mut FrameBytes,
     ) -> Result<Rest, DropReason> {
         let tunnel = self.tunnels.get_mut(id).ok_or(DropReason::UnknownTunnel)?;
-        let cell = tunnel.open(&mut net.cx, packet)?;
+        let cell = tunnel.open(&mut net.cx, frame)?;
         net.cx
             .observers
             .endpoint_opened(Direction::FromMaster, &cell);

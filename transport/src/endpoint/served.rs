@@ -9,7 +9,6 @@ use crate::{
     crypto::{
         exchange::{Transcript, session_keys},
         layer::LayerKeys,
-        session::plaintext_mut,
         tunnel::TunnelCipher,
         walk::Hop,
     },
@@ -17,11 +16,15 @@ use crate::{
     ids::{Gate, PortToken, ServedId},
     net::Net,
     observe::Direction,
-    packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
+    packet::MESSAGE_DATAGRAM,
     routes::Side,
     rsa::{OAEP_LEN, SPKI_LEN},
     timers::Timer,
-    wire::{bytes::part, cell::Cell, frame},
+    wire::{
+        bytes::part,
+        cell::Cell,
+        frame::{self, FrameBytes},
+    },
 };
 
 /// Without a K1 cell the tunnel is dropped after so long.
@@ -127,9 +130,8 @@ impl Served {
     pub(super) fn open(
         &mut self,
         cx: &mut Context,
-        packet: &mut Packet,
+        frame: &mut FrameBytes,
     ) -> Result<Cell, DropReason> {
-        let frame = plaintext_mut(packet.as_relay_mut().ok_or(DropReason::BadLength)?);
         let mut nonce = frame::cell_nonce(frame);
         let body = frame::cell_body_mut(frame);
         self.layers.forward(&mut nonce, body);
@@ -144,17 +146,13 @@ impl Served {
 
     /// Sends a cell to the master.
     pub(super) fn send(&mut self, net: &mut Net, cell: &Cell) {
-        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        let Some(datagram) = packet.as_relay_mut() else {
-            return;
-        };
-        let frame = plaintext_mut(datagram);
-        let body = frame::cell_body_mut(frame);
-        let mut nonce = self.cipher.seal(cell, body);
-        self.layers.back(&mut nonce, body);
-        frame::set_cell_header(frame, self.side.outgoing, nonce);
+        let sealed = net.send_cell(self.side, |body| {
+            let mut nonce = self.cipher.seal(cell, body);
+            self.layers.back(&mut nonce, body);
+            nonce
+        });
         // A link that is gone takes its tunnels with it.
-        let _ = net.send_cell(self.side.link, packet);
+        let _ = sealed;
     }
 
     /// Sends a message that came to its port through the gate to the master; all else is dropped unread.

@@ -19,6 +19,7 @@ use crate::{
     policy::Profile,
     timers::Timer,
     wire::{
+        datagram::Datagram,
         descriptor::Descriptor,
         frame::{self, Control, FrameBytes},
     },
@@ -108,13 +109,13 @@ impl Link {
         self.resend_control(cx);
     }
 
-    /// Encrypts what stands at the packet's plaintext place and says whereto it goes.
+    /// Encrypts what stands at the datagram's plaintext place and says whereto it goes.
     pub(super) fn seal(
         &mut self,
         now: Mono,
-        packet: &mut Packet,
+        datagram: &mut Datagram,
     ) -> Result<SocketAddr, DropReason> {
-        self.sessions.seal(packet)?;
+        self.sessions.seal(datagram)?;
         self.last_sent = now;
         Ok(self.address)
     }
@@ -128,10 +129,11 @@ impl Link {
             return;
         }
         let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        if let Some(datagram) = packet.as_relay_mut() {
-            *plaintext_mut(datagram) = *frame;
-        }
-        if let Ok(to) = self.seal(cx.mono(), &mut packet) {
+        let Some(datagram) = packet.as_relay_mut() else {
+            return;
+        };
+        *plaintext_mut(datagram) = *frame;
+        if let Ok(to) = self.seal(cx.mono(), datagram) {
             cx.transmit(Port::Relay, to, packet);
         }
     }

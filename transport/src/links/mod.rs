@@ -25,7 +25,6 @@ use crate::{
     drop_reason::DropReason,
     ids::LinkHandle,
     keys::RelayKeys,
-    packet::Packet,
     timers::Timer,
     wire::{
         datagram::{Datagram, SessionHeader},
@@ -127,16 +126,16 @@ impl Links {
         first
     }
 
-    /// Encrypts the cell that stands at the packet's plaintext place and says whereto it goes. A neighbour that is silent
+    /// Encrypts the cell that stands at the datagram's plaintext place and says whereto it goes. A neighbour that is silent
     /// after a cell is probed. Not so after other frames: an acknowledgement that asks for an answer would never end.
     pub(crate) fn seal(
         &mut self,
         cx: &mut Context,
         handle: LinkHandle,
-        packet: &mut Packet,
+        datagram: &mut Datagram,
     ) -> Result<SocketAddr, DropReason> {
         let link = self.get_mut(handle).ok_or(DropReason::UnknownSession)?;
-        let to = link.seal(cx.mono(), packet)?;
+        let to = link.seal(cx.mono(), datagram)?;
         if let Some(look_at) = link.silence.sent(cx.mono()) {
             cx.timers.set(Timer::LinkProbe(handle), look_at);
         }

@@ -8,7 +8,6 @@ use crate::{
     context::Context,
     crypto::session::{SESSION_DATAGRAMS, Session, SessionKeys},
     drop_reason::DropReason,
-    packet::Packet,
     wire::datagram::Datagram,
 };
 
@@ -123,10 +122,10 @@ impl Sessions {
     }
 
     /// Encrypts in place under the current session.
-    pub(super) fn seal(&mut self, packet: &mut Packet) -> Result<(), DropReason> {
+    pub(super) fn seal(&mut self, datagram: &mut Datagram) -> Result<(), DropReason> {
         let slot = self.current.as_mut().ok_or(DropReason::UnknownSession)?;
         slot.session
-            .seal(packet)
+            .seal(datagram)
             .map_err(|_| DropReason::SessionExpired)
     }
 

@@ -15,10 +15,9 @@ use crate::{
     drop_reason::DropReason,
     ids::{Gate, LinkHandle, PoolId, TunnelHandle},
     net::Net,
-    packet::Packet,
     status::{PathKind, TunnelView},
     timers::Timer,
-    wire::cell::Cell,
+    wire::{cell::Cell, frame::FrameBytes},
 };
 
 /// A tunnel's name, and the pool that it belongs to.
@@ -92,8 +91,8 @@ impl Line {
     }
 
     /// Opens a cell of the endpoint.
-    pub(super) fn open(&mut self, packet: &mut Packet) -> Result<Cell, DropReason> {
-        let cell = self.path.open(packet)?;
+    pub(super) fn open(&mut self, frame: &mut FrameBytes) -> Result<Cell, DropReason> {
+        let cell = self.path.open(frame)?;
         self.received += u64::from(matches!(cell, Cell::Deliver { .. }));
         Ok(cell)
     }

@@ -40,13 +40,12 @@ use crate::{
     io::{DownReason, Event, TunnelChange},
     keys::OpeningKey,
     net::Net,
-    packet::Packet,
     per_pool::PerPool,
     rsa::{JobResult, RsaSuite},
     status::{Readiness, Size, TunnelView},
     timers::Timer,
     walks::{Walked, Walks},
-    wire::{cell::Cell, descriptor::Descriptor},
+    wire::{cell::Cell, descriptor::Descriptor, frame::FrameBytes},
 };
 use builds::Builds;
 use demand::Demand;
@@ -366,11 +365,11 @@ impl Master {
         &mut self,
         net: &mut Net,
         handle: TunnelHandle,
-        packet: &mut Packet,
+        frame: &mut FrameBytes,
     ) -> Result<Vec<MasterEvent>, DropReason> {
         let tunnel = self.tunnels.get_mut(handle);
         let tunnel = tunnel.ok_or(DropReason::UnknownTunnel)?;
-        let cell = tunnel.line_mut().open(packet)?;
+        let cell = tunnel.line_mut().open(frame)?;
         if let Tunnel::Up(up) = tunnel {
             up.liveness_mut().heard(net.cx.mono());
         }

@@ -3,13 +3,15 @@
 use deut_common::ids::RelayId;
 
 use crate::{
-    crypto::{layer::LayerKeys, session::plaintext_mut, tunnel::TunnelCipher, walk::DirectionKeys},
+    crypto::{layer::LayerKeys, tunnel::TunnelCipher, walk::DirectionKeys},
     drop_reason::DropReason,
     ids::LinkHandle,
     net::Net,
-    packet::{Packet, RELAY_DATAGRAM},
     routes::Side,
-    wire::{cell::Cell, frame},
+    wire::{
+        cell::Cell,
+        frame::{self, FrameBytes},
+    },
 };
 
 pub(super) struct Path {
@@ -57,20 +59,17 @@ impl Path {
 
     /// Seals a cell for the endpoint, puts all layers around it and sends it to the first hop.
     pub(super) fn send(&mut self, net: &mut Net, cell: &Cell) -> Result<(), DropReason> {
-        let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-        let frame = plaintext_mut(packet.as_relay_mut().ok_or(DropReason::BadLength)?);
-        let body = frame::cell_body_mut(frame);
-        let mut nonce = self.cipher.seal(cell, body);
-        for layer in self.layers.iter().rev() {
-            layer.prepare_forward(&mut nonce, body);
-        }
-        frame::set_cell_header(frame, self.side.outgoing, nonce);
-        net.send_cell(self.side.link, packet)
+        net.send_cell(self.side, |body| {
+            let mut nonce = self.cipher.seal(cell, body);
+            for layer in self.layers.iter().rev() {
+                layer.prepare_forward(&mut nonce, body);
+            }
+            nonce
+        })
     }
 
     /// Takes all layers off and opens what the endpoint sealed.
-    pub(super) fn open(&mut self, packet: &mut Packet) -> Result<Cell, DropReason> {
-        let frame = plaintext_mut(packet.as_relay_mut().ok_or(DropReason::BadLength)?);
+    pub(super) fn open(&mut self, frame: &mut FrameBytes) -> Result<Cell, DropReason> {
         let mut nonce = frame::cell_nonce(frame);
         let body = frame::cell_body_mut(frame);
         for layer in &self.layers {

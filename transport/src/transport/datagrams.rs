@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::Transport;
 use crate::{
+    crypto::session::plaintext_mut,
     drop_reason::DropReason,
     ids::{LinkHandle, Port, TunnelId},
     io::DownReason,
@@ -14,7 +15,7 @@ use crate::{
     packet::Packet,
     routes::Route,
     walks::Roles,
-    wire::frame::Control,
+    wire::{datagram::Datagram, frame::Control},
 };
 
 impl Transport {
@@ -34,9 +35,10 @@ impl Transport {
             self.endpoint.on_datagram(net, token, from, datagram)?;
             return Ok(None);
         }
-        match net.on_datagram(from, packet)? {
+        let datagram = packet.as_relay_mut().ok_or(DropReason::BadLength)?;
+        match net.on_datagram(from, datagram)? {
             Received::Nothing => {}
-            Received::Cell(link, id) => return self.on_cell(link, id, packet),
+            Received::Cell(link, id) => return self.on_cell(link, id, datagram),
             Received::Control(link, control) => self.on_control(link, control)?,
             Received::Link(event) => self.on_link_events([event]),
         }
@@ -47,18 +49,19 @@ impl Transport {
         &mut self,
         link: LinkHandle,
         id: TunnelId,
-        packet: &mut Packet,
+        datagram: &mut Datagram,
     ) -> Result<Option<SocketAddr>, DropReason> {
         let net = &mut self.net;
+        let frame = plaintext_mut(datagram);
         let route = net.routes.get(link, id).ok_or(DropReason::UnknownTunnel)?;
         match route {
             Route::Forward(_) | Route::Back(_) => {
-                let next = self.relayer.pass(net.cx.now.mono, route, packet)?;
-                return net.links.seal(&mut net.cx, next, packet).map(Some);
+                let next = self.relayer.pass(net.cx.now.mono, route, frame)?;
+                return net.links.seal(&mut net.cx, next, datagram).map(Some);
             }
-            Route::Served(id) => self.endpoint.on_cell(net, id, packet)?,
+            Route::Served(id) => self.endpoint.on_cell(net, id, frame)?,
             Route::Master(handle) => {
-                let events = self.master.on_cell(net, handle, packet);
+                let events = self.master.on_cell(net, handle, frame);
                 net.cx.observers.cell_judged(Direction::ToMaster, &events);
                 self.on_master_events(events?)?;
             }

@@ -10,7 +10,7 @@ use crate::{
     drop_reason::DropReason,
     ids::NetworkId,
     keys::RelayKeys,
-    packet::{Packet, RELAY_DATAGRAM},
+    packet::RELAY_DATAGRAM,
     wire::{
         datagram::{Datagram, Kind, answer_receiver},
         descriptor::Descriptor,
@@ -79,10 +79,10 @@ fn sessions(seed: u64) -> (Session, Session) {
 }
 
 fn sealed(session: &mut Session, text: u8) -> Datagram {
-    let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-    *plaintext_mut(packet.as_relay_mut().expect("the right length")) = [text; 1_200];
-    session.seal(&mut packet).expect("counters left");
-    packet.bytes().try_into().expect("the right length")
+    let mut datagram = [0; RELAY_DATAGRAM];
+    *plaintext_mut(&mut datagram) = [text; 1_200];
+    session.seal(&mut datagram).expect("counters left");
+    datagram
 }
 
 fn receive(session: &mut Session, datagram: &Datagram) -> Result<u8, DropReason> {

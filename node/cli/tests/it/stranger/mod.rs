@@ -14,7 +14,7 @@ use deut_transport::{
     },
     ids::{Gate, Service},
     keys::RelayKeys,
-    packet::{Packet, RELAY_DATAGRAM},
+    packet::RELAY_DATAGRAM,
     policy::Policy,
     wire::{
         datagram::{self, Datagram, Kind},
@@ -172,10 +172,10 @@ fn ask(socket: &UdpSocket, to: SocketAddr, datagram: &Datagram, kind: Kind) -> D
 }
 
 fn sealed(session: &mut Session, frame: &frame::FrameBytes) -> Vec<u8> {
-    let mut packet = Packet::zeroed(RELAY_DATAGRAM);
-    *plaintext_mut(packet.as_relay_mut().expect("its length")) = *frame;
-    session.seal(&mut packet).expect("not used up");
-    packet.bytes().to_vec()
+    let mut datagram = [0; RELAY_DATAGRAM];
+    *plaintext_mut(&mut datagram) = *frame;
+    session.seal(&mut datagram).expect("not used up");
+    datagram.to_vec()
 }
 
 fn hello((persona, at): &(PersonaKey, SocketAddr), rng: &mut StdRng) -> (u16, Vec<u8>) {
