@@ -1,4 +1,4 @@
-//! Every cap and every delay of the transport, with its default and what happens at the cap.
+//! Every cap and every delay of the transport, with its default value and the effect of reaching the cap.
 
 mod check;
 
@@ -12,45 +12,45 @@ use crate::{
     wire::descriptor::PortRange,
 };
 
-/// What a node does in the relay plane.
+/// The role of a node in the relay plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Listed in directories: relays, and hosts endpoints on these ports.
+    /// Listed in directories: it relays, and hosts tunnel endpoints if it has ports for them.
     Relay {
         /// The public address of the relay port.
         address: SocketAddr,
-        /// Ports for tunnels that end here; `None`: it always forwards.
+        /// UDP ports for tunnels that end here; `None`: it hosts no endpoints and always forwards walks.
         endpoint_ports: Option<PortRange>,
     },
-    /// Master only: in no directory, no walk reaches it.
+    /// Master only: it is in no directory and no walk reaches it.
     Client,
 }
 
 /// Settings of the transport.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which network, which profile.
+    /// The network and its profile: the addresses that are allowed.
     pub policy: Policy,
     /// Relay or client.
     pub role: Role,
-    /// Public-key operations.
+    /// The implementation of the public-key operations.
     pub suite: SuiteRef,
-    /// Tunnels for lookups (28). At most 8 × known relays are built.
+    /// Tunnels for lookups (28). No more than 8 per known relay are built.
     pub lookup_tunnels: usize,
     /// Tunnels for the persona (4) while it is on.
     pub persona_tunnels: usize,
-    /// Lookups start from this many tunnels on (4).
+    /// Number of tunnels from which on lookups start (4).
     pub ready_at: usize,
-    /// Peers to join through are listed, even if no address of theirs is known yet (no): then this node is not the first.
+    /// The bootstrap list has peers, even if no address of theirs is known yet (no). Such a node is not the first of its network.
     pub peers_listed: bool,
     /// Fixed numbers that only tests and operators of unusual machines change.
     pub limits: Limits,
-    /// Delays.
+    /// Timeouts, periods and lifetimes.
     pub times: Times,
 }
 
 impl Config {
-    /// The defaults of DESIGN §5.6 for a network and role.
+    /// The defaults for a network and role.
     #[must_use]
     pub fn new(policy: Policy, role: Role) -> Self {
         Self {
@@ -67,31 +67,32 @@ impl Config {
     }
 }
 
-/// Caps. Beside each: what happens when it is reached.
+/// Caps, each with its default in parentheses and the effect of reaching it.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Own tunnels of both pools and in building (600): no further build starts.
+    /// Own tunnels of both pools, those being built included (600): no further build starts.
     pub own_tunnels: usize,
-    /// Own tunnels per known relay (8): more would end at the same few. No further build starts.
+    /// Own tunnels per known relay (8): no further build starts, since more tunnels would end at the same few relays.
     pub tunnels_per_relay: usize,
     /// Builds under way at once, per pool (4): the next waits.
     pub builds_at_once: usize,
-    /// Links (4,096): a new handshake is refused; idle ones leave after 120 s.
+    /// Links (4,096): a new handshake is refused. Idle links close after 120 s.
     pub links: usize,
     /// Handshakes in progress as initiator (256): the dial fails.
     pub handshakes: usize,
     /// Transit tunnels, relayed (4,096): a walk is answered as if no next hop were found.
     pub transit_tunnels: usize,
-    /// Endpoint tunnels, each with one registered contact at most (512): the coin's "endpoint" becomes "relayer".
+    /// Tunnels that end here, each with at most one registered contact (512): a walk for which the coin says "endpoint" is relayed.
     pub endpoint_tunnels: usize,
     /// Live transit tunnels of one neighbour (128): its requests are dropped.
     pub tunnels_per_neighbour: usize,
     /// Walk requests of one neighbour per second (5) and burst (10): more are dropped. 8 times that in the test profile,
     /// where sixteen nodes carry what thousands do.
     pub walks_per_neighbour: (u32, u32),
-    /// Verified relays in the directory (4,096): a random other one leaves, and unknown ones are taken up slowly (`Times::newcomer_ms`).
+    /// Verified relays in the directory (4,096): a random one makes room, and unknown relays are taken up slowly
+    /// (`Times::newcomer_ms`).
     pub relays: usize,
-    /// Relays that were verified and do not answer any more (256): the oldest is forgotten.
+    /// Relays that were verified and no longer answer (256): the oldest is forgotten.
     pub relays_remembered: usize,
     /// Descriptors waiting for their WhoAreYou answer (1,024): the new one is ignored.
     pub unverified: usize,
@@ -101,11 +102,11 @@ pub struct Limits {
     pub calls: usize,
     /// Requests remembered by the persona for copies and answers (4,096): the oldest leaves.
     pub requests_remembered: usize,
-    /// RSA jobs given out and not back (64): exchanges of others are refused, own ones wait.
+    /// RSA jobs given out and not finished (64): exchanges of other masters are refused, own ones wait.
     pub jobs: usize,
-    /// RSA private operations for others per second (200) and burst: more exchanges are ignored.
+    /// RSA private operations for other masters per second (200) and burst: more exchanges are ignored.
     pub exchanges: (u32, u32),
-    /// RSA key pairs kept in store for own tunnels (4).
+    /// RSA key pairs generated in advance for own tunnels (4).
     pub keys_in_store: usize,
     /// Messages of one served tunnel per second (50) and burst (200): more are dropped.
     pub messages_per_tunnel: (u32, u32),
@@ -117,9 +118,9 @@ pub struct Limits {
     /// HELLOs under way, each with one message that waits (256): the message is dropped. 0: none is ever sent, and messages
     /// leave only for addresses that the directory covers.
     pub hellos: usize,
-    /// Unanswered HELLOs of one served tunnel: one per so many ms (10,000) and burst (16): the message is dropped.
+    /// Unanswered HELLOs of one served tunnel: one per this many ms (10,000) and burst (16): the message is dropped.
     pub hellos_per_tunnel: (u64, u32),
-    /// Unanswered HELLOs to one IPv4 address or IPv6 /64, over all tunnels: one per so many ms (450,000) and burst (8): the
+    /// Unanswered HELLOs to one IPv4 address or IPv6 /64, over all tunnels: one per this many ms (450,000) and burst (8): the
     /// message is dropped. Per `ip:port` in the test profile. As many hosts are remembered as silent addresses.
     pub hellos_per_host: (u64, u32),
     /// Unanswered HELLOs of all served tunnels per second (4) and burst (512): the message is dropped.
@@ -135,11 +136,12 @@ pub struct Limits {
     pub who_are_you: (u32, u32),
     /// WhoAreYou answers per second and source ip (20, burst 40), 4,096 sources remembered. Per `ip:port` in the test profile.
     pub who_are_you_per_source: (u32, u32),
-    /// Handshake initiations that reach public-key work per second in all (500, burst 1,000).
+    /// Handshake initiations that reach public-key work per second in all (500, burst 1,000): more are dropped.
     pub handshakes_answered: (u32, u32),
-    /// And per source ip (10, burst 20), 4,096 sources remembered. Per `ip:port` in the test profile.
+    /// Handshake initiations that reach public-key work per second and source ip (10, burst 20), 4,096 sources remembered. Per
+    /// `ip:port` in the test profile.
     pub handshakes_per_source: (u32, u32),
-    /// Lookups and application calls that own reply tunnels (1,024): calls of a further one fail with `Busy`.
+    /// Lookups and application calls that own reply tunnels (1,024): a call of a further one fails with `Busy`.
     pub groups: usize,
 }
 
@@ -183,68 +185,69 @@ impl Default for Limits {
     }
 }
 
-/// Delays, in milliseconds unless the name says otherwise.
+/// Delays in milliseconds, each with its default in parentheses.
 #[derive(Clone, Debug)]
 pub struct Times {
     /// Planned life of a walk tunnel (600 s ± 20 %).
     pub tunnel_life_ms: u64,
-    /// The endpoint's signed expiry and the end of relayers' state (800 s).
+    /// Time from the opening to the expiry that the endpoint signs, and to the end of relayers' state (800 s).
     pub tunnel_end_ms: u64,
-    /// Relayers and endpoints drop a tunnel that was silent for so long (120 s).
+    /// Silence after which relayers and endpoints drop a tunnel (120 s).
     pub tunnel_idle_ms: u64,
-    /// The old tunnel keeps receiving for so long after its replacement (60 s).
+    /// Time for which an old tunnel keeps receiving after its replacement is up (60 s).
     pub overlap_ms: u64,
-    /// No reply address with less life left (10 s).
+    /// A tunnel with less life left than this gives no reply address (10 s).
     pub reply_margin_ms: u64,
-    /// A build is given up (8 s).
+    /// Time after which a build is given up (8 s).
     pub build_timeout_ms: u64,
     /// First and longest pause after a failed build (100 ms, 30 s).
     pub build_backoff_ms: (u64, u64),
-    /// A tunnel idle for so long is tested by an echo (40 s).
+    /// Idle time after which a tunnel is tested by an echo (40 s).
     pub echo_after_ms: u64,
-    /// An echo is lost after (3 s).
+    /// Time after which an echo counts as lost (3 s).
     pub echo_timeout_ms: u64,
-    /// Control frame repeat (250 ms, doubled each time).
+    /// Time before a control frame is repeated, doubled each time (250 ms).
     pub control_repeat_ms: u64,
-    /// Dial repeat: handshake initiations (500 ms, 3 sends).
+    /// Time before a handshake initiation is repeated, 3 sends in all (500 ms).
     pub handshake_repeat_ms: u64,
     /// Longest random delay of a walk request (20 ms).
     pub walk_delay_ms: u64,
-    /// A link without a tunnel closes (120 s).
+    /// Time after which a link without a tunnel closes (120 s).
     pub link_idle_ms: u64,
-    /// A session is replaced (25 min) and refused (30 min).
+    /// Age at which a session is replaced (25 min), and at which it is refused (30 min).
     pub rekey_ms: (u64, u64),
-    /// Gossip period per neighbour (30 s).
+    /// Period of gossip with each neighbour (30 s).
     pub gossip_ms: u64,
-    /// Bootstrap peers are asked again (1 s, growing to 30 s).
+    /// First and longest pause before bootstrap peers are asked again (1 s, 30 s).
     pub bootstrap_ms: (u64, u64),
-    /// A call is sent again another way after (1 s), until 16 answers told how long they take.
+    /// Time before a call is sent again another way (1 s), until 16 answers have shown how long they take.
     pub call_short_ms: u64,
-    /// Then within these bounds (0.15 s to 2.5 s): the larger of the 10th percentile + 100 ms and 1.2 × the 90th.
+    /// Bounds for that time once it is learned (0.15 s to 2.5 s): the larger of the 10th percentile + 100 ms and 1.2 × the 90th.
     pub call_short_range_ms: (u64, u64),
-    /// A call fails after (6 s); after six times the short timeout where that is known, but not before half of this.
+    /// Time after which a call fails (6 s). Once the short timeout is learned: six times that, but at least half of this and at
+    /// most this.
     pub call_full_ms: u64,
-    /// A reply tunnel that brings nothing is replaced within the lookup after (3 s).
+    /// Time after which a reply tunnel that brings nothing is replaced within the lookup (3 s).
     pub reply_silence_ms: u64,
-    /// Answers of the persona are kept for copies (10 s).
+    /// Time for which the persona's answers are kept for further copies (10 s).
     pub answer_kept_ms: u64,
-    /// Keep-alive where one side is not reachable (15 s ± 4 s).
+    /// Period of keep-alives where one side is not reachable, and its random spread (15 s ± 4 s).
     pub keep_alive_ms: (u64, u64),
-    /// Longest random wait before a master reacts to something out of its tunnel (500 ms; test profile 20 ms).
+    /// Longest random wait before a master reacts to something that came out of its tunnel (500 ms; test profile 20 ms).
     pub reaction_ms: u64,
-    /// An address that did not answer is not asked again because of others' descriptors for (1 h; test profile 10 s).
+    /// Time for which an address that did not answer is not asked again because of others' descriptors (1 h; test profile 10 s).
     pub shunned_ms: u64,
-    /// A HELLO is repeated after (500 ms, once).
+    /// Time after which a HELLO is repeated, once (500 ms).
     pub hello_repeat_ms: u64,
-    /// An address that has not echoed is silent after (2 s).
+    /// Time after which an address that has not echoed counts as silent (2 s).
     pub hello_timeout_ms: u64,
-    /// An address that was silent is not asked for the same gate again for (1 h).
+    /// Time for which a silent address is not asked again for the same gate (1 h).
     pub silence_ms: u64,
-    /// An address that echoed consents for (1 h).
+    /// Time for which an address that echoed consents (1 h).
     pub consent_ms: u64,
-    /// A full directory takes up an unknown relay every (30 s).
+    /// Period in which a full directory takes up one unknown relay (30 s).
     pub newcomer_ms: u64,
-    /// In-tunnel requests are repeated after (1,000 to 1,500 ms; test profile 400 to 500 ms).
+    /// Range of the time after which an in-tunnel request is repeated (1,000 to 1,500 ms; test profile 400 to 500 ms).
     pub request_repeat_ms: (u64, u64),
 }
 

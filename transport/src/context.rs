@@ -1,4 +1,4 @@
-//! What every sub-machine needs: settings, randomness, deadlines, counters, and the queue of outputs.
+//! The things that every sub-machine needs: settings, randomness, deadlines, counters, and the queue of outputs.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -20,7 +20,7 @@ use crate::{
     timers::Timers,
 };
 
-/// The common part of a node, lent to each sub-machine in turn.
+/// The shared part of a node, lent to each sub-machine in turn.
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) now: Now,
@@ -60,7 +60,6 @@ impl Context {
         }
     }
 
-    /// The monotonic clock.
     pub(crate) const fn mono(&self) -> Mono {
         self.now.mono
     }
@@ -77,7 +76,7 @@ impl Context {
         self.out.push_back(Output::Event(event));
     }
 
-    /// Queues a job and names it.
+    /// Queues a job and returns its ticket.
     pub(crate) fn job(&mut self, priority: Priority, work: Job) -> JobTicket {
         self.next_job += 1;
         let ticket = JobTicket(self.next_job);
@@ -96,7 +95,7 @@ impl Context {
         bytes
     }
 
-    /// A number below `below` (0 if that is 0), uniformly.
+    /// A uniform number below `below`, or 0 if that is 0.
     pub(crate) fn below(&mut self, below: u64) -> u64 {
         if below == 0 {
             0
@@ -105,18 +104,18 @@ impl Context {
         }
     }
 
-    /// An index below `len`, uniformly.
+    /// A uniform index below `len`.
     pub(crate) fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(len as u64)).unwrap_or(0)
     }
 
-    /// `ms` ± `percent` %, in milliseconds.
+    /// A random time of `ms` ± `percent` %, in milliseconds.
     pub(crate) fn around(&mut self, ms: u64, percent: u64) -> u64 {
         let spread = ms / 100 * percent;
         ms.saturating_sub(spread) + self.below(2 * spread + 1)
     }
 
-    /// Moves `count` random members to the front and cuts there.
+    /// Picks `count` random members of `from`; all of them if there are fewer.
     pub(crate) fn sample<T>(&mut self, mut from: Vec<T>, count: usize) -> Vec<T> {
         let count = count.min(from.len());
         for i in 0..count {

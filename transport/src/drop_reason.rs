@@ -4,7 +4,7 @@ use deut_common::codec::Malformed;
 
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Why a datagram, a frame or a cell was discarded.
+        /// The reason why a datagram, a frame or a cell was discarded.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum DropReason { $($(#[$doc])* $name),* }
 
@@ -12,7 +12,7 @@ macro_rules! drop_reasons {
             /// Every reason.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// Its name, for counters.
+            /// The name, for counters.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),* }
@@ -26,9 +26,9 @@ drop_reasons! {
     BadLength,
     /// Unknown kind of datagram.
     UnknownKind,
-    /// A reserved byte is set, a length points outside, padding is not zero.
+    /// A reserved byte is set, a length points outside, or padding is not zero.
     Malformed,
-    /// MAC1 does not fit.
+    /// MAC1 does not match.
     BadMac,
     /// No session has this index.
     UnknownSession,
@@ -36,7 +36,7 @@ drop_reasons! {
     LinkForged,
     /// Seen before or older than the window.
     Replayed,
-    /// The session is over its age or number of datagrams.
+    /// The session is too old or has used up its datagrams.
     SessionExpired,
     /// A handshake answer that nobody waits for, or one that does not open.
     BadHandshake,
@@ -118,7 +118,7 @@ impl From<Malformed> for DropReason {
     }
 }
 
-/// How often each reason occurred.
+/// Number of datagrams, frames and cells discarded, by reason.
 #[derive(Clone, Debug)]
 pub struct DropCounts([u64; DropReason::ALL.len()]);
 
@@ -129,20 +129,19 @@ impl Default for DropCounts {
 }
 
 impl DropCounts {
-    /// Counts one.
     pub(crate) fn count(&mut self, reason: DropReason) {
         if let Some(slot) = self.0.get_mut(reason as usize) {
             *slot = slot.saturating_add(1);
         }
     }
 
-    /// How often this reason occurred.
+    /// Number of times this reason occurred.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// All reasons that occurred.
+    /// All reasons that occurred, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL
             .iter()
@@ -150,7 +149,7 @@ impl DropCounts {
             .filter(|&(_, n)| n > 0)
     }
 
-    /// All together.
+    /// The sum over all reasons.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()

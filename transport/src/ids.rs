@@ -1,4 +1,4 @@
-//! Names of everything that one part of the core must be able to point at in another.
+//! Types for everything that one part of the core names to another.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ pub struct TunnelHandle(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallTicket(pub u64);
 
-/// One lookup or one application call: it owns its two reply tunnels. Chosen by the caller.
+/// Names one lookup or one application call, which owns its two reply tunnels. Chosen by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallGroup(pub u64);
 
@@ -44,12 +44,12 @@ pub struct CallGroup(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplyToken(pub u64);
 
-/// The service number of a message: which RPC protocol its body speaks.
+/// The service number of a message: the RPC protocol of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Service(pub u16);
 
 impl Service {
-    /// The DHT.
+    /// The DHT's service.
     pub const KADEMLIA: Self = Self(1);
     /// First number that applications may use.
     pub const FIRST_APPLICATION: Self = Self(256);
@@ -69,7 +69,7 @@ pub enum Port {
 pub enum PoolId {
     /// For the lookups of the user. Carries no persona.
     Lookup,
-    /// For the persona: its contact is advertised here.
+    /// For the persona: its contact is advertised through these tunnels.
     Persona,
 }
 

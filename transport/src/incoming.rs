@@ -15,7 +15,7 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Puts our layer around an answer and sends it back. Cells to us are to carry `id_fwd`.
+    /// Puts our layer around an answer and sends it back. Cells to us will carry `id_fwd`.
     pub(crate) fn answer(
         &self,
         net: &mut Net,
@@ -33,7 +33,7 @@ impl Incoming {
         net.tell(self.prev, &Control::WalkAnswer(Box::new(answer)));
     }
 
-    /// There is neither a next hop nor a place here: an answer of the same size that the master cannot open.
+    /// There is neither a next hop nor a place here: sends an answer of the same size that the master cannot open.
     pub(crate) fn answer_unopenable(&self, net: &mut Net) {
         let (block, sealed) = (net.cx.secret(), net.cx.secret());
         self.give_up(net);
@@ -41,7 +41,7 @@ impl Incoming {
         self.answer(net, id_fwd, block, sealed);
     }
 
-    /// Nothing comes of it.
+    /// Drops the walk without an answer.
     pub(crate) fn give_up(&self, net: &mut Net) {
         net.routes.free_outgoing(self.prev, self.id_back);
     }

@@ -1,7 +1,7 @@
-//! The boundary of the core: what goes in, what comes out.
+//! The boundary of the core: its inputs and outputs.
 //!
-//! Four families of calls, as in the crate documentation: `handle_*` takes inputs, `poll_output` gives outputs,
-//! getters look, and nothing else exists. After every input, drain `poll_output` until it answers [`Output::Wait`].
+//! There are four families of calls, as the crate documentation says: `handle_*` takes inputs, `poll_output` gives outputs, getters
+//! only look, and there is nothing else. After every input, drain `poll_output` until it returns [`Output::Wait`].
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ use crate::{
     status::Readiness,
 };
 
-/// Why a port could not be opened.
+/// The reason why a port could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortError {
     /// Another program holds it: the core tries another one.
@@ -30,51 +30,51 @@ pub enum PortError {
     Refused,
 }
 
-/// What happens in the world, but for datagrams, which enter by `handle_datagram`.
+/// Everything that happens in the world except datagrams, which enter by `handle_datagram`.
 #[derive(Debug)]
 pub enum Input {
     /// The answer to [`Action::OpenPort`].
     PortOpened {
-        /// As in the output.
+        /// The token of [`Action::OpenPort`].
         token: PortToken,
-        /// Whether the named port is open now.
+        /// `Ok` if the port is open now.
         result: Result<(), PortError>,
     },
-    /// The answer to [`Action::Job`]. Stale tickets are counted and dropped.
+    /// The answer to [`Action::Job`]. Unknown tickets are counted and dropped.
     JobDone {
-        /// As in the output.
+        /// The ticket of [`Action::Job`].
         ticket: JobTicket,
-        /// What came of it.
+        /// The result of the job.
         result: JobResult,
     },
-    /// Something the application wants.
+    /// A wish of the application.
     Command(Command),
-    /// Whether this machine sends at all changed.
+    /// A change in whether this machine sends what it is given.
     Local(LocalNetwork),
-    /// The instant that `Wait` named has come (early or late does no harm).
+    /// The instant that `Wait` named has come. A call too early or too late does no harm.
     Timeout,
 }
 
-/// Whom to send a request to.
+/// The recipient of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// The recipient's persona key (Ed25519): seals the request and makes the gate.
     pub key: PersonaKey,
-    /// Its endpoint addresses, at most [`Destination::MAX_ADDRESSES`] are used.
+    /// Its endpoint addresses; at most [`Destination::MAX_ADDRESSES`] are used.
     pub at: Vec<SocketAddr>,
 }
 
 impl Destination {
-    /// A contact holds three addresses at most.
+    /// A contact holds at most three addresses.
     pub const MAX_ADDRESSES: usize = 3;
 }
 
 /// A peer to join through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootstrapPeer {
-    /// Where its relay port is.
+    /// The address of its relay port.
     pub address: SocketAddr,
-    /// Its identity key; without one the first answer is trusted.
+    /// Its identity key. Without one the first answer is trusted.
     pub key: Option<[u8; 32]>,
 }
 
@@ -83,113 +83,113 @@ pub struct BootstrapPeer {
 pub struct NewCall {
     /// Names this call in later events.
     pub ticket: CallTicket,
-    /// The lookup it belongs to.
+    /// The lookup or application call that it belongs to.
     pub group: CallGroup,
-    /// Whose tunnels carry it.
+    /// The pool whose tunnels carry it.
     pub pool: PoolId,
-    /// Which protocol.
+    /// The protocol of the body.
     pub service: Service,
-    /// Whom to ask.
+    /// The recipient.
     pub to: Destination,
-    /// At most 1,016 bytes.
+    /// The request, at most 1,016 bytes.
     pub body: Vec<u8>,
 }
 
-/// What the application wants.
+/// A wish of the application.
 #[derive(Debug)]
 pub enum Command {
-    /// Join through these peers (replaces the list; names already resolved). At most 64 are kept.
+    /// Join through these peers, whose names are already resolved. Replaces the list; at most 64 are kept.
     Bootstrap(Vec<BootstrapPeer>),
-    /// Send a request; ends in exactly one `Response` or `Failed`.
+    /// Send a request. The call ends with exactly one `Response` or `Failed`.
     Call(NewCall),
-    /// The group makes no more calls: its reply tunnels get new gates. Open calls of it fail with `Cancelled`.
+    /// The group makes no more calls: its reply tunnels get new gates, and its open calls fail with `Cancelled`.
     EndGroup(CallGroup),
-    /// Switch the persona on (its Ed25519 secret) or off. Changing it closes the persona pool's tunnels.
+    /// Switch the persona on (its Ed25519 secret) or off. A change closes the tunnels of the persona pool.
     Persona(Option<crate::keys::OpeningKey>),
-    /// The persona's newest signed contact (at most 129 bytes): registered at its endpoints.
+    /// The persona's newest signed contact (at most 129 bytes), to be registered at its endpoints.
     Advertise(Vec<u8>),
-    /// Let one tunnel of this pool give way to another: its endpoints brought nobody new.
+    /// Replace one tunnel of this pool: its endpoints brought no new contacts.
     MoveOn(PoolId),
-    /// Ask up to four different endpoints for contacts.
+    /// Ask up to four different endpoints of this pool for contacts.
     WantSeeds(PoolId),
-    /// Answer a request (at most 1,046 bytes). Unknown tokens are ignored: the answer came too late.
+    /// Answer a request (at most 1,046 bytes). Unknown tokens are ignored, since the answer came too late.
     Reply {
-        /// From [`Event::Request`].
+        /// The token of [`Event::Request`].
         to: ReplyToken,
         /// The answer.
         body: Vec<u8>,
     },
-    /// Echo through every own tunnel to its endpoint and back; one `Event::Echo` each.
+    /// Echo through every own tunnel to its endpoint and back; each gives one `Event::Echo`.
     EchoAll,
-    /// Fail all calls, close all tunnels politely and send nothing more, whatever arrives.
+    /// Fail all calls, close all tunnels politely, and send nothing more whatever arrives.
     Shutdown,
 }
 
-/// What the core wants done, in order, until `Wait`.
+/// The work that the core wants done, in order, until `Wait`.
 #[derive(Debug)]
 pub enum Output {
-    /// Something for the world, which the driver does.
+    /// Work in the world, for the driver.
     Do(Action),
-    /// Something the application may care about.
+    /// News for the application.
     Event(Event),
-    /// Nothing more to do until then (`None`: until an input).
+    /// There is nothing more to do until that instant (`None`: until an input).
     Wait {
-        /// When to call with `Input::Timeout`.
+        /// The instant to call `handle_input` with `Input::Timeout`.
         until: Option<Mono>,
-        /// What is due then, for people who debug.
+        /// The timer that is due then, for debugging.
         why: &'static str,
     },
 }
 
-/// What a driver does for a core: everything that needs sockets, workers or files.
+/// Work of a driver for a core: everything that needs sockets, workers or files.
 #[derive(Debug)]
 pub enum Action {
     /// Send a datagram.
     Transmit {
-        /// From which socket.
+        /// The socket to send from.
         from: Port,
-        /// Whereto.
+        /// The address to send to.
         to: SocketAddr,
-        /// What.
+        /// The datagram.
         packet: Packet,
     },
     /// Bind this UDP port on the relay's address, then answer with `Input::PortOpened`.
     OpenPort {
-        /// Names it from now on.
+        /// Names the port from now on.
         token: PortToken,
-        /// The number, from the configured range.
+        /// The port number, from the configured range.
         port: u16,
     },
-    /// Close it; datagrams in its buffer are lost.
+    /// Close this port; datagrams in its buffer are lost.
     ClosePort(PortToken),
-    /// Public-key work for the worker; the driver serves `Priority` order, bounded.
+    /// Public-key work for the worker. The driver serves jobs in the order of `Priority`, from a bounded queue.
     Job {
-        /// Comes back with the result.
+        /// Goes into [`Input::JobDone`] together with the result.
         ticket: JobTicket,
-        /// Which first.
+        /// Its place in the worker's queue.
         priority: Priority,
-        /// What.
+        /// The job.
         work: Job,
     },
-    /// Something worth saving.
+    /// Data worth saving.
     Persist(Persist),
 }
 
 /// The order of public-key jobs, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A ciphertext of an RSA exchange, ours or another's: a millisecond, and somebody waits for it. It must not queue
-    /// behind key generation, or the exchanges of a starting network time out and cause still more keys.
+    /// A ciphertext of an RSA exchange, ours or another node's. It takes a millisecond, and somebody waits for it. It must not
+    /// queue behind key generation: else the exchanges of a starting network time out and cause still more keys.
     Exchange,
     /// Keys for the first tunnels of a starting node.
     FirstTunnels,
     /// Keys for further own tunnels.
     Own,
-    /// Keys kept in store.
+    /// Keys generated in advance.
     Refill,
 }
 
-/// What the driver may write to the data directory.
+/// Data that the driver may write to the data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Persist {
     /// The verified relays, newest last, as descriptors of 196 bytes; at most 256.
@@ -203,91 +203,91 @@ pub enum Event {
     Ready(Readiness),
     /// One of our tunnels changed.
     Tunnel {
-        /// Which.
+        /// The tunnel.
         handle: TunnelHandle,
-        /// How.
+        /// The change.
         change: TunnelChange,
     },
     /// A request came through a persona tunnel.
     Request {
-        /// For the answer; valid for 10 s.
+        /// Token for the answer, valid for 10 s.
         reply: ReplyToken,
-        /// Which protocol.
+        /// The protocol of the body.
         service: Service,
-        /// At most 1,016 bytes.
+        /// The request, at most 1,016 bytes.
         body: Vec<u8>,
     },
     /// A call was answered.
     Response {
-        /// Which call.
+        /// The call that is answered.
         ticket: CallTicket,
-        /// At most 1,046 bytes.
+        /// The answer, at most 1,046 bytes.
         body: Vec<u8>,
-        /// After the short timeout.
+        /// It came after the short timeout.
         late: bool,
     },
     /// A call passed its short timeout and was sent again another way; an answer may still come.
     Slow {
-        /// Which call.
+        /// The call that is slow.
         ticket: CallTicket,
     },
     /// A call is over without an answer.
     Failed {
-        /// Which call.
+        /// The call that failed.
         ticket: CallTicket,
-        /// Why.
+        /// The reason.
         why: CallError,
-        /// The tunnels that its copies left by; none: the recipient was never asked.
+        /// The tunnels that its copies left by. If empty, the recipient was never asked.
         sent_by: Vec<TunnelHandle>,
     },
-    /// Contacts that an endpoint of ours hosts; unverified.
+    /// Contacts that one of our endpoints hosts, not yet verified.
     Seeds {
-        /// For which pool.
+        /// The pool whose endpoint told them.
         pool: PoolId,
         /// Signed contacts, each at most 129 bytes.
         contacts: Vec<Vec<u8>>,
     },
-    /// The persona's endpoint addresses, with the end of each. Empty while fewer than two tunnels stand.
+    /// The persona's endpoint addresses, each with the time at which it ends. Empty while fewer than two tunnels stand.
     OwnAddresses(Vec<(SocketAddr, Unix)>),
-    /// An echo asked for by `EchoAll`: round-trip time in µs, or none within 3 s.
+    /// The result of an echo that `EchoAll` asked for.
     Echo {
-        /// Through which tunnel.
+        /// The tunnel that carried the echo.
         handle: TunnelHandle,
-        /// µs.
+        /// Round-trip time in µs; `None` if nothing came back within 3 s.
         round_trip: Option<u64>,
     },
-    /// A bootstrap peer cannot be used (told once per peer and reason).
+    /// A bootstrap peer cannot be used; reported once per peer and reason.
     Bootstrap {
-        /// Which.
+        /// The address on the bootstrap list.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         trouble: BootstrapTrouble,
     },
 }
 
-/// What happened to an own tunnel.
+/// A change of one of our own tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunnelChange {
     /// Usable: the RSA exchange is confirmed.
     Up {
-        /// Which pool.
+        /// The pool that it joins.
         pool: PoolId,
     },
-    /// Gone.
+    /// It is gone.
     Down {
-        /// Which pool.
+        /// The pool that it leaves.
         pool: PoolId,
-        /// Why.
+        /// The reason.
         why: DownReason,
     },
 }
 
-/// Why an own tunnel is gone.
+/// The reason why one of our own tunnels is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownReason {
-    /// Its life is over; a replacement stood before.
+    /// Its life is over; a replacement was up before.
     Expired,
-    /// Echoes or answers stayed away.
+    /// Its echoes or answers stayed away.
     Silent,
     /// A neighbour or the endpoint closed it.
     ClosedByPeer,
@@ -295,19 +295,19 @@ pub enum DownReason {
     Closed,
 }
 
-/// Why a call failed.
+/// The reason why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// 6 s passed.
+    /// No answer came in time: 6 s, or less once the usual round trip is known.
     #[error("no answer within 6 s")]
     Timeout,
-    /// The pool has not the tunnels for it.
+    /// The pool has too few tunnels.
     #[error("no tunnels are ready yet")]
     NoTunnels,
-    /// No usable address, an unusable key, or a body too large.
+    /// There is no usable address, the key is unusable, or the body is too large.
     #[error("the destination or the body cannot be used")]
     Unusable,
-    /// The group ended.
+    /// Its group ended.
     #[error("the lookup it belonged to ended")]
     Cancelled,
     /// Too many calls are open.
@@ -315,7 +315,7 @@ pub enum CallError {
     Busy,
 }
 
-/// Why a bootstrap peer cannot be used.
+/// The reason why a bootstrap peer cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BootstrapTrouble {
     /// Nothing came back.
@@ -327,10 +327,10 @@ pub enum BootstrapTrouble {
     /// Its identity key is not the one in the file.
     #[error("it answers with another key than the one given")]
     OtherKey,
-    /// Its descriptor is refused.
+    /// Its descriptor breaks a rule.
     #[error("its descriptor is refused")]
     BadDescriptor,
-    /// Its descriptor holds by its clock and not by ours.
+    /// Its descriptor holds by its clock but not by ours.
     #[error("its clock and the clock of this machine are far apart")]
     OtherClock,
     /// It is this node itself.
@@ -341,10 +341,10 @@ pub enum BootstrapTrouble {
 /// A verified relay as shown to the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayView {
-    /// Its name.
+    /// Its id.
     pub id: RelayId,
-    /// Its relay port.
+    /// The address of its relay port.
     pub address: SocketAddr,
-    /// Whether a link to it stands.
+    /// True while a link to it stands.
     pub linked: bool,
 }

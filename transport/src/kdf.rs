@@ -1,4 +1,4 @@
-//! HKDF-SHA256 (RFC 5869) with outputs whose lengths are known when compiling.
+//! HKDF-SHA256 (RFC 5869). The lengths of outputs are known at compile time.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -14,7 +14,7 @@ impl Prk {
         Self(Hkdf::new(Some(salt), ikm))
     }
 
-    /// HKDF-Expand; `info` is concatenated.
+    /// HKDF-Expand; the parts of `info` are concatenated.
     #[must_use]
     pub fn expand<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
         const { assert!(N <= 255 * 32) };
@@ -24,13 +24,13 @@ impl Prk {
         out
     }
 
-    /// The same for lengths known later; false if `out` is longer than 8,160 bytes.
+    /// The same for a length that is known only at run time; false if `out` is longer than 8,160 bytes.
     pub(crate) fn expand_into(&self, info: &[&[u8]], out: &mut [u8]) -> bool {
         self.0.expand_multi_info(info, out).is_ok()
     }
 }
 
-/// Both steps.
+/// HKDF-Extract and HKDF-Expand in one step.
 #[must_use]
 pub fn derive<const N: usize>(salt: &[u8], ikm: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
     Prk::extract(salt, ikm).expand(info)

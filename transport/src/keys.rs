@@ -1,4 +1,4 @@
-//! Long-term keys: those of a relay (protocol §3), and the persona's as [`OpeningKey`] (§8.1).
+//! Long-term keys: those of a relay (protocol §3) and that of the persona, as [`OpeningKey`] (§8.1).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 use crate::{kdf, labels};
 
-/// The secrets of a relay, all from one seed. Wiped on drop.
+/// The secret keys of a relay, all derived from one seed. Wiped on drop.
 pub struct RelayKeys {
     identity: SigningKey,
     link: StaticSecret,
@@ -25,7 +25,7 @@ impl RelayKeys {
         Self::with_suite(seed, SuiteRef::default())
     }
 
-    /// The same keys, whose signatures another suite makes.
+    /// The same keys, but their signatures are made by `suite`.
     #[must_use]
     pub fn with_suite(seed: &[u8; 32], suite: SuiteRef) -> Self {
         let derive = |label: &[u8]| kdf::derive::<32>(&[], seed, &[label]);
@@ -42,13 +42,13 @@ impl RelayKeys {
         }
     }
 
-    /// The name of this relay.
+    /// The relay's id, a hash of its identity key.
     #[must_use]
     pub fn id(&self) -> RelayId {
         self.id
     }
 
-    /// The Ed25519 public key.
+    /// The Ed25519 public key of the identity.
     #[must_use]
     pub fn identity(&self) -> [u8; 32] {
         self.identity.verifying_key().to_bytes()
@@ -84,7 +84,7 @@ impl fmt::Debug for RelayKeys {
     }
 }
 
-/// Whether the concatenation of `parts`, of which the first is the label, was signed with this Ed25519 key.
+/// Returns true if the concatenation of `parts`, the first of which is the label, was signed with this Ed25519 key.
 #[must_use]
 pub fn verify(suite: &SuiteRef, public: &[u8; 32], parts: &[&[u8]], signature: &[u8; 64]) -> bool {
     suite.verify(public, &parts.concat(), signature)

@@ -1,9 +1,9 @@
-//! Every domain-separation label of the transport (protocol §2.1); a test compares this list with the document.
+//! Every domain-separation label of the transport (protocol §2.1). A test compares this list with the document.
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         $($(#[$doc])* pub const $name: &[u8] = $text;)*
-        /// All of them.
+        /// All labels.
         pub const ALL: &[&[u8]] = &[$($name),*];
     };
 }

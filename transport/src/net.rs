@@ -1,4 +1,4 @@
-//! The ground that every role stands on: who we are, our neighbours, the relays that we know, and the ids of tunnels.
+//! The ground that every role stands on: our descriptor, our neighbours, the relays that we know, and the ids of tunnels.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// While a node has fewer links than this it also dials relays that are on no list: gossip needs some.
+/// While a node has fewer links than this, it also dials relays that are on no list: gossip needs some links.
 const FEW_LINKS: usize = 3;
 
-/// What came from a neighbour and concerns the roles.
+/// Input from a neighbour that concerns the roles.
 pub(crate) enum Received {
     Nothing,
     /// It stands in the datagram.
@@ -37,7 +37,7 @@ pub(crate) enum Received {
     Link(LinkEvent),
 }
 
-/// Lent to each role in turn.
+/// The shared ground, lent to each role in turn.
 pub(crate) struct Net {
     pub(crate) cx: Context,
     pub(crate) own: Own,
@@ -47,7 +47,7 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    /// What it holds against the caps.
+    /// The size of each table, with its cap.
     pub(crate) fn sizes(&self) -> Vec<Size> {
         let limits = &self.cx.config.limits;
         let transit = limits.transit_tunnels;
@@ -64,14 +64,14 @@ impl Net {
         sizes
     }
 
-    /// The wall clock was set: what depended on the old one is made anew.
+    /// The wall clock was set: whatever depended on the old time is made anew.
     pub(crate) fn clock_jumped(&mut self) {
         self.links.clock_jumped();
         self.directory.clock_jumped(&mut self.cx);
         self.own.clock_jumped(&mut self.cx);
     }
 
-    /// The node stops: neighbours are told, and nothing is planned any more.
+    /// The node stops: tells the neighbours and clears all timers.
     pub(crate) fn shut_down(&mut self) {
         let cx = &mut self.cx;
         self.directory.persist(cx);
@@ -84,7 +84,7 @@ impl Net {
 
     // Links.
 
-    /// A datagram on the relay port: what links and the directory do not see to by themselves.
+    /// Handles a datagram on the relay port. Returns what links and the directory do not handle themselves.
     pub(crate) fn on_datagram(
         &mut self,
         from: SocketAddr,
@@ -137,19 +137,19 @@ impl Net {
         Ok(Received::Nothing)
     }
 
-    /// The link to a relay, dialled if there is none.
+    /// The link to a relay, which is dialled if there is none.
     pub(crate) fn dial(&mut self, relay: &Arc<Descriptor>) -> Option<LinkHandle> {
         self.links.dial(&mut self.cx, self.own.descriptor(), relay)
     }
 
-    /// Makes the sessions of a link anew, since the neighbour may have given the old ones up.
+    /// Makes a new session on a link, since the neighbour may have given up the old one.
     pub(crate) fn renew(&mut self, link: LinkHandle, relay: RelayId) {
         let identity = self.directory.get(relay).map(|relay| relay.identity);
         self.links
             .renew(&mut self.cx, self.own.descriptor(), link, identity);
     }
 
-    /// A session stands.
+    /// A link has its first session.
     pub(crate) fn link_up(&mut self, link: LinkHandle) {
         let (cx, links) = (&mut self.cx, &mut self.links);
         self.directory.link_up(cx, links, link);
@@ -162,7 +162,7 @@ impl Net {
         }
     }
 
-    /// Sends a control frame whose loss needs nobody's attention.
+    /// Sends a control frame whose loss does not matter.
     pub(crate) fn tell(&mut self, link: LinkHandle, control: &Control) {
         self.links
             .send_control(&mut self.cx, link, control, ControlToken::Nobody);
@@ -189,7 +189,7 @@ impl Net {
         Ok(())
     }
 
-    /// A tunnel ends: its ids and its place on the link are free. With `tell` the neighbour lets its side go too.
+    /// A tunnel ends: frees its ids and its place on the link. With `tell`, the neighbour frees its side too.
     pub(crate) fn leave(&mut self, side: Side, tell: bool) {
         self.routes.forget(side.link, side.incoming);
         self.routes.free_outgoing(side.link, side.outgoing);
@@ -201,13 +201,11 @@ impl Net {
 
     // The directory.
 
-    /// Questions to relays are due.
     pub(crate) fn on_directory_timer(&mut self) {
         let events = self.directory.on_timer(&mut self.cx);
         self.on_directory_events(events);
     }
 
-    /// A relay does not answer.
     pub(crate) fn silent(&mut self, relay: RelayId) {
         self.directory.silent(&mut self.cx, relay);
     }

@@ -1,6 +1,6 @@
-//! What each role can read, reported as it reads it to an [`Observer`], if there is one. It changes nothing.
+//! Reports to an [`Observer`] what each role of this node can read. It changes nothing.
 //!
-//! A daemon has none. Tests and measurements have: they show what a relayer, an endpoint or a whole conspiracy can learn.
+//! A daemon has no observer. Tests and measurements have: they show what a relayer, an endpoint or a whole conspiracy can learn.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     wire::{bytes::part, cell::Cell, frame::FrameBytes, message::RequestHeader},
 };
 
-/// Which way a cell travelled.
+/// The direction of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the master to its endpoint.
@@ -20,72 +20,72 @@ pub enum Direction {
     ToMaster,
 }
 
-/// Something a role could read.
+/// Something that a role could read.
 #[derive(Clone, Debug)]
 pub enum Seen {
     /// A session with a neighbour was made.
     Session {
-        /// Its address.
+        /// The neighbour's address.
         neighbour: SocketAddr,
-        /// Its name for the session.
+        /// The neighbour's index of the session.
         index: u32,
-        /// What our datagrams to it are sealed with.
+        /// The key that seals our datagrams to it.
         send: Arc<AeadKey>,
     },
     /// A neighbour's frame, decrypted by the link.
     Frame(Box<FrameBytes>),
-    /// A cell as its endpoint reads it: type, length, data.
+    /// A cell as its endpoint reads it: type, length and data.
     Cell(Direction, Vec<u8>),
     /// A cell reached the end of its tunnel over a genuine link and was refused there.
     CellRefused(Direction, DropReason),
-    /// A walk request left this node: whether the walk is its own, and the element that the next hop sees.
+    /// A walk request left this node.
     WalkSent {
-        /// Not somebody else's.
+        /// True if the walk is this node's own.
         own: bool,
-        /// As on the wire.
+        /// The element that the next hop sees.
         element: [u8; 32],
     },
-    /// A walk of this node begins: which tunnel it is for, and the element that the first hop sees.
+    /// A walk of this node begins.
     WalkStarted {
-        /// The tunnel to be.
+        /// The tunnel that it is for.
         tunnel: TunnelHandle,
-        /// As on the wire.
+        /// The element that the first hop sees.
         element: [u8; 32],
     },
-    /// This node took its place in a walk: ground truth for whoever follows paths.
+    /// This node took its place in a walk: ground truth for those who follow paths.
     WalkTaken {
-        /// Of the request that reached it.
+        /// The element of the request that reached it.
         element: [u8; 32],
-        /// What the next hop will see; none: the walk ends here.
+        /// The element that the next hop will see; `None`: the walk ends here.
         next: Option<[u8; 32]>,
     },
-    /// A copy of a request of this node was sealed: what only this node and the recipient know.
+    /// A copy of a request of this node was sealed. Only this node and the recipient know this.
     RequestSealed {
         /// Request id, reply address and gate, service.
         header: RequestHeader,
-        /// The endpoint address that is asked.
+        /// The endpoint address that it is sent to.
         to: SocketAddr,
-        /// What the answer will carry.
+        /// The message ID that the answer will carry.
         message_id: [u8; 16],
-        /// As on the wire behind the gate: names the copy.
+        /// The HPKE `enc` on the wire behind the gate, which identifies the copy.
         enc: [u8; 32],
-        /// The tunnel that carries the request, and the one that its answer is awaited through.
+        /// The tunnel that carries the request, and the one through which its answer is awaited.
         tunnels: (TunnelHandle, TunnelHandle),
-        /// What is asked, before the seal.
+        /// The body of the request.
         body: Vec<u8>,
     },
-    /// A copy of an answer of this node's persona was sealed: what only it and the asker know.
+    /// A copy of an answer of this node's persona was sealed. Only this node and the asker know this.
     ResponseSealed {
         /// The reply address that the request named.
         to: SocketAddr,
-        /// What is answered, before the seal.
+        /// The body of the answer.
         body: Vec<u8>,
     },
 }
 
-/// Somebody who is told.
+/// Receives what the roles of a node read.
 pub trait Observer: Send {
-    /// Something was read or done.
+    /// A role read or did something.
     fn see(&mut self, seen: Seen);
 }
 
@@ -95,7 +95,7 @@ impl<F: FnMut(Seen) + Send> Observer for F {
     }
 }
 
-/// All who are told; a daemon has none.
+/// All observers; a daemon has none.
 #[derive(Default)]
 pub(crate) struct Observers(Vec<Box<dyn Observer>>);
 
@@ -104,7 +104,7 @@ impl Observers {
         self.0.push(observer);
     }
 
-    /// Tells all observers. Without one `seen` is not even made.
+    /// Tells all observers. If there is none, `seen` is not called.
     fn tell(&mut self, seen: impl FnOnce() -> Seen) {
         if self.0.is_empty() {
             return;

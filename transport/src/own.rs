@@ -1,4 +1,4 @@
-//! What this node is to others: the keys of a relay, its signed descriptor, and the answer to "who are you?".
+//! This node as others see it: the keys of a relay, its signed descriptor, and the answer to "who are you?".
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -22,14 +22,14 @@ use crate::{
     },
 };
 
-/// A descriptor is valid for a day and issued anew after half of it.
+/// A descriptor is valid for a day and is issued anew after half of that.
 const DESCRIPTOR_MINUTES: u32 = 1_440;
-/// Sources of questions that are told apart.
+/// Number of sources of questions that are told apart.
 pub(crate) const SOURCES: usize = 4_096;
 
 pub(crate) struct Own {
     keys: Arc<RelayKeys>,
-    /// None for a client.
+    /// `None` for a client.
     descriptor: Option<Descriptor>,
     questions: Bucket,
     questions_per_source: Buckets<SocketAddr>,
@@ -56,7 +56,7 @@ impl Own {
         self.descriptor.as_ref()
     }
 
-    /// How many sources of questions are told apart now.
+    /// Number of sources of questions that are told apart at present.
     pub(crate) fn sources(&self) -> usize {
         self.questions_per_source.len()
     }
@@ -83,7 +83,7 @@ impl Own {
         cx.timers.set(Timer::Descriptor, again);
     }
 
-    /// The wall clock was set: a descriptor that does not hold now is issued anew.
+    /// The wall clock was set: issues the descriptor anew if it does not hold now.
     pub(crate) fn clock_jumped(&mut self, cx: &mut Context) {
         let Unix(now) = cx.now.unix;
         let holds =
@@ -93,7 +93,7 @@ impl Own {
         }
     }
 
-    /// Stateless: the answer is as long as the question and costs two signatures.
+    /// Answers a question without keeping state. The answer is as long as the question and costs two signatures.
     pub(crate) fn on_question(
         &mut self,
         cx: &mut Context,

@@ -6,7 +6,7 @@ use std::fmt;
 pub const RELAY_DATAGRAM: usize = 1_232;
 /// Length of every message datagram between endpoint ports.
 pub const MESSAGE_DATAGRAM: usize = 1_120;
-/// Length of a HELLO and of its echo, between endpoint ports too.
+/// Length of a HELLO and of its echo, which also travel between endpoint ports.
 pub const HELLO_DATAGRAM: usize = 64;
 
 /// One datagram in a fixed buffer.
@@ -16,10 +16,10 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Bytes that fit. One more than the largest datagram we know, so that longer ones show.
+    /// Size of the buffer. It is larger than any datagram we know, so that longer ones show.
     pub const CAPACITY: usize = 1_280;
 
-    /// A packet of `len` zero bytes (at most [`Packet::CAPACITY`]).
+    /// A packet of `len` zero bytes, at most [`Packet::CAPACITY`].
     #[must_use]
     pub fn zeroed(len: usize) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Packet {
         }
     }
 
-    /// A copy of these bytes, cut at [`Packet::CAPACITY`].
+    /// A copy of these bytes, truncated to [`Packet::CAPACITY`].
     #[must_use]
     pub fn copy_of(bytes: &[u8]) -> Self {
         let mut packet = Self::zeroed(bytes.len());
@@ -43,7 +43,7 @@ impl Packet {
         &mut self.buffer
     }
 
-    /// Sets the length after receiving; cut at [`Packet::CAPACITY`].
+    /// Sets the length after receiving, at most [`Packet::CAPACITY`].
     pub fn set_len(&mut self, len: usize) {
         self.len = len.min(Self::CAPACITY);
     }
@@ -54,13 +54,13 @@ impl Packet {
         &self.buffer[..self.len]
     }
 
-    /// The datagram, for changing in place.
+    /// The datagram, to be changed in place.
     #[must_use]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[..self.len]
     }
 
-    /// The datagram as one of the relay port, if it has that length.
+    /// The datagram as one of the relay port; `None` if it has another length.
     #[must_use]
     pub fn as_relay_mut(&mut self) -> Option<&mut [u8; RELAY_DATAGRAM]> {
         self.bytes_mut().try_into().ok()

@@ -1,4 +1,5 @@
-//! What may be done to which address: production and test profile (DESIGN: the test profile is for networks on one machine).
+//! The addresses that may be used, and for what, in the production and in the test profile. The test profile is for networks on one
+//! machine.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,24 +11,24 @@ use crate::{ids::NetworkId, labels};
 /// The version of the protocol; part of the network id.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// Probability that a walk goes on, as numerator and denominator. A constant of the network.
+/// Probability that a walk goes on, as numerator and denominator. It is a constant of the network.
 pub const FORWARD_PROBABILITY: (u8, u8) = (2, 3);
 
-/// Two sets of rules.
+/// The two sets of rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Public addresses only, all limits on.
+    /// Only public addresses are allowed, and all limits are on.
     Production,
-    /// Private and loopback addresses allowed; rules per address prefix count per `ip:port`.
+    /// Private and loopback addresses are allowed, and rules per address prefix count per `ip:port`.
     Test,
 }
 
 /// The rules of one network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Which rules.
+    /// The set of rules.
     pub profile: Profile,
-    /// Keeps networks apart.
+    /// Network id, which keeps networks apart.
     pub network: NetworkId,
 }
 
@@ -40,7 +41,7 @@ impl Policy {
     /// The policy of the network with this name (protocol §3).
     ///
     /// # Errors
-    /// The name is empty or longer than 64 bytes.
+    /// If the name is empty or longer than 64 bytes.
     pub fn new(name: &str, profile: Profile) -> Result<Self, BadNetworkName> {
         let length = u8::try_from(name.len())
             .ok()
@@ -64,7 +65,7 @@ impl Policy {
         })
     }
 
-    /// Which addresses this network uses.
+    /// The addresses that this network uses.
     const fn addresses(&self) -> AddressRule {
         match self.profile {
             Profile::Production => AddressRule::Public,
@@ -72,20 +73,20 @@ impl Policy {
         }
     }
 
-    /// Whether a relay may live at this address.
+    /// Returns true if a relay may live at this address.
     #[must_use]
     pub fn may_host(&self, address: SocketAddr) -> bool {
         self.addresses().may_host(address)
     }
 
-    /// Whether an endpoint may send to this address (besides the rule that a verified descriptor covers it).
+    /// Returns true if an endpoint may send to this address. The destination must also consent (protocol §7.4).
     #[must_use]
     pub fn may_send_to(&self, address: SocketAddr) -> bool {
         self.addresses().may_send_to(address)
     }
 
-    /// Whether two relays are far enough apart to be neighbours in one path: not in one /16 (IPv6: /32).
-    /// In the test profile: not the same `ip:port`.
+    /// Returns true if two relays are far enough apart to be neighbours in one path: not in one /16 (IPv6: /32) or, in the test
+    /// profile, not at the same `ip:port`.
     #[must_use]
     pub fn diverse(&self, one: SocketAddr, other: SocketAddr) -> bool {
         match self.profile {
@@ -95,7 +96,7 @@ impl Policy {
     }
 }
 
-/// The 16 or 32 bits by which relays are told apart, as IPv6 bytes.
+/// The 16 or 32 bits by which relays are told apart, behind a byte for the family.
 fn prefix(ip: IpAddr) -> [u8; 5] {
     match ip {
         IpAddr::V4(v4) => {

@@ -1,4 +1,4 @@
-//! Tunnels that we relay: one layer comes off or is put on, and the cell goes on over the other link. The hot path of a node.
+//! Tunnels that we relay: we remove or add one layer, and the cell goes on over the other link. This is the hot path of a node.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     wire::frame::{self, FrameBytes, WalkAnswer},
 };
 
-/// Without a forward cell the tunnel is dropped after so long.
+/// Time after which a tunnel without a forward cell is dropped.
 const HALF_OPEN_MS: u64 = 10_000;
 
 struct Relayed {
@@ -23,14 +23,14 @@ struct Relayed {
     next: Side,
     layers: LayerKeys,
     last_used: Mono,
-    /// A forward cell came: the master is there.
+    /// A forward cell came, so the master is there.
     in_use: bool,
     ends_at: Mono,
 }
 
 #[derive(Default)]
 pub(crate) struct Relayer {
-    /// Boxed, as all large values: a tree keeps room for eleven in each node.
+    /// Boxed, like all large values: a tree keeps room for eleven of them in each node.
     tunnels: BTreeMap<RelayedId, Box<Relayed>>,
     next: u64,
 }
@@ -40,7 +40,7 @@ impl Relayer {
         self.tunnels.len()
     }
 
-    /// The walk that we passed on over `next` was answered: cells may flow. Gives the id that the previous hop's are to carry.
+    /// The walk that we passed on over `next` was answered: cells may flow. Returns the id for the previous hop's cells to us.
     pub(crate) fn join(
         &mut self,
         net: &mut Net,
@@ -122,7 +122,7 @@ impl Relayer {
         Ok(to.link)
     }
 
-    /// Idle or at its end?
+    /// Closes the tunnel if it is idle or at its end.
     pub(crate) fn on_timer(&mut self, net: &mut Net, id: RelayedId) {
         let Some(tunnel) = self.tunnels.get(&id) else {
             return;
@@ -136,7 +136,7 @@ impl Relayer {
         }
     }
 
-    /// Ends a tunnel and tells both neighbours but the one on `gone`.
+    /// Ends a tunnel and tells both neighbours, except the one on `gone`.
     pub(crate) fn close(&mut self, net: &mut Net, id: RelayedId, gone: Option<LinkHandle>) {
         let Some(tunnel) = self.tunnels.remove(&id) else {
             return;

@@ -1,4 +1,4 @@
-//! Which tunnel a cell belongs to: by link and incoming id, both chosen by ourselves.
+//! Assigns cells to tunnels, by their link and their incoming id. We choose these ids ourselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::{
     ids::{LinkHandle, RelayedId, ServedId, TunnelHandle, TunnelId, WalkId},
 };
 
-/// What stands behind an incoming tunnel id.
+/// The target of an incoming tunnel id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A walk request that waits for its answer.
@@ -28,9 +28,9 @@ pub(crate) enum Route {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Side {
     pub(crate) link: LinkHandle,
-    /// Cells that arrive over this link carry it; we chose it.
+    /// The id of cells that arrive over this link; we chose it.
     pub(crate) incoming: TunnelId,
-    /// Cells that leave over this link carry it; the neighbour chose it.
+    /// The id of cells that leave over this link; the neighbour chose it.
     pub(crate) outgoing: TunnelId,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Side {
 #[derive(Default)]
 pub(crate) struct Routes {
     incoming: BTreeMap<(LinkHandle, TunnelId), Route>,
-    /// Ids that neighbours chose for cells to them.
+    /// Ids that neighbours chose for the cells to them.
     outgoing: BTreeSet<(LinkHandle, TunnelId)>,
 }
 
@@ -51,7 +51,7 @@ impl Routes {
         self.incoming.get(&(link, id)).copied()
     }
 
-    /// A new random id for cells that arrive over this link. `None` only if 64 draws are all taken.
+    /// A new random id for cells that arrive over this link. `None` only if 64 draws are all in use.
     pub(crate) fn fresh(
         &mut self,
         cx: &mut Context,
@@ -68,7 +68,7 @@ impl Routes {
         None
     }
 
-    /// Points an id that we gave out elsewhere.
+    /// Points an id that we gave out to another target.
     pub(crate) fn set(&mut self, link: LinkHandle, id: TunnelId, route: Route) {
         self.incoming.insert((link, id), route);
     }
@@ -86,7 +86,7 @@ impl Routes {
         self.outgoing.remove(&(link, id));
     }
 
-    /// Everything that hangs on a link.
+    /// All routes of a link.
     pub(crate) fn on_link(&self, link: LinkHandle) -> Vec<Route> {
         let range = (link, TunnelId(0))..=(link, TunnelId(u32::MAX));
         self.incoming

@@ -1,6 +1,6 @@
-//! The seam for RSA: the core never computes with a private key, it emits jobs (protocol §7.3).
+//! The seam for RSA: the core never computes with a private key; it gives out jobs (protocol §7.3).
 //!
-//! The real suite lives in the `deut` crate, a stand-in with the same lengths and failures in the tests crate.
+//! The real suite is in the `deut` crate; a stand-in with the same lengths and failures is in the tests crate.
 
 use std::{fmt, sync::Arc};
 
@@ -9,20 +9,20 @@ pub const SPKI_LEN: usize = 294;
 /// Length of every OAEP ciphertext.
 pub const OAEP_LEN: usize = 256;
 
-/// A job that the worker refused is given out again after so long.
+/// Time after which a job that the worker refused is given out again.
 pub(crate) const JOB_AGAIN_MS: u64 = 1_000;
 
 /// A private key that can open ciphertexts and nothing else: it cannot be copied out, printed or serialised.
 pub trait PrivateKey: Send + Sync {
-    /// Opens an OAEP ciphertext of 32 bytes. Whatever is wrong with it, the answer is a pseudorandom seed:
-    /// there is no error to tell apart. `blinding` seeds the blinding of the private operation.
+    /// Opens an OAEP ciphertext of 32 bytes. Whatever is wrong with it, the answer is a pseudorandom seed, so no errors can be told
+    /// apart. `blinding` seeds the blinding of the private operation.
     fn open(&self, ciphertext: &[u8; OAEP_LEN], blinding: [u8; 32]) -> [u8; 32];
 }
 
-/// A key pair of one tunnel (master) or one start (endpoint).
+/// The key pair of one tunnel (at a master) or of one run (at an endpoint).
 #[derive(Clone)]
 pub struct RsaKeyPair {
-    /// The public half, SPKI.
+    /// The public half as SPKI.
     pub public: Box<[u8; SPKI_LEN]>,
     /// The private half.
     pub private: Arc<dyn PrivateKey>,
@@ -39,15 +39,15 @@ impl fmt::Debug for RsaKeyPair {
 #[error("not an RSA-2048 public key with e = 65537")]
 pub struct BadRsaKey;
 
-/// RSA as this protocol uses it.
+/// The RSA operations of this protocol.
 pub trait RsaSuite: Send + Sync {
-    /// Makes a key pair; the same seed gives the same key. Takes tens of milliseconds: only in a worker.
+    /// Makes a key pair; the same seed gives the same key. Takes tens of milliseconds, so call it only in a worker.
     fn generate(&self, seed: [u8; 32]) -> RsaKeyPair;
 
-    /// Encrypts 32 bytes to a public key with OAEP. `seed` is the source of OAEP's randomness.
+    /// Encrypts 32 bytes to a public key with OAEP, whose randomness comes from `seed`.
     ///
     /// # Errors
-    /// The key is not one of ours.
+    /// If the key is not RSA-2048 with e = 65537 in canonical SPKI.
     fn seal(
         &self,
         public: &[u8; SPKI_LEN],
@@ -58,18 +58,18 @@ pub trait RsaSuite: Send + Sync {
 
 /// Work that takes longer than 0.2 ms.
 pub enum Job {
-    /// Make a key pair from this seed.
+    /// Generate a key pair.
     Generate {
-        /// Fresh for each key.
+        /// Seed of the key, fresh for each.
         seed: [u8; 32],
     },
-    /// Open a ciphertext.
+    /// Decrypt an OAEP ciphertext.
     Open {
-        /// With this key.
+        /// The private key.
         key: Arc<dyn PrivateKey>,
-        /// What came.
+        /// The ciphertext as it was received.
         ciphertext: Box<[u8; OAEP_LEN]>,
-        /// Seed for the blinding.
+        /// Seed for the blinding of the private operation.
         blinding: [u8; 32],
     },
 }
@@ -98,13 +98,13 @@ impl Job {
     }
 }
 
-/// What came of a job. There is no failure to tell apart.
+/// The result of a job. No failures of the cryptography can be told apart.
 pub enum JobResult {
-    /// A new key pair.
+    /// The new key pair.
     Key(RsaKeyPair),
-    /// 32 bytes: the seed, or pseudorandom.
+    /// The 32 bytes of the peer's seed, or pseudorandom ones.
     Opened([u8; 32]),
-    /// The worker's queue was full or it is shutting down.
+    /// The worker's queue was full, or it is shutting down.
     Refused,
 }
 

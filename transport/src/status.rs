@@ -1,4 +1,4 @@
-//! What a node can tell about itself.
+//! The node's report on itself.
 
 use std::{fmt, net::SocketAddr};
 
@@ -6,29 +6,29 @@ use deut_common::ids::RelayId;
 
 use crate::ids::{PoolId, TunnelHandle};
 
-/// Whether lookups can start, and what is missing in words a user can read.
+/// A node's readiness for lookups, with reasons in words for the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// Lookup tunnels that are up.
+    /// Number of lookup tunnels that are up.
     pub tunnels_up: usize,
-    /// Lookup tunnels wanted.
+    /// Number of lookup tunnels wanted.
     pub tunnels_wanted: usize,
-    /// Tunnels from which on lookups start.
+    /// Number of tunnels from which on lookups start.
     pub ready_at: usize,
-    /// Verified relays known.
+    /// Number of verified relays.
     pub relays: usize,
-    /// Whether `tunnels_up` reaches `ready_at`.
+    /// True if `tunnels_up` has reached `ready_at`.
     pub ready: bool,
-    /// Why not, or what is degraded; most important first.
+    /// The reasons why it is not ready or is degraded, the most important first.
     pub reasons: Vec<Reason>,
 }
 
-/// Why a node is not ready or is degraded.
+/// A reason why a node is not ready or is degraded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// No bootstrap peer has answered yet.
     NoBootstrapPeer,
-    /// No relay that proved itself before answers: all are asked again and again.
+    /// No relay that was verified before answers; all are asked again and again.
     NobodyAnswers,
     /// The list of peers is empty, and a client cannot be the first of its network.
     NoPeersListed,
@@ -44,29 +44,29 @@ pub enum Reason {
     FewTunnels,
     /// The node has been told to stop.
     ShuttingDown,
-    /// This machine's wall clock differs from the relays'.
+    /// This machine's wall clock differs from those of the relays.
     ClockOff {
         /// Seconds ahead of theirs; negative: behind.
         ahead_s: i64,
     },
-    /// The process or its machine did nothing for a while, or could not send: which tunnels still stand is being found out.
+    /// The process or its machine did nothing for a while or could not send. The tunnels are being tested.
     StoodStill {
-        /// For how long; 0 if it only could not send.
+        /// Seconds for which it stood still; 0 if it only could not send.
         seconds: u64,
     },
     /// The system refuses to send.
     SendingRefused {
-        /// Datagrams refused since that began.
+        /// Number of datagrams refused since that began.
         times: u64,
-        /// Why.
+        /// The reason that the system gives.
         why: SendRefusal,
     },
-    /// The address that the node listens on is not of this machine any more.
+    /// The address that the node listens on no longer belongs to this machine.
     AddressGone,
 }
 
 impl Reason {
-    /// A name for scripts; it never changes.
+    /// A name for scripts, which never changes.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
@@ -86,7 +86,7 @@ impl Reason {
         }
     }
 
-    /// What the operator can do, where it is this machine that is wrong.
+    /// Advice for the operator, if the fault lies with this machine.
     #[must_use]
     pub const fn remedy(&self) -> Option<&'static str> {
         match self {
@@ -161,7 +161,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A duration in one unit, as exact as anybody needs it.
+/// A duration in one unit, as exact as a reader needs it.
 struct About(u64);
 
 impl fmt::Display for About {
@@ -180,28 +180,28 @@ impl fmt::Display for About {
     }
 }
 
-/// One own tunnel as shown to the operator.
+/// One of our own tunnels as shown to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TunnelView {
-    /// Its name.
+    /// The tunnel's handle.
     pub handle: TunnelHandle,
-    /// Which pool.
+    /// The pool that it belongs to.
     pub pool: PoolId,
-    /// How it was built.
+    /// The way it was built.
     pub path: PathKind,
-    /// Relays in it, the endpoint included: 1 to 12.
+    /// Number of relays in it, the endpoint included: 1 to 12.
     pub hops: usize,
-    /// The neighbour it starts at.
+    /// The neighbour at its near end.
     pub first_hop: RelayId,
-    /// Who ends it.
+    /// The relay at its far end.
     pub endpoint: RelayId,
-    /// Where messages for it arrive.
+    /// The address that messages for it go to.
     pub address: SocketAddr,
-    /// Whether the endpoint's descriptor was verified by our own directory or another endpoint.
+    /// True if our own directory or another endpoint vouched for the endpoint's descriptor.
     pub confirmed: bool,
-    /// Usable.
+    /// True if messages may use it.
     pub up: bool,
-    /// Seconds since it was built.
+    /// Seconds since the walk was answered.
     pub age_s: u64,
     /// Seconds until its planned end.
     pub left_s: u64,
@@ -209,20 +209,20 @@ pub struct TunnelView {
     pub sent: u64,
     /// Messages that arrived through it.
     pub received: u64,
-    /// Round trip of its build, µs.
+    /// Time from the start of the build to the answer, µs.
     pub build_us: u64,
 }
 
-/// Counters and sizes of the whole transport; all monotone since the start but for the sizes.
+/// Counters of the whole transport since the start. They never decrease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Datagrams accepted, relay port and endpoint ports.
+    /// Datagrams accepted, on the relay port and on endpoint ports.
     pub accepted: u64,
-    /// Datagrams dropped; by reason in [`crate::DropCounts`].
+    /// Datagrams dropped. [`crate::DropCounts`] has them by reason.
     pub dropped: u64,
     /// Cells forwarded for others as a relayer.
     pub relayed_cells: u64,
-    /// Messages sent to the world as the endpoint of somebody's tunnel.
+    /// Messages sent to the world as the endpoint of another node's tunnel.
     pub endpoint_sent: u64,
     /// HELLOs sent, repeats included.
     pub hellos_sent: u64,
@@ -240,7 +240,7 @@ pub struct Counters {
     pub walks_forwarded: u64,
     /// Own walks started.
     pub walks_started: u64,
-    /// Own walks that brought a tunnel.
+    /// Own walks that were answered.
     pub walks_succeeded: u64,
     /// Requests sent as messages, copies included.
     pub requests_sent: u64,
@@ -254,25 +254,25 @@ pub struct Counters {
     pub rsa_keys: u64,
 }
 
-/// Sizes of every collection against its cap, for the operator and for tests.
+/// The size of every collection with its cap, for the operator and for tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// One for each.
+    /// One entry for each collection.
     pub sizes: Vec<Size>,
 }
 
-/// `(what, now, cap)` of one collection.
+/// Name, size and cap of one collection.
 pub type Size = (&'static str, usize, usize);
 
 impl Audit {
-    /// Every collection is within its cap.
+    /// Returns true if every collection is within its cap.
     #[must_use]
     pub fn within_caps(&self) -> bool {
         self.sizes.iter().all(|(_, now, cap)| now <= cap)
     }
 }
 
-/// How a tunnel was built. The onion path will add a variant.
+/// The way a tunnel was built. The onion path will add a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PathKind {
@@ -280,30 +280,30 @@ pub enum PathKind {
     Walk,
 }
 
-/// What this machine does with what it is given to send. The driver sees it; the core cannot.
+/// The state of this machine's network: does it send the datagrams it is given? The driver sees that; the core cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LocalNetwork {
     /// It sends.
     #[default]
     Works,
-    /// The system refuses to send most of it.
+    /// The system refuses to send most datagrams.
     Refuses {
-        /// Datagrams refused since that began.
+        /// Number of datagrams refused since that began.
         times: u64,
-        /// Why, as far as the system says.
+        /// The reason, as far as the system gives one.
         why: SendRefusal,
     },
-    /// The address that the node listens on is not of this machine any more.
+    /// The address that the node listens on no longer belongs to this machine.
     AddressGone,
 }
 
-/// Why the system refuses to send.
+/// The reason why the system refuses to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SendRefusal {
-    /// A firewall, or another rule of the machine.
+    /// A firewall or another rule of this machine.
     Forbidden,
-    /// There is no route: the network is away.
+    /// There is no route: the machine has lost its network.
     NoRoute,
-    /// Something else.
+    /// Any other reason.
     Other,
 }

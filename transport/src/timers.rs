@@ -1,4 +1,4 @@
-//! Deadlines: one per key, the earliest first.
+//! Deadlines, at most one per key, served in the order of time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,47 +11,47 @@ use crate::ids::{
     CallGroup, CallTicket, LinkHandle, PoolId, RelayedId, ServedId, TunnelHandle, WalkId,
 };
 
-/// Whose deadline it is. A key has one deadline at most.
+/// The owner of a deadline, which has at most one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// Resends, rekeying and idleness of a link.
     Link(LinkHandle),
-    /// A link that sent and heard nothing.
+    /// Looks at a link that sent and heard nothing.
     LinkProbe(LinkHandle),
     /// Gossip to a neighbour.
     Gossip(LinkHandle),
-    /// WhoAreYou questions: resend or give up.
+    /// WhoAreYou questions: repeat or give up.
     Directory,
-    /// The bootstrap list.
+    /// The next round of the bootstrap list.
     Bootstrap,
-    /// A walk request that leaves, or its deadline.
+    /// A walk request: send it, or give it up.
     Walk(WalkId),
     /// Idleness and end of a relayed tunnel.
     Relayed(RelayedId),
     /// Idleness and end of a tunnel that ends here.
     Served(ServedId),
-    /// Ports that rest.
+    /// Ports that have rested.
     Ports,
     /// A HELLO: repeat or give up.
     Hello(SocketAddr),
-    /// A tunnel of ours: exchange, requests, echo, end.
+    /// One of our tunnels: exchange, requests, echo, end.
     Tunnel(TunnelHandle),
-    /// Builds of a pool.
+    /// The next build of a pool.
     Pool(PoolId),
-    /// A call: resend, failure.
+    /// A call: send another copy, or fail.
     Call(CallTicket),
-    /// A group's reply tunnels.
+    /// The reply tunnels of a group.
     Group(CallGroup),
-    /// Remembered requests.
+    /// Requests that may be forgotten.
     Requests,
-    /// Our own descriptor is issued anew.
+    /// Issues our own descriptor anew.
     Descriptor,
-    /// The directory is saved.
+    /// Saves the directory.
     Persist,
 }
 
 impl Timer {
-    /// For `Wait { why }`.
+    /// Text for `Wait { why }`.
     pub(crate) const fn why(self) -> &'static str {
         match self {
             Self::Link(_) => "link",
@@ -113,7 +113,7 @@ impl Timers {
         self.by_time.first().copied()
     }
 
-    /// Takes one key whose time has come.
+    /// Removes and returns one key whose time has come.
     pub(crate) fn pop_due(&mut self, now: Mono) -> Option<Timer> {
         let (at, key) = self.next()?;
         if at > now {
@@ -123,13 +123,13 @@ impl Timers {
         Some(key)
     }
 
-    /// Nothing is planned any more.
+    /// Removes all deadlines.
     pub(crate) fn clear_all(&mut self) {
         self.by_time.clear();
         self.by_key.clear();
     }
 
-    /// How many are set.
+    /// Number of deadlines.
     pub(crate) fn len(&self) -> usize {
         self.by_key.len()
     }

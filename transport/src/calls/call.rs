@@ -14,7 +14,7 @@ use crate::{
     wire::message::RequestHeader,
 };
 
-/// Copies of one request, each over another pair of tunnels and, where there are several, to another address.
+/// Copies sent of one request, each over another pair of tunnels and, if the recipient has several, to another address.
 const ATTEMPTS: usize = 3;
 
 /// One copy that was sent.
@@ -27,11 +27,11 @@ pub(super) struct Attempt {
 /// The step that a call takes when its timer fires.
 pub(super) enum Due {
     Nothing,
-    /// Another copy goes out. `first`: the call had not been slow before.
+    /// Another copy goes out. `first`: this is the first time that the call is slow.
     Copy {
         first: bool,
     },
-    /// Its time is over.
+    /// The time of the call is over.
     End,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct Call {
     request: NewCall,
     request_id: [u8; 16],
     attempts: Vec<Attempt>,
-    /// When the next copy goes out; none before the first one and after the last one.
+    /// Time of the next copy; `None` before the first copy and after the last.
     short_at: Option<Mono>,
     full_at: Mono,
     slow: bool,
-    /// Where the first copy goes; the next ones go to the addresses after it.
+    /// Index of the address that the first copy goes to; later copies go to the ones after it.
     first_address: usize,
 }
 
@@ -69,12 +69,12 @@ impl Call {
         self.request.group
     }
 
-    /// Past its short timeout.
+    /// The short timeout has passed.
     pub(super) const fn is_slow(&self) -> bool {
         self.slow
     }
 
-    /// Nothing was sent yet: it waits for tunnels.
+    /// Nothing was sent yet: the call waits for tunnels.
     pub(super) const fn is_waiting(&self) -> bool {
         self.attempts.is_empty()
     }
@@ -103,7 +103,7 @@ impl Call {
             .collect()
     }
 
-    /// Seals the next copy afresh, to be answered through the reply tunnel `back`. Gives the address that it goes to as well.
+    /// Seals the next copy afresh, to be answered through the reply tunnel `back`. Also returns the address to send it to.
     pub(super) fn seal(
         &self,
         cx: &mut Context,
@@ -160,7 +160,7 @@ impl Call {
             .map_or(self.full_at, |short| short.min(self.full_at))
     }
 
-    /// The step that is due now; a copy is due once.
+    /// The step that is due now. Each copy is due only once.
     pub(super) fn due(&mut self, now: Mono) -> Due {
         if now >= self.full_at {
             return Due::End;

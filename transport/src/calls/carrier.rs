@@ -1,10 +1,9 @@
-//! The carrier of messages: tunnels, and the links below them.
+//! The carrier of messages: our tunnels and the links below them.
 
 use crate::{
     drop_reason::DropReason, ids::TunnelHandle, master::Master, net::Net, wire::cell::Cell,
 };
 
-/// The tunnels of this node, and the links to their first hops.
 pub(crate) struct Carrier<'a> {
     pub(crate) net: &'a mut Net,
     pub(crate) master: &'a mut Master,
@@ -16,7 +15,7 @@ impl Carrier<'_> {
         self.master.send(self.net, via, message)
     }
 
-    /// Nothing came of a message over this tunnel: is it alive?
+    /// A message sent over this tunnel was not answered: tests whether the tunnel is alive.
     pub(super) fn doubt(&mut self, handle: TunnelHandle) {
         self.master.doubt(self.net, handle);
     }

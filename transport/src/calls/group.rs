@@ -1,4 +1,4 @@
-//! One lookup or one application call: which tunnels it sends and is answered through (protocol §8).
+//! One lookup or one application call, and the tunnels that it sends and is answered through (protocol §8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::{
     master::{Master, Up},
 };
 
-/// Reply tunnels of one group. More would let an attacker link more of them.
+/// Reply tunnels per group. More would let an attacker link more tunnels to each other.
 const REPLIES: usize = 2;
 
 /// The tunnel that a copy of a request leaves by, and the one that its answer comes through.
@@ -22,7 +22,7 @@ pub(super) struct Pair {
 
 struct ReplyTunnel {
     tunnel: TunnelHandle,
-    /// Since when an answer is awaited over it.
+    /// The time since which an answer has been awaited over it.
     awaited_since: Option<Mono>,
 }
 
@@ -30,10 +30,9 @@ struct ReplyTunnel {
 pub(super) struct Group {
     name: CallGroup,
     pool: PoolId,
-    /// Those that are not over.
     pub(super) calls: BTreeSet<CallTicket>,
     replies: Vec<ReplyTunnel>,
-    /// How often each tunnel carried a request of this group.
+    /// Number of requests of this group that each tunnel carried.
     sends: BTreeMap<TunnelHandle, u32>,
 }
 
@@ -73,8 +72,8 @@ impl Group {
         Some(Pair { send, reply })
     }
 
-    /// The least used tunnel that is not a reply tunnel of this group and did not carry an earlier copy; with too few
-    /// tunnels any, but rather the same one again than a reply tunnel.
+    /// The least used tunnel that is not a reply tunnel of this group and carried no earlier copy. If there are too few tunnels,
+    /// one that carried an earlier copy, and a reply tunnel only as the last resort.
     fn choose_send(
         &self,
         cx: &mut Context,
@@ -94,7 +93,7 @@ impl Group {
         best.get(cx.index(best.len())).copied()
     }
 
-    /// Draws reply tunnels with different endpoints: unused ones first, then free ones, then such as serve others too.
+    /// Draws reply tunnels with different endpoints: unused ones first, then free ones, then those that serve other groups too.
     fn fill_replies(&mut self, cx: &mut Context, master: &mut Master, usable: &[TunnelHandle]) {
         let wanted = if usable.len() >= 3 { REPLIES } else { 1 };
         let margin = cx.config.times.reply_margin_ms + cx.config.times.call_full_ms;
@@ -104,7 +103,7 @@ impl Group {
             |up| up.reply().group().is_none() && up.reply().is_used(),
             |up| up.reply().group().is_some(),
         ];
-        // Two that end at one endpoint would hand it the link between them: only where there is no other choice.
+        // Two reply tunnels that end at one endpoint tell it that they belong together: only where there is no other choice.
         let elsewhere = [true, false];
         let order = elsewhere
             .iter()
@@ -170,7 +169,7 @@ impl Group {
         gone.map(|reply| reply.tunnel).collect()
     }
 
-    /// When the next reply tunnel has been silent for too long.
+    /// The time at which the next reply tunnel will have been silent for too long.
     pub(super) fn next_silence(&self, cx: &Context) -> Option<Mono> {
         let waits = self.replies.iter().filter_map(|reply| reply.awaited_since);
         Some(waits.min()?.plus_ms(cx.config.times.reply_silence_ms))
@@ -182,7 +181,7 @@ impl Group {
     }
 }
 
-/// Those tunnels that are better than the others, or all where none is.
+/// The tunnels that meet the preference, or all of them if none does.
 pub(super) fn prefer(
     from: Vec<TunnelHandle>,
     better: impl Fn(&TunnelHandle) -> bool,

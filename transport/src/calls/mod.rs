@@ -33,7 +33,7 @@ pub(crate) struct Calls {
     calls: BTreeMap<CallTicket, Call>,
     groups: BTreeMap<CallGroup, Group>,
     by_message: BTreeMap<[u8; 16], CallTicket>,
-    /// Learned from round trips, for each pool by itself.
+    /// Learned from round trips, separately for each pool.
     patience: PerPool<Patience>,
 }
 
@@ -76,7 +76,7 @@ impl Calls {
         self.plan(&mut carrier.net.cx, ticket);
     }
 
-    /// Sends one (more) copy, sealed afresh, if tunnels are there for it.
+    /// Sends a copy, sealed afresh, if there are tunnels for it.
     fn send_copy(&mut self, carrier: &mut Carrier<'_>, ticket: CallTicket) -> Option<()> {
         let call = self.calls.get_mut(&ticket).filter(|call| call.may_send())?;
         let group = self.groups.get_mut(&call.group())?;
@@ -105,7 +105,7 @@ impl Calls {
         }
     }
 
-    /// Tunnels came up or gates were set: send what waited.
+    /// Tunnels came up or gates were set: sends the calls that waited for them.
     pub(crate) fn tunnels_changed(&mut self, carrier: &mut Carrier<'_>) {
         let waiting = self.calls.iter().filter(|(_, call)| call.is_waiting());
         for ticket in waiting.map(|(&ticket, _)| ticket).collect::<Vec<_>>() {
@@ -114,7 +114,7 @@ impl Calls {
         }
     }
 
-    /// The short or the full timeout of a call.
+    /// The short or the full timeout of a call has passed.
     pub(crate) fn on_timer(&mut self, carrier: &mut Carrier<'_>, ticket: CallTicket) {
         let cx = &mut carrier.net.cx;
         let Some(call) = self.calls.get_mut(&ticket) else {
@@ -151,7 +151,7 @@ impl Calls {
         self.plan(&mut carrier.net.cx, ticket);
     }
 
-    /// A message came through a reply gate. Only what opens uses up the message ID.
+    /// A message came through a reply gate. Its message ID is used up only if it opens.
     pub(crate) fn on_response(
         &mut self,
         cx: &mut Context,
@@ -211,7 +211,7 @@ impl Calls {
         self.groups.clear();
     }
 
-    /// No more calls of this group: its reply tunnels get new gates before they may serve again.
+    /// There are no more calls in this group: its reply tunnels get new gates before they may serve again.
     pub(crate) fn end_group(&mut self, carrier: &mut Carrier<'_>, group: CallGroup) {
         let cx = &mut carrier.net.cx;
         let Some(members) = self.groups.get(&group) else {
@@ -226,7 +226,7 @@ impl Calls {
         carrier.master.renew_replies(carrier.net, group);
     }
 
-    /// Reply tunnels that bring nothing are replaced within the lookup.
+    /// Replaces reply tunnels of the group that brought nothing for too long.
     pub(crate) fn on_group_timer(&mut self, carrier: &mut Carrier<'_>, group: CallGroup) {
         let Some(members) = self.groups.get_mut(&group) else {
             return;
@@ -252,7 +252,7 @@ pub(crate) fn refuse(cx: &mut Context, ticket: CallTicket) {
     fail(cx, ticket, CallError::Cancelled);
 }
 
-/// The call is over, and nothing that was sent for it is told.
+/// Ends a call with an error. Nothing is kept of what was sent for it.
 fn fail(cx: &mut Context, ticket: CallTicket, why: CallError) {
     cx.event(Event::Failed {
         ticket,

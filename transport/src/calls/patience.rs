@@ -1,12 +1,12 @@
-//! How long to wait for an answer: learned from the answers that came.
+//! How long to wait for an answer, learned from the answers that came.
 
 use std::collections::VecDeque;
 
 use crate::config::Times;
 
-/// Round trips that are remembered.
+/// Number of round trips that are remembered.
 const REMEMBERED: usize = 256;
-/// Fewer say nothing.
+/// With fewer round trips the default timeouts apply.
 const ENOUGH: usize = 16;
 
 /// The round-trip times of one pool.
@@ -17,7 +17,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// A copy of a request was answered after so long.
+    /// A copy of a request was answered after `us` microseconds.
     pub(super) fn answered(&mut self, us: u64, times: &Times) {
         self.round_trips_us.push_back(us);
         if self.round_trips_us.len() > REMEMBERED {
@@ -28,7 +28,7 @@ impl Patience {
         }
     }
 
-    /// Longer than nearly all answers took, and not twice as long.
+    /// A timeout in ms that is longer than nearly all answers took, but not twice as long.
     fn learned(&self, times: &Times) -> u64 {
         let mut sorted: Vec<u64> = self.round_trips_us.iter().copied().collect();
         sorted.sort_unstable();
@@ -41,18 +41,18 @@ impl Patience {
         (p10 + 100).max(p90 * 6 / 5).clamp(least, most)
     }
 
-    /// After so long without an answer a request is sent another way, ms.
+    /// Wait for an answer before the request is sent another way, ms.
     pub(super) fn short_ms(&self, times: &Times) -> u64 {
         self.short_ms.unwrap_or(times.call_short_ms)
     }
 
-    /// The copies after the second follow so soon, ms: by then it is likely that some tunnel of the other side is dead,
-    /// and a lookup waits.
+    /// Wait before each copy after the second, ms. It is shorter: by then some tunnel of the other side is probably dead, and a
+    /// lookup is waiting.
     pub(super) fn again_ms(&self, times: &Times) -> u64 {
         self.short_ms(times) / 2
     }
 
-    /// After so long a call fails, ms: all its copies had time.
+    /// Time after which a call fails, ms: long enough for all its copies.
     pub(super) fn full_ms(&self, times: &Times) -> u64 {
         let learned = self.short_ms.map(|short| short * 6);
         let (least, most) = (times.call_full_ms / 2, times.call_full_ms);

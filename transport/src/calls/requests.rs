@@ -19,7 +19,7 @@ use crate::{
     wire::{cell::Cell, message::MAX_ANSWER_BODY},
 };
 
-/// Copies of one request that are answered.
+/// Number of copies of one request that are answered.
 const COPIES: usize = 4;
 
 struct Copy {
@@ -34,12 +34,12 @@ struct Remembered {
     copies: Vec<Copy>,
     seen: usize,
     answer: Option<Vec<u8>>,
-    /// Tunnels that carried an answer.
+    /// Tunnels that carried an answer to this request.
     answered_by: Vec<TunnelHandle>,
     until: Mono,
 }
 
-/// Requests of the last seconds.
+/// Requests of the last seconds, so that each is executed once.
 #[derive(Default)]
 pub(crate) struct Requests {
     by_id: BTreeMap<[u8; 16], ReplyToken>,
@@ -53,7 +53,7 @@ impl Requests {
         ("remembered requests", self.remembered.len(), cap)
     }
 
-    /// The persona changed: what it was asked before is nobody's business now.
+    /// The persona changed: the new one must not know what the old one was asked.
     pub(crate) fn clear(&mut self) {
         self.by_id.clear();
         self.remembered.clear();
@@ -139,14 +139,14 @@ impl Requests {
         let doubted = known.answered_by.clone();
         let sent_by = answer(carrier, &copy, body, &doubted)?;
         known.answered_by.push(sent_by);
-        // No answer came to the copy before: perhaps because of the tunnel that carried it.
+        // The answer to the earlier copy did not arrive, perhaps because of the tunnel that carried it.
         for handle in doubted {
             carrier.doubt(handle);
         }
         Ok(())
     }
 
-    /// The persona's answer: to every copy's own reply address.
+    /// Sends the persona's answer to the reply address of every copy.
     pub(crate) fn reply(&mut self, carrier: &mut Carrier<'_>, to: ReplyToken, body: Vec<u8>) {
         let Some(known) = self.remembered.get_mut(&to) else {
             return;
@@ -163,7 +163,7 @@ impl Requests {
         known.answer = Some(body);
     }
 
-    /// Old requests are forgotten.
+    /// Forgets old requests.
     pub(crate) fn on_timer(&mut self, cx: &mut Context) {
         let now = cx.mono();
         while let Some((&token, known)) = self.remembered.first_key_value() {

@@ -1,4 +1,4 @@
-//! Which settings a transport can run with. Everything else is refused before a node starts, with the setting's name.
+//! The settings that a transport can run with. All others are refused, by name, before a node starts.
 
 use super::{Config, Limits, Times};
 
@@ -8,36 +8,36 @@ pub enum BadSetting {
     /// Below the least or above the most that works.
     #[error("{setting} is {value}; choose {least} to {most}")]
     OutOfRange {
-        /// Its name, such as `times.call_full_ms`.
+        /// Name of the setting, such as `times.call_full_ms`.
         setting: &'static str,
-        /// What it was set to.
+        /// Its value.
         value: u64,
         /// The smallest value that works.
         least: u64,
-        /// The largest one.
+        /// The largest value that works.
         most: u64,
     },
-    /// Two settings, or the two ends of a range, in the wrong order.
+    /// Two settings, or the two ends of a range, are in the wrong order.
     #[error("{smaller} is {first}, more than the {second} of {larger}; choose at most that")]
     Crossed {
-        /// The one that must not be larger.
+        /// Name of the setting that must not be larger.
         smaller: &'static str,
-        /// What it was set to.
+        /// Value of `smaller`.
         first: u64,
-        /// The one that must not be smaller.
+        /// Name of the setting that must not be smaller.
         larger: &'static str,
-        /// What that was set to.
+        /// Value of `larger`.
         second: u64,
     },
 }
 
 type Checked = Result<(), BadSetting>;
 
-/// A month: longer than anything in a network lives, and far from the end of the clock.
+/// A month: longer than anything in a network lives, yet far from an overflow of the clock.
 const LONGEST_MS: u64 = 31 * 86_400_000;
-/// What one node can hold of anything, by memory.
+/// The most entries of anything that one node has memory for.
 const MANY: u64 = 1 << 20;
-/// Per second: more than one core can do.
+/// Per second; more than one core can do.
 const FAST: u64 = 10_000_000;
 
 fn within(setting: &'static str, value: u64, least: u64, most: u64) -> Checked {
@@ -67,13 +67,13 @@ fn tables(caps: &[(&'static str, usize, u64)]) -> Checked {
     caps.try_for_each(|&(setting, value, least)| count(setting, value, least, MANY))
 }
 
-/// So many per second and a burst. Zero refuses everything, which may be meant.
+/// A rate per second with a burst. Zero refuses everything, which may be intended.
 fn rate(setting: &'static str, (per_second, burst): (u32, u32)) -> Checked {
     within(setting, per_second.into(), 0, FAST)?;
     within(setting, burst.into(), 0, FAST)
 }
 
-/// One per so many milliseconds and a burst.
+/// A rate of one per so many milliseconds, with a burst.
 fn slow(setting: &'static str, (every_ms, burst): (u64, u32)) -> Checked {
     within(setting, every_ms, 1, LONGEST_MS)?;
     within(setting, burst.into(), 0, FAST)
@@ -99,10 +99,10 @@ fn range(setting: &'static str, ends: (u64, u64), least: u64) -> Checked {
 }
 
 impl Config {
-    /// Whether a transport can run with this.
+    /// Checks that a transport can run with these settings.
     ///
     /// # Errors
-    /// The first setting that is out of its range, or contradicts another one.
+    /// The first setting that is out of its range or contradicts another one.
     pub fn check(&self) -> Result<(), BadSetting> {
         let limits = &self.limits;
         let most = u64::try_from(limits.own_tunnels).unwrap_or(u64::MAX);
@@ -120,7 +120,7 @@ impl Config {
 
 impl Limits {
     fn check_counts(&self) -> Checked {
-        // Taken apart by name, so that a new one cannot be forgotten; the rates are checked beside.
+        // Destructured, so that a new setting cannot be forgotten; the rates are checked elsewhere.
         let &Self {
             own_tunnels,
             tunnels_per_relay,
@@ -208,7 +208,7 @@ impl Times {
     }
 
     fn check_lives(&self) -> Checked {
-        // Taken apart by name, so that a new one cannot be forgotten; the others are checked beside.
+        // Destructured, so that a new setting cannot be forgotten; the others are checked elsewhere.
         let &Self {
             tunnel_life_ms,
             tunnel_end_ms,
@@ -261,7 +261,7 @@ impl Times {
         within("times.reaction_ms", reaction_ms, 0, 60_000)
     }
 
-    /// What comes again and again must leave room for something else.
+    /// Repeated sends must leave time for something else.
     fn check_repeats(&self) -> Checked {
         let repeat = |setting, value, least| within(setting, value, least, LONGEST_MS);
         repeat("times.echo_after_ms", self.echo_after_ms, 100)?;
@@ -283,7 +283,7 @@ impl Times {
         range("times.bootstrap_ms", self.bootstrap_ms, 100)?;
         range("times.call_short_range_ms", self.call_short_range_ms, 10)?;
         range("times.request_repeat_ms", self.request_repeat_ms, 10)?;
-        // A period and how far it may be off.
+        // The period and its random spread.
         let (period, off) = self.keep_alive_ms;
         within("times.keep_alive_ms", period, 100, LONGEST_MS)?;
         ordered(
@@ -308,7 +308,7 @@ mod tests {
         Config::new(policy, Role::Client)
     }
 
-    /// Each once wrong, and what is said about it.
+    /// Each setting is made wrong once, with the message that it must give.
     #[test]
     fn what_cannot_work_is_named_with_what_can() {
         type Change = fn(&mut Config);

@@ -10,7 +10,7 @@ pub use super::Forged;
 /// Bytes that a seal adds.
 pub const TAG: usize = 16;
 
-/// One direction's key, expanded. The bytes are not kept; the expanded form is wiped on drop.
+/// The expanded key of one direction. Its bytes are not kept; the expanded form is wiped on drop.
 pub struct AeadKey(LessSafeKey);
 
 impl AeadKey {
@@ -25,10 +25,10 @@ impl AeadKey {
         Self(LessSafeKey::new(unbound))
     }
 
-    /// Seals `buf`, whose last 16 bytes become the tag. A nonce must not be used twice.
+    /// Seals `buf`, whose last 16 bytes become the tag. A nonce must never be used twice with one key.
     ///
     /// # Panics
-    /// `buf` is shorter than a tag (a bug of the caller: lengths never come from the network).
+    /// If `buf` is shorter than a tag. That is a bug of the caller: lengths never come from the network.
     pub fn seal_in_place(&self, nonce: [u8; 12], aad: &[u8], buf: &mut [u8]) {
         let (text, tag) = buf.split_last_chunk_mut::<TAG>().expect("room for the tag");
         let sealed = self
@@ -56,7 +56,7 @@ impl AeadKey {
     /// Opens `sealed` (`ciphertext ‖ tag`) into `out`, which has the length of the plaintext; `sealed` stays as it is.
     ///
     /// # Errors
-    /// [`Forged`], also if the lengths do not fit.
+    /// [`Forged`], also if the lengths do not match.
     pub fn open_into(
         &self,
         nonce: [u8; 12],

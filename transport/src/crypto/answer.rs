@@ -1,4 +1,4 @@
-//! What the endpoint tells its master at the end of a walk (protocol §6.3).
+//! The endpoint's answer to its master at the end of a walk (protocol §6.3).
 
 use std::net::SocketAddr;
 
@@ -17,28 +17,28 @@ use crate::{
     },
 };
 
-/// What the signature covers, but for the label, E and Y.
+/// Length of the signed bytes without the label, E and Y.
 const ANSWER_SIGNED: usize = Descriptor::LEN + SPKI_LEN + 18 + 1 + 4;
 
 const _: () = assert!(ANSWER_SIGNED == 513 && ANSWER_SIGNED + 64 + 207 == ANSWER);
 
-/// What an endpoint tells its master (§6.3).
+/// The endpoint's answer to its master (protocol §6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointAnswer {
-    /// Who it is.
+    /// The endpoint's relay descriptor.
     pub descriptor: Descriptor,
     /// Its RSA public key.
     pub spki: Box<[u8; SPKI_LEN]>,
-    /// Where messages for this tunnel arrive.
+    /// The external address that messages for this tunnel go to.
     pub address: SocketAddr,
     /// Bit 0: it can send to IPv4 addresses, bit 1: to IPv6.
     pub families: u8,
-    /// Unix seconds; then the tunnel ends.
+    /// Unix seconds at which the tunnel ends.
     pub expiry: u32,
 }
 
 impl EndpointAnswer {
-    /// Signs and seals it: the innermost `sealed`. `keys` are those of the descriptor.
+    /// Signs and seals the answer: the innermost `sealed`. `keys` are those of the descriptor.
     #[must_use]
     pub fn seal(&self, keys: &RelayKeys, hop: &Hop) -> [u8; WALK_SEALED] {
         let mut sealed = [0; WALK_SEALED];

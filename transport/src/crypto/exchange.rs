@@ -10,7 +10,7 @@ use crate::{
     wire::bytes::part,
 };
 
-/// What master and endpoint showed each other: all of it goes into the keys.
+/// All that master and endpoint sent each other: every byte of it goes into the session keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Transcript<'a> {
     /// E of the endpoint.
@@ -28,7 +28,7 @@ pub struct Transcript<'a> {
 }
 
 impl Transcript<'_> {
-    /// T.
+    /// T, the hash of the transcript: the salt of the session keys.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         Sha256::new()
@@ -44,8 +44,8 @@ impl Transcript<'_> {
     }
 }
 
-/// K1 of both directions and the confirmation, from everything that both showed and the three secrets that both share:
-/// s of the walk and the two seeds.
+/// Derives K1 of both directions and the confirmation from the transcript and the three secrets that both ends share: s of the walk
+/// and the two seeds.
 #[must_use]
 pub fn session_keys(
     shared: &[u8; 32],

@@ -29,7 +29,7 @@ impl Stream {
     }
 }
 
-/// Steps a nonce forward (every hop) and back (the master).
+/// Steps a nonce forward (every hop) or back (the master).
 struct Step {
     forward: EncryptingKey,
     back: DecryptingKey,
@@ -76,13 +76,13 @@ impl Direction {
         }
     }
 
-    /// What a hop does.
+    /// A hop's work on a cell.
     fn apply(&self, nonce: &mut [u8; 16], body: &mut [u8; CELL_BODY]) {
         self.stream.xor(nonce, body);
         self.step.forward(nonce);
     }
 
-    /// What the master does so that a hop's work is undone, before or after it.
+    /// The master's work that undoes one hop's, whether before sending or after receipt.
     fn undo(&self, nonce: &mut [u8; 16], body: &mut [u8; CELL_BODY]) {
         self.step.back(nonce);
         self.stream.xor(nonce, body);
@@ -96,7 +96,7 @@ pub struct LayerKeys {
 }
 
 impl LayerKeys {
-    /// From the first 64 of the 80 bytes of §6.2: forward stream, forward nonce, back stream, back nonce key.
+    /// The keys in the first 64 of the 80 bytes of protocol §6.2: forward stream, forward nonce, back stream, back nonce key.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 64]) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl LayerKeys {
         }
     }
 
-    /// A hop's work on a cell from the master: XORs the stream of the nonce, steps the nonce.
+    /// A hop's work on a cell from the master: XORs the stream of the nonce, then steps the nonce.
     pub fn forward(&self, nonce: &mut [u8; 16], body: &mut [u8; CELL_BODY]) {
         self.forward.apply(nonce, body);
     }
@@ -115,12 +115,12 @@ impl LayerKeys {
         self.back.apply(nonce, body);
     }
 
-    /// The master's work against one hop's `forward`, called for hops n, …, 1 before sending.
+    /// The master's counterpart of one hop's `forward`, called for hops n, …, 1 before sending.
     pub fn prepare_forward(&self, nonce: &mut [u8; 16], body: &mut [u8; CELL_BODY]) {
         self.forward.undo(nonce, body);
     }
 
-    /// The master's work against one hop's `back`, called for hops 1, …, n on receipt.
+    /// The master's counterpart of one hop's `back`, called for hops 1, …, n on receipt.
     pub fn undo_back(&self, nonce: &mut [u8; 16], body: &mut [u8; CELL_BODY]) {
         self.back.undo(nonce, body);
     }

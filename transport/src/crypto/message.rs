@@ -1,4 +1,4 @@
-//! Messages: requests sealed to a persona, responses sealed with what the request's context exports (protocol §8).
+//! Messages: requests are sealed to a persona, responses with a secret that the request's HPKE context exports (protocol §8).
 
 use std::{fmt, net::SocketAddr};
 
@@ -47,13 +47,13 @@ pub fn gate(x: &[u8; 32], address: SocketAddr) -> Gate {
     Gate(*part::<0, 8, _>(&<[u8; 32]>::from(hash.finalize())))
 }
 
-/// Why a message cannot be sealed.
+/// The reason why a message cannot be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The recipient's key is weak or no key at all.
+    /// The recipient's key is of small order or no key at all.
     #[error("the recipient's key cannot be used")]
     BadKey,
-    /// The body is too long.
+    /// The body is longer than a message can hold.
     #[error("the body does not fit into a message")]
     TooLong,
 }
@@ -64,7 +64,7 @@ impl From<TooLong> for SealError {
     }
 }
 
-/// What sender and recipient of a request keep for its response. Wiped on drop.
+/// The exported secrets that sender and recipient of a request keep for its response. Wiped on drop.
 struct Exported {
     message_id: [u8; 16],
     secret: Zeroizing<[u8; 32]>,
@@ -80,7 +80,7 @@ impl Exported {
         }
     }
 
-    /// Where the context puts them.
+    /// The places that the context writes its exports to.
     fn exports(&mut self) -> [Export<'_>; 2] {
         let (label, to) = (labels::MESSAGE_ID, self.message_id.as_mut_slice());
         let id = Export { label, to };
@@ -111,15 +111,15 @@ pub fn response_key_bytes(
 /// A request ready to be sent, and what opens its response.
 #[derive(Debug)]
 pub struct SealedRequest {
-    /// The message.
+    /// The sealed message.
     pub datagram: Box<Message>,
-    /// To be kept.
+    /// Opens the response; keep it until the call is over.
     pub pending: PendingResponse,
 }
 
 /// Opens the response of one request copy. Wiped on drop.
 pub struct PendingResponse {
-    /// Which responses to try with it.
+    /// Message ID of the responses to try with it.
     pub message_id: [u8; 16],
     exported: Exported,
 }
@@ -168,7 +168,7 @@ fn in_context<'a>(gate: &'a [u8; 8], text: &'a [u8]) -> Text<'a> {
 /// A request that came to the persona.
 #[derive(Debug)]
 pub struct OpenedRequest {
-    /// Who asks for what, and where the answer goes.
+    /// Request ID, service and reply address.
     pub header: RequestHeader,
     /// At most 1,016 bytes.
     pub body: Vec<u8>,
@@ -177,7 +177,7 @@ pub struct OpenedRequest {
 }
 
 impl OpenedRequest {
-    /// What is left when the header was looked at.
+    /// The parts that are needed once the header has been read.
     #[must_use]
     pub fn into_parts(self) -> (Responder, Vec<u8>) {
         (self.responder, self.body)
@@ -243,17 +243,17 @@ impl Responder {
     }
 }
 
-/// The message ID of what may be a response.
+/// The message ID of a datagram that may be a response.
 #[must_use]
 pub fn response_message_id(datagram: &Message) -> [u8; 16] {
     *part::<8, 16, _>(datagram)
 }
 
 impl PendingResponse {
-    /// Opens a response; changes nothing, so a forged one does no harm.
+    /// Opens a response. It changes nothing, so a forged response does no harm.
     ///
     /// # Errors
-    /// Another message ID, not sealed with this request's keys, or malformed inside.
+    /// If the message ID is another one, or the datagram is not sealed with this request's keys or malformed inside.
     pub fn open(&self, datagram: &Message) -> Result<Vec<u8>, Forged> {
         if response_message_id(datagram) != self.message_id {
             return Err(Forged);

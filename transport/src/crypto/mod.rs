@@ -1,4 +1,4 @@
-//! Everything with keys: links (protocol §4), walks (§6), layers and cells (§7), messages (§8).
+//! All cryptography: links (protocol §4), walks (§6), layers and cells (§7), messages (§8).
 
 pub mod aead;
 pub mod answer;
@@ -15,7 +15,7 @@ pub mod walk;
 #[cfg(test)]
 mod tests;
 
-/// An AEAD tag or a MAC does not fit.
+/// An AEAD tag or a MAC does not verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("forged")]
 pub struct Forged;

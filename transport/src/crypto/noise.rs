@@ -24,22 +24,22 @@ use crate::{
 };
 
 const PATTERN: &str = "Noise_IK_25519_AESGCM_SHA256";
-/// Where MAC1 begins in both handshake datagrams; MAC2 follows.
+/// Offset of MAC1 in both handshake datagrams; MAC2 follows.
 const MAC1_AT: usize = RELAY_DATAGRAM - 32;
 const MESSAGE_1: usize = 1_192;
 const PAYLOAD_1: usize = 1_096;
 const MESSAGE_2: usize = 1_188;
 const PAYLOAD_2: usize = 1_140;
-/// Where the time stands in the first payload, after the descriptor.
+/// Offset of the time in the first payload, after the descriptor.
 const TIME_AT: usize = 1 + Descriptor::LEN;
 
 const _: () = assert!(1 + 3 + 4 + MESSAGE_1 == MAC1_AT && 32 + 48 + PAYLOAD_1 + 16 == MESSAGE_1);
 const _: () = assert!(1 + 3 + 4 + 4 + MESSAGE_2 == MAC1_AT && 32 + PAYLOAD_2 + 16 == MESSAGE_2);
 
-/// Why a handshake does not go on.
+/// The reason why a handshake fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoiseError {
-    /// A key is of small order, or not the one that the peer has; or the message was altered.
+    /// A key is of small order or not the peer's, or the message was altered.
     #[error("the handshake fails")]
     Refused,
     /// A reserved byte is set or padding is not zero.
@@ -72,7 +72,7 @@ pub fn mac1_key(link_public: &[u8; 32]) -> [u8; 32] {
         .into()
 }
 
-/// Checks MAC1 of a handshake datagram, in constant time and before any public-key work. Other kinds have none: false.
+/// Checks MAC1 of a handshake datagram, in constant time and before any public-key work. False for all other kinds.
 #[must_use]
 pub fn check_mac1(key: &[u8; 32], datagram: &Datagram, kind: Kind) -> bool {
     matches!(kind, Kind::HandshakeInit | Kind::HandshakeAnswer)
@@ -104,19 +104,19 @@ pub struct Initiator {
     index: u32,
 }
 
-/// Whom a handshake is for.
+/// The peer that a handshake is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Responder {
-    /// The network of both.
+    /// Network id, the same on both sides.
     pub network: NetworkId,
-    /// Its identity key: bound into the prologue, so that a descriptor with another's link key leads nowhere.
+    /// Its identity key. It is bound into the prologue, so a descriptor that shows somebody else's link key leads nowhere.
     pub identity: [u8; 32],
     /// Its link key.
     pub link: [u8; 32],
 }
 
-/// Starts a handshake; `index` names the session on our side, `time` is in microseconds since 1970 and above that of
-/// any earlier initiation.
+/// Starts a handshake. `index` names the session on our side; `time` is in microseconds since 1970 and must be above that of every
+/// earlier initiation.
 ///
 /// # Errors
 /// The responder's link key is of small order.
@@ -160,16 +160,16 @@ fn prologue(network: NetworkId, responder: &[u8; 32]) -> Vec<u8> {
 }
 
 impl Initiator {
-    /// Our name of the session.
+    /// Our index of the session.
     #[must_use]
     pub fn index(&self) -> u32 {
         self.index
     }
 
-    /// Opens an answer: the keys and the responder's name of the session. After a failure a genuine answer still opens.
+    /// Opens an answer and returns the keys and the responder's index of the session. After a failure a genuine answer still opens.
     ///
     /// # Errors
-    /// Another index of ours, forged or malformed.
+    /// If it answers another index than ours, or is forged or malformed.
     pub fn open_answer(&mut self, datagram: &Datagram) -> Result<(SessionKeys, u32), NoiseError> {
         if Kind::of(datagram) != Some(Kind::HandshakeAnswer)
             || !is_zero(part::<1, 3, _>(datagram))
@@ -215,15 +215,15 @@ fn split(noise: &mut HandshakeState) -> SessionKeys {
     }
 }
 
-/// An initiation that opened: the initiator has proven `remote_link`.
+/// An initiation that opened: the initiator has proven that it owns `remote_link`.
 pub struct InitiationOpened {
     /// The initiator's link key.
     pub remote_link: [u8; 32],
-    /// The initiator's descriptor, if it is a relay: it names `remote_link`, all else is to be decoded and checked.
+    /// The initiator's descriptor, if it is a relay. Its link key is `remote_link`; all else must still be decoded and checked.
     pub descriptor: Option<[u8; Descriptor::LEN]>,
     /// Microseconds since 1970 by the initiator's clock; rises with every initiation.
     pub time: u64,
-    /// The initiator's name of the session.
+    /// The initiator's index of the session.
     pub sender_index: u32,
     noise: Box<HandshakeState>,
 }
@@ -231,7 +231,7 @@ pub struct InitiationOpened {
 /// Opens an initiation whose MAC1 was checked.
 ///
 /// # Errors
-/// Forged, for another network or relay, a key of small order, a descriptor with another link key, or malformed.
+/// If it is forged, for another network or relay, malformed, has a key of small order, or a descriptor with another link key.
 pub fn open_initiation(
     keys: &RelayKeys,
     network: NetworkId,
@@ -278,7 +278,7 @@ pub fn open_initiation(
 }
 
 impl InitiationOpened {
-    /// Answers; `own_index` names the session on our side.
+    /// Answers; `own_index` names the session on our side. Returns the datagram and the session keys.
     ///
     /// # Errors
     /// The initiator's ephemeral key is of small order.

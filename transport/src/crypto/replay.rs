@@ -1,4 +1,4 @@
-//! Which counters have been seen (RFC 6479).
+//! Counters that have been seen: the replay window of RFC 6479.
 
 /// A sliding window over the counters of one direction. A ring of `WORDS` words of 64 bits:
 ///
@@ -9,8 +9,8 @@
 ///                └────── accepted ──────┘ and everything beyond
 /// ```
 ///
-/// The word that the highest counter enters is shared with the oldest ones, so the window is one word shorter than the
-/// ring: `(WORDS - 1) × 64` counters up to and including the highest are remembered, older ones are refused.
+/// The word that the highest counter enters is shared with the oldest counters, so the window is one word shorter than the ring:
+/// `(WORDS - 1) × 64` counters up to and including the highest are remembered, and older ones are refused.
 #[derive(Clone, Debug)]
 pub struct ReplayWindow<const WORDS: usize> {
     ring: [u64; WORDS],
@@ -25,13 +25,13 @@ pub type TunnelWindow = ReplayWindow<129>;
 const _: () = assert!(LinkWindow::SIZE == 1_024 && TunnelWindow::SIZE == 8_192);
 
 impl<const WORDS: usize> ReplayWindow<WORDS> {
-    /// How many counters are remembered.
+    /// Number of counters that are remembered.
     pub const SIZE: u64 = {
         assert!(WORDS >= 2);
         (WORDS as u64 - 1) * 64
     };
 
-    /// Nothing seen yet.
+    /// A window that has seen no counter.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -40,7 +40,7 @@ impl<const WORDS: usize> ReplayWindow<WORDS> {
         }
     }
 
-    /// Whether this counter is neither seen nor too old. Changes nothing: ask before decrypting.
+    /// Returns true for a counter that is neither seen nor too old. It changes nothing: ask before decrypting.
     #[must_use]
     pub fn check(&self, counter: u64) -> bool {
         if counter > self.highest {

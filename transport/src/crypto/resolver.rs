@@ -1,4 +1,4 @@
-//! The primitives with which `snow` runs `Noise_IK_25519_AESGCM_SHA256` (protocol §2): nothing from the system.
+//! The primitives with which `snow` runs `Noise_IK_25519_AESGCM_SHA256` (protocol §2). Nothing comes from the system.
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::aead::{AeadKey, TAG, counter_nonce};
 
-/// Gives out the primitives; its generator starts from a seed.
+/// Hands `snow` the primitives; its random generator starts from a seed.
 pub(super) struct Resolver {
     seed: Zeroizing<[u8; 32]>,
 }

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Datagrams of one direction after which a session ends.
+/// Number of datagrams of one direction after which a session ends.
 pub const SESSION_DATAGRAMS: u64 = 1 << 20;
 
 const FRAME: usize = 1_200;
@@ -29,7 +29,6 @@ pub struct SessionKeys {
 }
 
 impl SessionKeys {
-    /// The key of what we send.
     pub(crate) fn sending(&self) -> Arc<AeadKey> {
         Arc::clone(&self.send)
     }
@@ -55,7 +54,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts at counter 0. `remote_index`: what the other side calls this session.
+    /// Starts at counter 0. `remote_index` is the other side's index of this session.
     #[must_use]
     pub fn new(keys: SessionKeys, remote_index: u32) -> Self {
         Self {
@@ -91,10 +90,10 @@ impl Session {
     /// Opens a session datagram in place; the plaintext then lies at [16..1216].
     ///
     /// # Errors
-    /// - [`DropReason::Malformed`]: the header.
-    /// - [`DropReason::SessionExpired`]: a counter that no honest peer uses.
+    /// - [`DropReason::Malformed`]: the header is not that of a session datagram.
+    /// - [`DropReason::SessionExpired`]: the counter is one that no honest peer uses.
     /// - [`DropReason::Replayed`]: the counter was seen or is too old.
-    /// - [`DropReason::LinkForged`]: the tag.
+    /// - [`DropReason::LinkForged`]: the tag does not verify.
     pub fn open(&mut self, packet: &mut Datagram) -> Result<(), DropReason> {
         let header = SessionHeader::parse(packet).ok_or(DropReason::Malformed)?;
         if header.counter >= SESSION_DATAGRAMS {
@@ -113,7 +112,7 @@ impl Session {
         Ok(())
     }
 
-    /// How many datagrams were sealed.
+    /// Number of datagrams that were sealed.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.counter
@@ -126,13 +125,13 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The plaintext's place in a session datagram.
+/// The plaintext inside a session datagram.
 #[must_use]
 pub fn plaintext(packet: &Datagram) -> &FrameBytes {
     part::<{ SessionHeader::LEN }, FRAME, _>(packet)
 }
 
-/// The plaintext's place in a session datagram, to write.
+/// The plaintext inside a session datagram, to write to.
 #[must_use]
 pub fn plaintext_mut(packet: &mut Datagram) -> &mut FrameBytes {
     part_mut::<{ SessionHeader::LEN }, FRAME, _>(packet)

@@ -17,12 +17,12 @@ use crate::{
     },
 };
 
-/// At which end of the tunnel we are.
+/// Our end of the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunnelRole {
-    /// It is ours.
+    /// The tunnel is ours.
     Master,
-    /// It ends here.
+    /// The tunnel ends here.
     Endpoint,
 }
 
@@ -37,7 +37,7 @@ pub struct TunnelCipher {
 }
 
 impl TunnelCipher {
-    /// Before the exchange.
+    /// A cipher before the exchange, with K0 only.
     #[must_use]
     pub fn new(role: TunnelRole, k0: DirectionKeys) -> Self {
         Self {
@@ -62,25 +62,25 @@ impl TunnelCipher {
         Self::new(TunnelRole::Endpoint, k0)
     }
 
-    /// The keys of the exchange. K0 stays in use until the first cell under K1 is opened (§7.2).
+    /// Sets the keys of the exchange. K0 stays in use until the first cell under K1 is opened (protocol §7.2).
     pub fn set_session(&mut self, k1: DirectionKeys) {
         self.k1 = Some(k1);
     }
 
-    /// Whether the exchange's keys are set.
+    /// Returns true once the keys of the exchange are set.
     #[must_use]
     pub fn has_session(&self) -> bool {
         self.k1.is_some()
     }
 
-    /// Whether the peer has shown that it has the exchange's keys too: a cell under K1 was opened.
+    /// Returns true once the peer has shown that it has the keys of the exchange too: a cell under K1 was opened.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.k0_refused
     }
 
-    /// Seals a cell into `body` and gives the nonce `counter 8 ‖ zero 8` with which the layers start. Under K1 once it
-    /// is set; the endpoint waits with it for the master's first cell under K1, so that it can repeat its confirmation.
+    /// Seals a cell into `body` and returns the nonce `counter 8 ‖ zero 8` with which the layers start. K1 is used once it is set;
+    /// the endpoint first waits for the master's first cell under K1, so that it can repeat its confirmation.
     pub fn seal(&mut self, cell: &Cell, body: &mut [u8; CELL_BODY]) -> [u8; 16] {
         let counter = self.counter;
         self.counter = self.counter.saturating_add(1);
@@ -94,7 +94,7 @@ impl TunnelCipher {
         nonce
     }
 
-    /// Opens a cell whose layers are off; `nonce` must read `counter 8 ‖ zero 8`. `body` is left as it was.
+    /// Opens a cell whose layers are removed; `nonce` must read `counter 8 ‖ zero 8`. `body` is not changed.
     ///
     /// # Errors
     /// - [`DropReason::CellForged`]: no key fits or the nonce is not of that form.
@@ -128,7 +128,7 @@ impl TunnelCipher {
         }
     }
 
-    /// Tries K1, then K0; tells which it was.
+    /// Tries K1, then K0; true if it was K1.
     fn open_with_any(&self, counter: u64, body: &[u8], out: &mut [u8]) -> Result<bool, Forged> {
         let nonce = counter_nonce(counter);
         if let Some(k1) = &self.k1

@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// Most hops, the endpoint included.
+/// Largest number of hops, the endpoint included.
 pub const MAX_HOPS: usize = 12;
-/// Plaintext of the endpoint's answer.
+/// Length of the plaintext of the endpoint's answer.
 pub const ANSWER: usize = 784;
-/// Block and sealed part in one piece.
+/// Length of block and sealed part together.
 const ONION: usize = WALK_BLOCK + WALK_SEALED;
 
 const _: () = assert!(MAX_HOPS * 32 == WALK_BLOCK && ANSWER + 16 == WALK_SEALED);
@@ -67,7 +67,7 @@ fn blind(element: &[u8; 32], shared: &[u8; 32]) -> Zeroizing<Scalar> {
     Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide))
 }
 
-/// What master and one hop share: E, Y and s, and all that follows from them (§6.2). Wiped on drop.
+/// E, Y and s, which master and one hop share, and the keys that follow from them (protocol §6.2). Wiped on drop.
 struct HopSecrets {
     element: [u8; 32],
     reply: [u8; 32],
@@ -104,7 +104,7 @@ pub struct MasterWalk {
 }
 
 impl MasterWalk {
-    /// Starts a walk: the secret, and E₁ for the request.
+    /// Starts a walk: returns the secret, and E₁ for the request.
     #[must_use]
     pub fn start(rng: &mut StdRng) -> (Self, [u8; 32]) {
         let walk = Self { first: scalar(rng) };
@@ -112,7 +112,7 @@ impl MasterWalk {
         (walk, element)
     }
 
-    /// With a chosen x₁ (reduced mod ℓ). For test vectors.
+    /// Starts a walk with a chosen x₁ (reduced mod ℓ). For test vectors.
     #[must_use]
     pub fn from_scalar(x: [u8; 32]) -> (Self, [u8; 32]) {
         let walk = Self {
@@ -126,8 +126,8 @@ impl MasterWalk {
         RistrettoPoint::mul_base(&self.first).compress().to_bytes()
     }
 
-    /// Peels an answer hop by hop until one opens it as the endpoint (§6.3). `None` after twelve, or at an element that
-    /// is refused. Changes nothing: after a forged answer the genuine one still opens.
+    /// Peels an answer hop by hop until one layer opens as the endpoint's (protocol §6.3). `None` after twelve hops, or at an
+    /// element that is refused. It changes nothing: after a forged answer the genuine one still opens.
     #[must_use]
     pub fn peel(&self, block: &[u8; WALK_BLOCK], sealed: &[u8; WALK_SEALED]) -> Option<WalkOpened> {
         let mut onion = [0; ONION];
@@ -195,13 +195,13 @@ fn open_as_endpoint(
     Some((keys, answer))
 }
 
-/// A walk that arrived: its keys, and the endpoint's answer still to be verified.
+/// A walk that arrived: its keys, and the endpoint's answer, still to be verified.
 pub struct WalkOpened {
-    /// Of the hops 1 to n, the endpoint last.
+    /// The layer keys of hops 1 to n, the endpoint last.
     pub layers: Vec<LayerKeys>,
-    /// Shared with the endpoint alone.
+    /// Keys shared with the endpoint alone.
     pub endpoint: EndpointKeys,
-    /// Plaintext of `sealed`.
+    /// Plaintext of `sealed`, for [`EndpointAnswer::open_and_verify`](super::answer::EndpointAnswer::open_and_verify).
     pub answer: [u8; ANSWER],
     /// E of the endpoint.
     pub element: [u8; 32],
@@ -227,12 +227,12 @@ impl Hop {
     /// Takes E of a request and draws y.
     ///
     /// # Errors
-    /// E is not canonical or the identity.
+    /// If E is not canonical or the identity.
     pub fn take(element: &[u8; 32], rng: &mut StdRng) -> Result<Self, BadElement> {
         Self::with(element, &scalar(rng))
     }
 
-    /// With a chosen y (reduced mod ℓ). For test vectors.
+    /// The same with a chosen y (reduced mod ℓ). For test vectors.
     ///
     /// # Errors
     /// As [`Hop::take`].
@@ -249,7 +249,7 @@ impl Hop {
         })
     }
 
-    /// E for the next hop (relayers).
+    /// E of the request to the next hop (for relayers).
     #[must_use]
     pub fn next_element(&self) -> [u8; 32] {
         (*blind(&self.secrets.element, &self.secrets.shared) * self.point)
@@ -257,13 +257,13 @@ impl Hop {
             .to_bytes()
     }
 
-    /// The keys for cells through this hop.
+    /// The keys for the cells that pass through this hop.
     #[must_use]
     pub fn layers(&self) -> LayerKeys {
         LayerKeys::from_bytes(part::<0, 64, _>(&self.secrets.hop_keys()))
     }
 
-    /// The keys shared with the master (endpoint only).
+    /// The keys shared with the master (for the endpoint).
     #[must_use]
     pub fn endpoint_keys(&self) -> EndpointKeys {
         EndpointKeys::from_bytes(&self.secrets.endpoint_keys())
@@ -275,13 +275,13 @@ impl Hop {
         &self.secrets.element
     }
 
-    /// Y.
+    /// Y, this hop's reply to E.
     #[must_use]
     pub fn reply(&self) -> &[u8; 32] {
         &self.secrets.reply
     }
 
-    /// s.
+    /// s, the secret shared with the master.
     #[must_use]
     pub fn shared(&self) -> &[u8; 32] {
         &self.secrets.shared
@@ -299,7 +299,7 @@ impl Hop {
         self.secrets.endpoint_keys()
     }
 
-    /// This hop's layer around an answer (§6.3): drops the last slot, puts Y before the others, encrypts all behind it.
+    /// Adds this hop's layer to an answer (protocol §6.3): drops the last slot, puts Y before the others, encrypts all behind it.
     pub fn wrap(&self, block: &mut [u8; WALK_BLOCK], sealed: &mut [u8; WALK_SEALED]) {
         let mut onion = [0; ONION];
         *part_mut::<0, 32, _>(&mut onion) = self.secrets.reply;
@@ -332,11 +332,11 @@ pub struct DirectionKeys {
     pub back: AeadKey,
 }
 
-/// Shared by master and endpoint before the RSA exchange.
+/// Keys that master and endpoint share before the RSA exchange.
 pub struct EndpointKeys {
     /// Seals the endpoint's answer; used once.
     pub seal: AeadKey,
-    /// K0.
+    /// K0, the keys of cells before the exchange.
     pub k0: DirectionKeys,
 }
 

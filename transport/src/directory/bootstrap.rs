@@ -1,4 +1,4 @@
-//! The peers to join through: asked again and again, with growing pauses and jitter.
+//! The peers to join through. They are asked again and again, with growing pauses and jitter.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::{
     timers::Timer,
 };
 
-/// Peers kept from the list.
+/// Number of peers kept from the list.
 const PEERS: usize = 64;
 
 #[derive(Clone, Copy)]
@@ -80,12 +80,12 @@ impl Bootstrap {
         }
     }
 
-    /// Whether this trouble of a listed peer is news.
+    /// Records a trouble of a listed peer. True if it is news.
     pub(super) fn trouble(&mut self, address: SocketAddr, trouble: BootstrapTrouble) -> bool {
         let Some(peer) = self.at_mut(address).next() else {
             return false;
         };
-        // Silence after something precise is no news.
+        // Silence is no news after a more precise trouble.
         if trouble == BootstrapTrouble::Silent && peer.told.is_some() {
             return false;
         }
@@ -103,7 +103,7 @@ impl Bootstrap {
         answering.map(|peer| peer.address)
     }
 
-    /// Takes the list (64 at most). Gives those that are new on it and not verified.
+    /// Takes over the list (64 peers at most). Returns those that are new on it and not verified.
     pub(super) fn set(
         &mut self,
         cx: &Context,
@@ -116,7 +116,7 @@ impl Bootstrap {
             let mut before = known.iter();
             let before = before.find(|old| old.address == address && old.key == key);
             self.peers.push(before.copied().unwrap_or_else(|| {
-                // It may have answered while it was not on the list.
+                // The peer may have answered while it was not on the list.
                 let mut relays = relays.at(address);
                 let wanted = relays.find(|relay| key.is_none_or(|key| key == relay.identity));
                 let relay = wanted.map(|relay| relay.id());
@@ -138,19 +138,19 @@ impl Bootstrap {
         new
     }
 
-    /// The next round is due now, and pauses grow from the beginning.
+    /// Makes the next round due now; the pauses grow from the beginning.
     fn begin(&mut self, cx: &Context) {
         self.pause_ms = cx.config.times.bootstrap_ms.0;
         self.next_at = cx.mono();
     }
 
-    /// Whoever is to be asked is asked at once, and then with pauses that grow from the beginning.
+    /// Starts the next round at once; the pauses grow from the beginning again.
     pub(super) fn start_over(&mut self, cx: &mut Context) {
         self.begin(cx);
         cx.timers.set_earlier(Timer::Bootstrap, cx.mono());
     }
 
-    /// Whom to ask now: every peer that is not verified at the moment; while nobody is known, remembered relays too.
+    /// The peers to ask now: every one that is not verified at present, and remembered relays too while no relay is known.
     pub(super) fn on_timer(
         &mut self,
         cx: &mut Context,

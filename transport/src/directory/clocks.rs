@@ -1,5 +1,4 @@
-//! Whether this machine's wall clock is wrong, as far as verified relays tell. It only warns: nothing is decided by it and no
-//! clock is set.
+//! Compares this machine's wall clock with those of verified relays. It only warns: no decision depends on it, and no clock is set.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -8,34 +7,33 @@ use deut_common::time::{Mono, Unix};
 use super::crowd::prefix_of;
 use crate::context::Context;
 
-/// Prefixes whose word is kept; the oldest leaves.
+/// Number of prefixes whose word is kept; the oldest makes room.
 pub(super) const KEPT: usize = 32;
-/// A word counts for so long: every relay of a directory is asked again sooner.
+/// Time for which a word counts. Every relay of a directory is asked again sooner.
 const FRESH_MS: u64 = 1_800_000;
-/// Prefixes that make a judgement: one liar among three does not move their median over the others.
+/// Number of prefixes needed for a judgement: one liar among three cannot move their median beyond the others.
 const ENOUGH: usize = 3;
-/// From so many seconds on it is said, and below these no more. Handshakes fail from 120 s on.
+/// A difference is reported from this many seconds on, and no longer below `UNSAID_S`. Handshakes fail from 120 s on.
 const SAID_S: u64 = 90;
 const UNSAID_S: u64 = 60;
-/// Nothing sensible is further off (a hundred years): the numbers come from strangers.
+/// A hundred years. The numbers come from strangers, and nothing sensible is further off.
 const MOST_S: i64 = 3_200_000_000;
 
-/// How far this machine's clock is ahead of the others', by one relay of a prefix.
+/// The difference between this machine's clock and that of one relay of a prefix.
 struct Word {
     ahead_s: i64,
     at: Mono,
 }
 
-/// What follows from all words.
+/// The judgement that follows from all words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClockOff {
     /// Seconds ahead of the others; negative: behind.
     pub(crate) ahead_s: i64,
-    /// Fewer than three prefixes say so. Enough for a node that gets nowhere, not for one that works.
+    /// Fewer than three prefixes say so. That is enough for a node that gets nowhere, but not for one that works.
     pub(crate) few: bool,
 }
 
-/// See the module.
 #[derive(Default)]
 pub(crate) struct Clocks {
     words: BTreeMap<SocketAddr, Word>,
@@ -43,7 +41,7 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    /// A relay whose answer is verified told the time. Each prefix has one word, its newest.
+    /// A verified relay told the time. Each prefix has one word, its newest.
     pub(super) fn hear(&mut self, cx: &Context, from: SocketAddr, theirs: Unix) {
         let signed = |unix: Unix| i64::try_from(unix.0).unwrap_or(i64::MAX);
         let ahead_s = signed(cx.now.unix)
@@ -66,12 +64,12 @@ impl Clocks {
         self.judge();
     }
 
-    /// The clock jumped: what was heard before is about another clock.
+    /// Forgets all words: the clock jumped, and they were about another time.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// What the words come to.
+    /// The difference that is reported at present.
     pub(crate) const fn off(&self) -> Option<ClockOff> {
         self.off
     }
@@ -86,7 +84,7 @@ impl Clocks {
         let few = ahead.len() < ENOUGH;
         let (low, high) = match (few, ahead.as_slice()) {
             (_, []) => (0, 0),
-            // Few must agree, all of them.
+            // A few must all agree.
             (true, [first, .., last]) => (*first, *last),
             (true, [only]) => (*only, *only),
             (false, all) => {
@@ -102,7 +100,7 @@ impl Clocks {
         self.off = self.settle(ClockOff { ahead_s, few });
     }
 
-    /// A number that wavers by some seconds stays what it was, so that readiness does not change with every word.
+    /// Keeps the old number while the new one differs by some seconds only, so that readiness does not change with every word.
     fn settle(&self, now: ClockOff) -> Option<ClockOff> {
         let size = now.ahead_s.unsigned_abs();
         let least = if self.off.is_some() { UNSAID_S } else { SAID_S };
@@ -139,7 +137,7 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    /// What is said after these relays told how far we are ahead of them.
+    /// The report after these relays told how far we are ahead of them.
     fn said(profile: Profile, words: &[(&str, i64)]) -> Option<(i64, bool)> {
         let (cx, mut clocks) = (shared(profile), Clocks::default());
         for (from, ahead_s) in words {

@@ -1,5 +1,5 @@
-//! Who is near whom, and who did not answer: so that one machine cannot fill a directory, and a directory cannot be
-//! made to flood a third party with questions (protocol §3.1).
+//! Relays that are near each other, and hosts that did not answer. One machine must not be able to fill a directory, and a
+//! directory must not be made to flood a third party with questions (protocol §3.1).
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,7 +10,7 @@ use deut_common::time::Mono;
 
 use crate::{context::Context, policy::Profile};
 
-/// Addresses that did not answer are remembered (the oldest leaves).
+/// Number of addresses remembered that did not answer; the oldest makes room.
 pub(super) const SHUNNED: usize = 4_096;
 
 /// The IPv4 address or IPv6 /64; the `ip:port` in the test profile.
@@ -40,7 +40,7 @@ pub(super) fn prefix_of(profile: Profile, address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// How many listed relays share something; as many entries as relays at most.
+/// Numbers of listed relays that share a host or prefix; there are at most as many entries as relays.
 #[derive(Default)]
 pub(super) struct Crowds(BTreeMap<SocketAddr, usize>);
 
@@ -63,7 +63,7 @@ impl Crowds {
     }
 }
 
-/// Hosts that did not answer a question: not asked again for a while because others name them.
+/// Hosts that did not answer a question. For a while they are not asked again because others name them.
 #[derive(Default)]
 pub(super) struct Shunned {
     until: BTreeMap<SocketAddr, Mono>,
@@ -94,7 +94,7 @@ impl Shunned {
         }
     }
 
-    /// It answered after all.
+    /// The host answered after all.
     pub(super) fn forgive(&mut self, cx: &Context, address: SocketAddr) {
         self.until
             .remove(&host_of(cx.config.policy.profile, address));

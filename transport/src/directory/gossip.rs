@@ -1,4 +1,4 @@
-//! Telling neighbours about relays: uniform samples and news, never "closest" (DESIGN §7).
+//! Telling neighbours about relays: uniform samples and news (ADR 0014), never a choice by closeness.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,24 +13,24 @@ use crate::{
     wire::frame,
 };
 
-/// Descriptors in one frame.
+/// Number of descriptors in one frame.
 const PER_FRAME: usize = 6;
-/// A node that knows fewer relays asks for more.
+/// A node that knows fewer relays than this asks for more.
 const ENOUGH: usize = 64;
-/// And stops after so many questions on one link, or so many frames in a row that brought nothing new.
+/// It stops after `ASK_IN_ALL` questions on one link, or after `FRUITLESS` frames in a row that brought nothing new.
 const ASK_IN_ALL: u8 = 64;
 const FRUITLESS: u8 = 3;
 const ASK_EVERY_MS: u64 = 100;
-/// News leave at most this often per neighbour.
+/// News go to one neighbour at most this often.
 const NEWS_EVERY_MS: u64 = 1_000;
-/// News that wait for one neighbour (the oldest is forgotten: samples carry it later).
+/// News that wait for one neighbour. The oldest is dropped; a later sample carries it.
 const NEWS: usize = 64;
-/// A relay that was verified for the first time is told to so many neighbours. Each of them verifies it and tells as many:
-/// all but one in 400 hear of it that way, the others from samples. Telling every neighbour would cost a network of n relays
-/// n² × neighbours frames.
+/// A relay that was verified for the first time is told to this many neighbours. Each of them verifies it and tells as many: all
+/// but one node in 400 hear of it that way, the others from samples. Telling every neighbour would cost a network of n relays n² ×
+/// neighbours frames.
 const TELL: usize = 6;
 
-/// What was said on one link.
+/// The state of gossip on one link.
 pub(super) struct Neighbour {
     link: LinkHandle,
     news: VecDeque<RelayId>,
@@ -40,7 +40,7 @@ pub(super) struct Neighbour {
     questions: u8,
     fruitless: u8,
     answers: Bucket,
-    /// Questions that this neighbour's descriptors may cause.
+    /// Budget for the questions that this neighbour's descriptors may cause.
     considered: Bucket,
 }
 
@@ -77,12 +77,12 @@ impl Neighbour {
         cx.timers.set_earlier(Timer::Gossip(self.link), self.due());
     }
 
-    /// Whether one more of its descriptors may be looked at.
+    /// Returns true if one more of its descriptors may be looked at; takes it from the budget.
     pub(super) fn may_tell(&mut self, now: Mono) -> bool {
         self.considered.take(now)
     }
 
-    /// Its descriptors were looked at. Where few relays are known it is asked for more, unless that is of no use.
+    /// The neighbour's descriptors were looked at. It is asked for more if few relays are known, unless that is of no use.
     pub(super) fn heard(&mut self, cx: &mut Context, relays: &Relays, fruitful: bool) {
         self.fruitless = if fruitful {
             0
@@ -97,7 +97,7 @@ impl Neighbour {
         }
     }
 
-    /// Six descriptors at most: news first, then a uniform sample; never the neighbour's own.
+    /// Picks at most six descriptors: news first, then a uniform sample, but never the neighbour's own.
     fn choose(
         &mut self,
         cx: &mut Context,
@@ -127,7 +127,7 @@ impl Neighbour {
         self.last_frame = Some(cx.mono());
         self.next_frame = cx.mono().plus_ms(next);
         let frame = if descriptors.is_empty() {
-            // Nothing to tell, but the other side must hear the session's first datagram.
+            // There is nothing to tell, but the other side must receive the session's first datagram.
             frame::encode_keep_alive()
         } else {
             frame::encode_gossip(&descriptors)
@@ -135,14 +135,13 @@ impl Neighbour {
         links.send(cx, self.link, &frame);
     }
 
-    /// It knows few relays.
+    /// The neighbour knows few relays and asks for more.
     pub(super) fn on_request(&mut self, cx: &mut Context, links: &mut Links, relays: &Relays) {
         if self.answers.take(cx.mono()) {
             self.send_frame(cx, links, relays);
         }
     }
 
-    /// Something is due.
     pub(super) fn on_timer(&mut self, cx: &mut Context, links: &mut Links, relays: &Relays) {
         let now = cx.mono();
         if self.next_question.take_if(|at| *at <= now).is_some() {
@@ -159,7 +158,7 @@ impl Neighbour {
     }
 }
 
-/// What was said on all links.
+/// The state of gossip on all links.
 #[derive(Default)]
 pub(super) struct Gossip {
     by_link: BTreeMap<LinkHandle, Neighbour>,
@@ -182,7 +181,7 @@ impl Gossip {
         self.by_link.get_mut(&link)
     }
 
-    /// A relay was verified for the first time: tell some neighbours, but not itself.
+    /// A relay was verified for the first time: some neighbours hear of it, but not the relay itself.
     pub(super) fn spread(&mut self, cx: &mut Context, links: &Links, relay: RelayId) {
         let neighbours: Vec<LinkHandle> = self.by_link.keys().copied().collect();
         for link in cx.sample(neighbours, TELL) {

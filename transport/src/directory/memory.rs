@@ -1,6 +1,6 @@
-//! Relays that proved themselves once and do not answer now. One that fell silent is asked once more when it may have been
-//! slow; while nobody at all is known all of them are asked again and again, a few at a time: then it is more likely our own
-//! network that is gone than all of them. Only who was verified comes in here, so nothing can be aimed at a third party.
+//! Relays that were verified once and do not answer now. A relay that fell silent is asked once more, since it may only have been
+//! slow. While no relay at all is known, all of them are asked again and again, a few at a time: our own network is then more
+//! likely to be gone than all of them. Only verified relays come in here, so nothing can be aimed at a third party.
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -12,26 +12,25 @@ use deut_common::{
 use super::host_of;
 use crate::{context::Context, wire::descriptor::Descriptor};
 
-/// Relays that fell silent are asked once more after so long.
+/// Time after which a relay that fell silent is asked once more.
 const LOST_MS: u64 = 10_001;
-/// Asked in one round while nobody is known.
+/// Number of relays asked in one round while no relay is known.
 const AT_ONCE: usize = 32;
-/// Whose descriptor ended so long ago is forgotten, but only once others are known.
+/// A relay whose descriptor ended this long ago is forgotten, but only once others are known.
 const KEPT_MINUTES: u32 = 7 * 1_440;
 
 struct Remembered {
     descriptor: Arc<Descriptor>,
     host: SocketAddr,
-    /// When to ask it once more.
+    /// Time to ask it once more.
     once_at: Option<Mono>,
 }
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// Oldest first; one of each host, so that no machine can push out the others.
+    /// Oldest first. There is one of each host, so that no machine can push out the others.
     relays: VecDeque<Remembered>,
-    /// Where the next round begins.
+    /// Index at which the next round begins.
     turn: usize,
 }
 
@@ -58,7 +57,7 @@ impl Memory {
         }
     }
 
-    /// As [`Memory::add`], for one that may only have been slow; when it is to be asked.
+    /// Like [`Memory::add`], for a relay that may only have been slow. Returns the time to ask it again.
     pub(super) fn add_lost(&mut self, cx: &Context, descriptor: Arc<Descriptor>) -> Mono {
         let at = cx.mono().plus_ms(LOST_MS);
         self.add(cx, descriptor);
@@ -68,20 +67,20 @@ impl Memory {
         at
     }
 
-    /// A relay is verified: it and whoever was at its address before are known or gone.
+    /// A relay is verified: neither it nor any that was at its address before is to be remembered.
     pub(super) fn forget(&mut self, relay: RelayId, address: SocketAddr) {
         self.relays
             .retain(|other| other.descriptor.id() != relay && other.descriptor.address != address);
     }
 
-    /// Others are known, and these were not heard of for a week.
+    /// Forgets the relays whose descriptors ended a week ago. Call it only once other relays are known.
     pub(super) fn forget_old(&mut self, now: Unix) {
         let minutes = u32::try_from(now.0 / 60).unwrap_or(u32::MAX);
         self.relays
             .retain(|other| other.descriptor.expiry.saturating_add(KEPT_MINUTES) >= minutes);
     }
 
-    /// Those that are to be asked once more now.
+    /// The addresses to ask once more now.
     pub(super) fn take_due(&mut self, now: Mono) -> Vec<SocketAddr> {
         let due = self
             .relays
@@ -94,12 +93,12 @@ impl Memory {
         .collect()
     }
 
-    /// When the next one is to be asked once more.
+    /// The time of the next of these questions.
     pub(super) fn next_due(&self) -> Option<Mono> {
         self.relays.iter().filter_map(|lost| lost.once_at).min()
     }
 
-    /// The next few, round and round.
+    /// The next few addresses, in turn.
     pub(super) fn round(&mut self) -> Vec<SocketAddr> {
         let count = self.relays.len().min(AT_ONCE);
         let turn = self.turn;
@@ -111,12 +110,11 @@ impl Memory {
             .collect()
     }
 
-    /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Descriptor>> {
         self.newest(usize::MAX)
     }
 
-    /// So many of the newest, oldest first.
+    /// The newest `count` relays, oldest first.
     pub(super) fn newest(&self, count: usize) -> impl Iterator<Item = &Arc<Descriptor>> {
         let skipped = self.relays.len().saturating_sub(count);
         let newest = self.relays.iter().skip(skipped);

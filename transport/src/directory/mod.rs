@@ -1,4 +1,4 @@
-//! Which relays exist: only those that echoed from their address under their key (protocol §3.1, §4.1).
+//! The relays that exist: only those that answered from their address under their key are listed (protocol §3.1, §4.1).
 
 mod bootstrap;
 mod clocks;
@@ -37,12 +37,12 @@ use questions::Questions;
 use refusals::Refusals;
 use relays::{AGAIN_AT_ONCE, Relays};
 
-/// The directory is saved at most this often.
+/// The directory is saved at most this often, ms.
 const PERSIST_MS: u64 = 60_000;
-/// Relays that are saved.
+/// Number of relays that are saved.
 const PERSISTED: usize = 256;
 
-/// What the rest of the node must know.
+/// News of the directory for the rest of the node.
 #[derive(Debug)]
 pub(crate) enum DirectoryEvent {
     /// A relay was verified, for the first time or with a new descriptor.
@@ -63,7 +63,7 @@ pub(crate) struct Directory {
     clocks: Clocks,
     bootstrap: Bootstrap,
     memory: Memory,
-    /// Somebody was verified since the start.
+    /// Some relay was verified since the start.
     met: bool,
     gossip: Gossip,
     refusals: Refusals,
@@ -89,7 +89,7 @@ impl Directory {
         self.relays.len()
     }
 
-    /// What it holds against the caps.
+    /// The size of each table, with its cap.
     pub(crate) fn sizes(&self, limits: &Limits) -> [(&'static str, usize, usize); 6] {
         let remembered = (self.memory.len(), limits.relays_remembered);
         [
@@ -102,7 +102,7 @@ impl Directory {
         ]
     }
 
-    /// What to say while no relay is known, or no listed one has answered.
+    /// The reason to report while no relay is known, or none of the listed peers has answered.
     pub(crate) fn lonely(&self, cx: &Context) -> Option<Reason> {
         let listed = cx.config.peers_listed || !self.bootstrap.is_empty();
         let joined = self.bootstrap.has_joined();
@@ -116,13 +116,13 @@ impl Directory {
         }
     }
 
-    /// How far this machine's clock is off, as far as others tell.
+    /// The difference between this machine's clock and those of other relays, if it is reported at present.
     pub(crate) const fn clock_off(&self) -> Option<ClockOff> {
         self.clocks.off()
     }
 
-    /// Our wall clock jumped. What others told of it is over, so some are asked anew; and whoever was silent may only have
-    /// been refused by the old clock.
+    /// Our wall clock jumped. The relays' words about the old clock no longer count, so some relays are asked anew; and those that
+    /// were silent may only have been refused by the old clock.
     pub(crate) fn clock_jumped(&mut self, cx: &mut Context) {
         self.clocks.forget();
         self.shunned = Shunned::default();
@@ -131,7 +131,7 @@ impl Directory {
         self.start_over(cx);
     }
 
-    /// How often a descriptor was refused, by reason.
+    /// Number of descriptors refused, by reason.
     pub(crate) const fn refusals(&self) -> &BTreeMap<&'static str, u64> {
         self.refusals.counts()
     }
@@ -145,7 +145,7 @@ impl Directory {
         self.relays.all()
     }
 
-    /// Whether a verified descriptor covers this endpoint address.
+    /// Returns true if a verified descriptor covers this endpoint address.
     pub(crate) fn covers(&self, address: SocketAddr) -> bool {
         self.relays.covers(address)
     }
@@ -159,7 +159,7 @@ impl Directory {
         self.relays.choose(cx, eligible)
     }
 
-    /// Takes the list (64 at most) and asks those that are new on it at once.
+    /// Takes over the list (64 peers at most) and asks those that are new on it at once.
     pub(crate) fn set_bootstrap(&mut self, cx: &mut Context, peers: Vec<BootstrapPeer>) {
         for address in self.bootstrap.set(cx, &self.relays, peers) {
             self.ask(cx, address, None);
@@ -172,7 +172,7 @@ impl Directory {
         self.bootstrap.answering(&self.relays)
     }
 
-    /// Takes a relay of the last run and asks who lives there now. Its descriptor may have ended since.
+    /// Takes a relay that the last run saved and asks its address who lives there now. Its descriptor may have ended since.
     pub(crate) fn restore(
         &mut self,
         cx: &mut Context,
@@ -191,7 +191,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Asks every peer that is not verified at the moment; while nobody is known, remembered relays too.
+    /// Asks every peer that is not verified at present, and remembered relays too while no relay is known.
     pub(crate) fn on_bootstrap_timer(&mut self, cx: &mut Context) {
         let due = self.bootstrap.on_timer(cx, &self.relays, &mut self.memory);
         for address in due {
@@ -199,30 +199,30 @@ impl Directory {
         }
     }
 
-    /// Whoever is to be asked is asked at once, and then with pauses that grow from the beginning.
+    /// Starts the next bootstrap round at once; the pauses grow from the beginning again.
     pub(crate) fn start_over(&mut self, cx: &mut Context) {
         self.bootstrap.start_over(cx);
     }
 
-    /// A relay that answered behind an address on the list of peers.
+    /// Returns true for a relay that answered at an address on the list of peers.
     pub(crate) fn is_listed(&self, relay: RelayId) -> bool {
         self.bootstrap.relays().any(|listed| listed == relay)
     }
 
-    /// A relay does not answer: it leaves until it is verified again.
+    /// A relay does not answer: it leaves the directory until it is verified again.
     pub(crate) fn silent(&mut self, cx: &mut Context, relay: RelayId) {
         let Some(descriptor) = self.relays.remove(relay) else {
             return;
         };
         self.shunned.add(cx, descriptor.address);
-        // It may only have been slow: one more question, when the shunning is over.
+        // It may only have been slow: it gets one more question when the shunning is over.
         let at = self.memory.add_lost(cx, descriptor);
         cx.timers.set_earlier(Timer::Bootstrap, at);
         self.after_leaving(cx);
     }
 
-    /// A relay left. If it was the last one, all begin again at once, and no silence counts any more against those that
-    /// proved themselves before: it was more likely our own network that was gone.
+    /// A relay left. If it was the last, bootstrap starts over at once, and silence no longer counts against relays that were
+    /// verified before: our own network was probably gone.
     fn after_leaving(&mut self, cx: &mut Context) {
         if !self.relays.is_empty() {
             return;
@@ -233,8 +233,8 @@ impl Directory {
         self.start_over(cx);
     }
 
-    /// The relays worth keeping over a restart: verified ones, and where there is room those that were, which come first,
-    /// as they are the older ones. Nobody at all is nothing to keep: the list of before is better.
+    /// Saves the relays worth keeping over a restart: the verified ones and, where there is room, those that were verified before.
+    /// The latter come first, since they are older. An empty directory is not saved: the list of the last time is better.
     pub(crate) fn persist(&mut self, cx: &mut Context) {
         if !self.relays.is_empty() {
             self.memory.forget_old(cx.now.unix);
@@ -263,12 +263,12 @@ impl Directory {
         self.gossip.link_down(link);
     }
 
-    /// A relay was verified for the first time: tell some neighbours, but not itself.
+    /// A relay was verified for the first time: some neighbours hear of it, but not the relay itself.
     pub(crate) fn spread(&mut self, cx: &mut Context, links: &Links, relay: RelayId) {
         self.gossip.spread(cx, links, relay);
     }
 
-    /// A neighbour knows few relays.
+    /// A neighbour knows few relays and asks for more.
     pub(crate) fn on_gossip_request(
         &mut self,
         cx: &mut Context,
@@ -280,7 +280,6 @@ impl Directory {
         }
     }
 
-    /// Something is due on this link.
     pub(crate) fn on_gossip_timer(
         &mut self,
         cx: &mut Context,

@@ -1,4 +1,4 @@
-//! Questions under way, one to an address: who lives there (`WhoAreYou`, protocol §4.1)?
+//! Questions under way, at most one to each address: who lives there (`WhoAreYou`, protocol §4.1)?
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,9 +9,9 @@ use deut_common::{ids::RelayId, time::Mono};
 
 use crate::{context::Context, ids::Port, packet::Packet, timers::Timer, wire::datagram};
 
-/// An answer is awaited for so long.
+/// Time to wait for an answer before the next send, ms.
 const ANSWER_MS: u64 = 1_000;
-/// Questions before a relay counts as silent.
+/// Number of sends before an address counts as silent.
 const SENDS: u8 = 3;
 
 type Nonce = [u8; 16];
@@ -19,9 +19,9 @@ type Nonce = [u8; 16];
 #[derive(Clone, Copy)]
 pub(super) struct Question {
     pub(super) address: SocketAddr,
-    /// Which relay we expect; none for a bootstrap peer.
+    /// The relay that is expected to answer; `None` for a bootstrap peer.
     pub(super) expected: Option<RelayId>,
-    /// The identity key that the list gave for this address: it holds although the list may be another one by now.
+    /// The identity key that the list gave for this address. It holds even if the list has been replaced since.
     pub(super) key: Option<[u8; 32]>,
     sends: u8,
     next_at: Mono,
@@ -37,7 +37,6 @@ impl Question {
     }
 }
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Questions {
     by_nonce: BTreeMap<Nonce, Question>,
@@ -84,7 +83,7 @@ impl Questions {
         }
     }
 
-    /// Asks again where the answer is overdue. Gives those that were asked in vain and end now.
+    /// Repeats questions whose answer is overdue. Returns those that were sent for the last time without an answer; they end now.
     pub(super) fn on_timer(&mut self, cx: &mut Context) -> Vec<Question> {
         let mut in_vain = Vec::new();
         self.by_nonce.retain(|nonce, question| {
@@ -102,7 +101,7 @@ impl Questions {
         in_vain
     }
 
-    /// When the next answer is overdue.
+    /// The time at which the next answer is overdue.
     pub(super) fn next_due(&self) -> Option<Mono> {
         let questions = self.by_nonce.values();
         questions.map(|question| question.next_at).min()

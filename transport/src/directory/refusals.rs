@@ -1,10 +1,9 @@
-//! How often a descriptor was refused, by reason.
+//! Counts of refused descriptors, by reason.
 
 use std::collections::BTreeMap;
 
 use crate::{drop_reason::DropReason, wire::descriptor::DescriptorError};
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Refusals(BTreeMap<&'static str, u64>);
 
@@ -17,7 +16,7 @@ impl Refusals {
         *self.0.entry(reason).or_default() += 1;
     }
 
-    /// Counts a broken rule.
+    /// Counts a broken rule and returns the reason to drop the descriptor.
     pub(super) fn refuse(&mut self, error: DescriptorError) -> DropReason {
         self.count(error.name());
         error.into()

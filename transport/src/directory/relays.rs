@@ -1,4 +1,4 @@
-//! The verified relays: by id, by address, by lot, and when each is to be asked again.
+//! The verified relays, found by id, by address or by lot, and the time when each is to be asked again.
 
 use std::{
     collections::BTreeMap,
@@ -11,38 +11,37 @@ use deut_common::{buckets::Bucket, ids::RelayId, time::Mono};
 use super::crowd::{Crowds, host_of, prefix_of};
 use crate::{context::Context, timers::Timer, wire::descriptor::Descriptor};
 
-/// Identities in one /16 (IPv6: /32) at most, and at one IPv4 address or in one IPv6 /64.
+/// At most this many identities in one /16 (IPv6: /32), and at one IPv4 address or in one IPv6 /64.
 const PER_PREFIX: usize = 16;
 const PER_HOST: usize = 1;
-/// Verified relays are asked again after so long, so many of them at once and not more often than that: 4 per second at
-/// most, so a full directory takes 17 minutes.
+/// Verified relays are asked again after this time, `AGAIN_AT_ONCE` of them together at most every 2 s. That makes 4 per second, so
+/// a full directory takes 17 minutes.
 const VERIFY_AGAIN_MS: u64 = 600_000;
 pub(super) const AGAIN_AT_ONCE: usize = 8;
 const AGAIN_PAUSE_MS: u64 = 2_000;
 
-/// A relay's host or prefix has enough relays.
+/// There are enough relays on this host or prefix.
 pub(super) struct Crowded;
 
 struct Entry {
     descriptor: Arc<Descriptor>,
-    /// Where it stands in `order`.
+    /// Its index in `order`.
     at: usize,
     verified: Mono,
     host: SocketAddr,
     prefix: SocketAddr,
 }
 
-/// See the module.
 pub(super) struct Relays {
     by_id: BTreeMap<RelayId, Entry>,
-    /// For uniform choices. Pointers, so that a full directory grows by 32 KiB at most when one datagram fills it.
+    /// For uniform choices. These are pointers, so that a full directory grows by at most 32 KiB when one datagram fills it.
     order: Vec<Arc<Descriptor>>,
     by_ip: BTreeMap<IpAddr, Vec<RelayId>>,
     hosts: Crowds,
     prefixes: Crowds,
-    /// None is due again before.
+    /// No relay is asked again before this time.
     again_at: Mono,
-    /// Unknown relays that are still looked at when all places are taken.
+    /// Budget for unknown relays that are still looked at once all places are taken.
     newcomers: Bucket,
 }
 
@@ -79,7 +78,7 @@ impl Relays {
         self.by_id.contains_key(&relay)
     }
 
-    /// All of them, by id.
+    /// All relays, by id.
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Descriptor>> {
         self.by_id.values().map(|entry| &entry.descriptor)
     }
@@ -89,18 +88,18 @@ impl Relays {
         relays.filter_map(|&relay| self.get(relay))
     }
 
-    /// Those with this relay port.
+    /// The relays at this address of a relay port.
     pub(super) fn at(&self, address: SocketAddr) -> impl Iterator<Item = &Arc<Descriptor>> {
         let relays = self.at_ip(address.ip());
         relays.filter(move |relay| relay.address == address)
     }
 
-    /// Whether this is an endpoint address of one of them.
+    /// Returns true if this is an endpoint address of one of the relays.
     pub(super) fn covers(&self, address: SocketAddr) -> bool {
         self.at_ip(address.ip()).any(|relay| relay.covers(address))
     }
 
-    /// A uniform choice among those that `eligible` accepts.
+    /// A uniform choice among the relays that `eligible` accepts.
     pub(super) fn choose(
         &self,
         cx: &mut Context,
@@ -117,9 +116,9 @@ impl Relays {
         fitting.get(index).map(|relay| Arc::clone(relay))
     }
 
-    /// Up to `count` different ones, uniformly.
+    /// Up to `count` different relays, uniformly chosen.
     pub(super) fn sample(&self, cx: &mut Context, count: usize) -> Vec<Arc<Descriptor>> {
-        // A handful of many: drawn again where it was drawn before, which is rare.
+        // A few out of many: a relay that was drawn before is drawn again, which is rare.
         let picked = if self.order.len() > 8 * count {
             let mut picked = Vec::with_capacity(count);
             while picked.len() < count {
@@ -138,13 +137,13 @@ impl Relays {
             .collect()
     }
 
-    /// Whether this relay may be looked at. In a network larger than the directory everybody tells of unknown relays all the
-    /// time: taking up each would verify and forget for ever. Now and then one is taken up.
+    /// Returns true if this relay may be looked at. In a network larger than the directory everybody tells of unknown relays all
+    /// the time; taking up each would mean verifying and forgetting for ever. So one is taken up now and then.
     pub(super) fn has_room_for(&mut self, cx: &Context, relay: RelayId) -> bool {
         self.is_open_to(cx, relay) || self.newcomers.has(cx.mono())
     }
 
-    /// As [`Relays::has_room_for`], and it is looked at now.
+    /// Like [`Relays::has_room_for`], but uses up the room.
     pub(super) fn take_room_for(&mut self, cx: &Context, relay: RelayId) -> bool {
         self.is_open_to(cx, relay) || self.newcomers.take(cx.mono())
     }
@@ -153,8 +152,8 @@ impl Relays {
         self.contains(relay) || !self.is_full(cx)
     }
 
-    /// A relay was verified: it takes the place of its older descriptor or else, if all are taken, that of a random other one.
-    /// Gives whether it is new.
+    /// Takes in a verified relay: in the place of its older descriptor or, if all places are taken, of a random other relay.
+    /// Returns true if it is new.
     pub(super) fn insert(
         &mut self,
         cx: &mut Context,
@@ -165,7 +164,7 @@ impl Relays {
         let profile = cx.config.policy.profile;
         let (host, prefix) = (host_of(profile, address), prefix_of(profile, address));
         if self.hosts.count(host) >= PER_HOST || self.prefixes.count(prefix) >= PER_PREFIX {
-            // Whoever was there first stays: many identities on one machine fill no directory.
+            // The relays that were there first stay, so many identities on one machine cannot fill the directory.
             return Err(Crowded);
         }
         if self.is_full(cx)
@@ -210,14 +209,14 @@ impl Relays {
         Some(entry.descriptor)
     }
 
-    /// It answered as before, although not with a descriptor that holds.
+    /// The relay answered as before, although with a descriptor that does not hold.
     pub(super) fn answered(&mut self, relay: RelayId, now: Mono) {
         if let Some(entry) = self.by_id.get_mut(&relay) {
             entry.verified = now;
         }
     }
 
-    /// Some of those that were verified too long ago.
+    /// Some of the relays whose verification is too old.
     pub(super) fn take_due(&mut self, now: Mono) -> Vec<Arc<Descriptor>> {
         if now < self.again_at {
             return Vec::new();
@@ -230,7 +229,7 @@ impl Relays {
         due.map(|entry| Arc::clone(&entry.descriptor)).collect()
     }
 
-    /// When to look again for some.
+    /// The time to look for such relays again.
     pub(super) fn next_due(&self) -> Option<Mono> {
         (!self.is_empty()).then_some(self.again_at)
     }

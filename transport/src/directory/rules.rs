@@ -1,4 +1,4 @@
-//! When a descriptor, and an answer to `WhoAreYou`, hold (protocol §3.1, §4.1).
+//! The rules for descriptors and for answers to `WhoAreYou` (protocol §3.1, §4.1).
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Every rule that needs no answer of the relay.
+/// Checks every rule that needs no answer from the relay.
 pub(super) fn check(
     cx: &Context,
     relays: &Relays,
@@ -29,7 +29,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The descriptor of an answer, if all of it holds.
+/// The descriptor of an answer, if all rules hold.
 pub(super) fn accept(
     cx: &Context,
     relays: &Relays,
@@ -42,7 +42,7 @@ pub(super) fn accept(
     Ok(descriptor)
 }
 
-/// The relay answered from its address under its key.
+/// Checks that the relay answered from its address under its key.
 fn check_echo(
     cx: &Context,
     from: SocketAddr,
@@ -58,7 +58,7 @@ fn check_echo(
     Ok(())
 }
 
-/// Who answered and what its clock shows, if the answer is refused for its times but would hold by that clock.
+/// The relay and its clock, if the answer is refused only for its times but would hold by that clock.
 pub(super) fn by_its_own_clock(
     cx: &Context,
     from: SocketAddr,

@@ -52,7 +52,7 @@ impl Fixture {
         };
     }
 
-    /// The descriptor of a relay, issued so many minutes after the start.
+    /// The descriptor of a relay, issued `minutes` after the start.
     fn descriptor(&self, number: u8, minutes: u32) -> Descriptor {
         self.descriptor_at(address(number), number, minutes)
     }
@@ -68,7 +68,7 @@ impl Fixture {
         self.directory.consider(&mut self.cx, &descriptor)
     }
 
-    /// All relays that were asked answer; how many these are.
+    /// Lets all relays that were asked answer; returns their number.
     fn answer_all(&mut self, minutes: u32) -> usize {
         let sent: Vec<Output> = self.cx.out.drain(..).collect();
         let mut asked = 0;
@@ -104,7 +104,7 @@ impl Fixture {
 fn a_full_directory_takes_up_one_unknown_relay_in_thirty_seconds() {
     let mut it = Fixture::full();
     let mut asked = 0;
-    // Somebody tells of a hundred others every second, for ten minutes.
+    // Somebody tells of a hundred other relays every second, for ten minutes.
     for s in 0..600 {
         it.at(s);
         for number in 100..200 {
@@ -115,7 +115,7 @@ fn a_full_directory_takes_up_one_unknown_relay_in_thirty_seconds() {
         assert_eq!(it.directory.len(), CAP);
     }
     assert_eq!(asked, 20);
-    // The twin: as long as there is room, all of them at once.
+    // The twin: as long as there is room, all of them come in at once.
     it.cx.config.limits.relays = 200;
     for number in 100..200 {
         assert_eq!(it.show(number, 0), Ok(()));
@@ -166,7 +166,7 @@ fn news_of_known_relays_are_always_taken() {
 fn one_who_is_refused_for_crowding_pushes_nobody_out() {
     let mut it = Fixture::full();
     let before = it.known();
-    // Somebody else at an address that is listed already.
+    // Another relay at an address that is listed already.
     let crowd = it.descriptor_at(address(3), 100, 0);
     let relays = &mut it.directory.relays;
     assert!(relays.insert(&mut it.cx, Arc::new(crowd)).is_err());
@@ -219,7 +219,7 @@ fn a_saved_list_is_never_replaced_by_an_empty_one() {
     it.directory.persist(&mut it.cx);
     assert_eq!(it.saved(), [known], "those that were known");
 
-    // One who never knew anybody has nothing to save, and says nothing.
+    // A node that never knew a relay has nothing to save, and saves nothing.
     let mut cx = it.cx;
     let mut directory = Directory::new(None, &cx);
     cx.out.clear();
@@ -241,7 +241,7 @@ fn only_so_many_are_remembered_the_newest_and_one_of_each_host() {
     it.directory.persist(&mut it.cx);
     let newest: BTreeSet<RelayId> = lost.split_off(5).into_iter().collect();
     assert_eq!(it.saved(), [newest]);
-    // Others at an address that is remembered take its place.
+    // Other relays at an address that is remembered take its place.
     for number in 100..110 {
         let other = it.descriptor_at(address(7), number, 0);
         it.directory.memory.add(&it.cx, Arc::new(other));
@@ -285,7 +285,7 @@ fn who_stays_away_is_asked_a_few_at_a_time_and_not_at_all_while_others_are_known
     }
     it.at(60);
     it.directory.on_bootstrap_timer(&mut it.cx);
-    // Each may only have been slow.
+    // Each relay may only have been slow.
     let asked = |it: &mut Fixture| {
         let sent = it.cx.out.drain(..);
         let to = sent.filter_map(|output| match output {
@@ -333,13 +333,13 @@ fn a_key_holds_for_a_question_whose_peer_left_the_list_meanwhile() {
         it.cx.config.limits.relays = 100;
         it.list(&[(50, key)]);
         assert_eq!(it.answering(), []);
-        // A name has other addresses by now.
+        // A name has resolved to other addresses since.
         it.list(&[(60, None)]);
         it.answer_all(0);
         let known = it.directory.get(keys(50).id()).is_some();
         assert_eq!(known, verified, "{key:?}");
         assert_eq!(it.answering(), [address(60)]);
-        // It is on the list again: who answered is not asked once more.
+        // The peer is on the list again: having answered, it is not asked once more.
         it.list(&[(50, key)]);
         let asked = it.answer_all(0);
         assert_eq!(

@@ -45,7 +45,7 @@ impl Directory {
     ) -> Result<(), DropReason> {
         let decoded = Descriptor::decode(bytes);
         if let Ok(descriptor) = &decoded {
-            // Neither counts against what this neighbour may tell.
+            // Neither counts against this neighbour's budget.
             if self.is_known(descriptor) {
                 return Ok(());
             }
@@ -61,14 +61,14 @@ impl Directory {
         self.consider(cx, &descriptor)
     }
 
-    /// Whether exactly this descriptor is verified, or it is our own: nothing to do.
+    /// Returns true if exactly this descriptor is verified, or it is our own: then there is nothing to do.
     fn is_known(&self, descriptor: &Descriptor) -> bool {
         let id = descriptor.id();
         let known = self.get(id);
         self.own == Some(id) || known.is_some_and(|known| known.bytes() == descriptor.bytes())
     }
 
-    /// Somebody showed a descriptor: check what can be checked without its owner, then ask its address.
+    /// A descriptor was shown: checks what can be checked without its owner, then asks its address.
     pub(crate) fn consider(
         &mut self,
         cx: &mut Context,
@@ -102,7 +102,6 @@ impl Directory {
         }
     }
 
-    /// An answer arrived.
     pub(crate) fn on_answer(
         &mut self,
         cx: &mut Context,
@@ -115,7 +114,7 @@ impl Directory {
             .get(from, &answer.nonce)
             .ok_or(DropReason::UnexpectedAnswer)?;
         if answer.network != cx.config.policy.network {
-            // Only who sees our traffic could forge this, and could as well swallow it; a user wants to know.
+            // Only somebody who sees our traffic could forge this, and he could as well swallow it. The user wants to know.
             self.questions.end(&answer.nonce);
             self.refusals.count(DescriptorError::Network.name());
             return Ok(self.trouble(from, BootstrapTrouble::OtherNetwork));
@@ -169,8 +168,8 @@ impl Directory {
         events
     }
 
-    /// The descriptor of an answer does not hold. If that is so by our clock only, then the clocks differ: the relay is not
-    /// silent, and whoever looks into why nothing works must hear of it.
+    /// The descriptor of an answer does not hold. If that is so only by our clock, then the clocks differ: the relay is not silent,
+    /// and a user who looks for the fault must hear of it.
     fn refused(
         &mut self,
         cx: &Context,

@@ -1,4 +1,4 @@
-//! What a master asks of its endpoint through the tunnel (protocol §7.2).
+//! The requests of a master to its endpoint, which come through the tunnel (protocol §7.2).
 
 use std::net::SocketAddr;
 
@@ -12,10 +12,10 @@ use crate::{
     wire::{cell::Cell, frame::FrameBytes},
 };
 
-/// Contacts in one answer to `Seeds`.
+/// Largest number of contacts in one answer to `Seeds`.
 pub(super) const SEEDS: usize = 8;
 
-/// What is left to do after a cell.
+/// The work that is left after a cell.
 enum Rest {
     Nothing,
     Close,
@@ -27,7 +27,7 @@ enum Rest {
 }
 
 impl Endpoint {
-    /// A cell arrived at its end.
+    /// A cell arrived at the end of its tunnel.
     pub(crate) fn on_cell(
         &mut self,
         net: &mut Net,
@@ -61,7 +61,7 @@ impl Endpoint {
         }
     }
 
-    /// A numbered request: executed once, answered as often as it is repeated.
+    /// Handles a numbered request: it is executed once, and answered each time it is repeated.
     fn on_request(
         &mut self,
         net: &mut Net,

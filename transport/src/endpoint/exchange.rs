@@ -20,14 +20,14 @@ use crate::{
 pub(super) struct Exchange {
     pub(super) tunnel: ServedId,
     pub(super) number: u32,
-    /// The master's key.
+    /// The master's RSA public key.
     pub(super) spki: Box<[u8; SPKI_LEN]>,
     pub(super) sealed: Box<[u8; OAEP_LEN]>,
 }
 
 pub(super) struct Exchanges {
     suite: Arc<dyn RsaSuite>,
-    /// The key of this start, once it is made.
+    /// The key pair of this run, once it is generated.
     key: Option<RsaKeyPair>,
     making: Option<JobTicket>,
     under_way: BTreeMap<JobTicket, Exchange>,
@@ -45,12 +45,12 @@ impl Exchanges {
         }
     }
 
-    /// Our public key.
+    /// Our RSA public key, once it is generated.
     pub(super) fn public(&self) -> Option<&[u8; SPKI_LEN]> {
         self.key.as_ref().map(|key| &*key.public)
     }
 
-    /// Orders the key of this start, unless it is there or under way.
+    /// Orders the key pair of this run, unless it is there or under way.
     pub(super) fn order_key(&mut self, cx: &mut Context) {
         if self.key.is_none() && self.making.is_none() {
             let seed = cx.secret();
@@ -58,7 +58,7 @@ impl Exchanges {
         }
     }
 
-    /// Our key is made; `false` if the ticket is another one.
+    /// A job for our key ended; `false` if the ticket is another one.
     pub(super) fn on_key(&mut self, cx: &mut Context, ticket: JobTicket, made: &JobResult) -> bool {
         if self.making != Some(ticket) {
             return false;
@@ -68,14 +68,14 @@ impl Exchanges {
             cx.counters.rsa_keys += 1;
             self.key = Some(pair.clone());
         } else {
-            // The worker's queue is full: asked again at once it would refuse again, for ever.
+            // The worker's queue is full. Asked again at once, it would refuse again and again.
             let again = cx.mono().plus_ms(JOB_AGAIN_MS);
             cx.timers.set_earlier(Timer::Ports, again);
         }
         true
     }
 
-    /// A master asks for the exchange: the private operation goes to the worker.
+    /// A master asks for the exchange: the RSA private operation goes to the worker.
     pub(super) fn start(&mut self, cx: &mut Context, exchange: Exchange) -> Result<(), DropReason> {
         let key = self.key.as_ref().ok_or(DropReason::UnexpectedCell)?;
         if self.under_way.len() >= cx.config.limits.jobs {
@@ -98,7 +98,7 @@ impl Exchanges {
         self.under_way.remove(&ticket)
     }
 
-    /// The worker opened the master's half: ours goes back, and both have the session keys.
+    /// The worker opened the master's half: ours goes back, and both ends have the session keys.
     pub(super) fn finish(
         &self,
         net: &mut Net,

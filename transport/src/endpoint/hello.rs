@@ -1,4 +1,4 @@
-//! Which addresses take messages although no descriptor covers them: those that echoed a HELLO (protocol §7.5).
+//! Addresses that take messages although no descriptor covers them: those that echoed a HELLO (protocol §7.5).
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -26,7 +26,7 @@ use crate::{
 /// A message that waits until its destination echoes.
 pub(super) struct Waiting {
     pub(super) tunnel: ServedId,
-    /// The port that asks, and from which the message will leave.
+    /// The port that asks and that the message will leave from.
     pub(super) token: PortToken,
     pub(super) datagram: Box<[u8; MESSAGE_DATAGRAM]>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Hellos {
     pending: BTreeMap<SocketAddr, Pending>,
     consenting: Remembered<SocketAddr>,
     silent: Remembered<(SocketAddr, Gate)>,
-    /// Unanswered ones, per host and in all. An echo gives back what its HELLO took.
+    /// Budgets for unanswered HELLOs, per host and in all. An echo gives back what its HELLO took.
     per_host: Buckets<SocketAddr>,
     in_all: Bucket,
 }
@@ -66,7 +66,7 @@ impl Hellos {
         }
     }
 
-    /// Whether this address echoed within the last hour.
+    /// Returns true if this address echoed within the last hour.
     pub(super) fn consents(&mut self, to: SocketAddr, now: Mono) -> bool {
         self.consenting.uses(to, now)
     }
@@ -84,13 +84,13 @@ impl Hellos {
         ]
     }
 
-    /// Whether a HELLO to this address would leave, budgets aside.
+    /// Checks that a HELLO may be sent to this address, budgets aside.
     fn may_ask(&mut self, cx: &Context, to: SocketAddr, gate: Gate) -> Result<(), DropReason> {
         if cx.config.limits.hellos == 0 {
             return Err(DropReason::UnknownDestination);
         }
         if self.pending.contains_key(&to) {
-            // The first one stays: whoever floods an address pushes out nobody's message.
+            // The first message stays, so flooding an address pushes out nobody's message.
             return Err(DropReason::HelloPending);
         }
         if self.silent.contains((to, gate), cx.mono()) {
@@ -102,7 +102,7 @@ impl Hellos {
         Ok(())
     }
 
-    /// Asks an address for the gate of the message that waits. `budget` is the tunnel's.
+    /// Asks an address for the gate of the message that waits. `budget` is that of the tunnel.
     pub(super) fn ask(
         &mut self,
         cx: &mut Context,
@@ -131,7 +131,7 @@ impl Hellos {
         Ok(())
     }
 
-    /// Asks again, or gives up. `open`: whether the tunnel that asks still stands.
+    /// Asks again or gives up. `open` says if the tunnel that asks still stands.
     pub(super) fn on_timer(
         &mut self,
         cx: &mut Context,
@@ -151,14 +151,14 @@ impl Hellos {
         let gate = pending.waiting.gate();
         self.pending.remove(&to);
         if open {
-            // An echo to a port that has closed would not have reached us: that says nothing about the address.
+            // An echo to a port that has closed would not have reached us, so this says nothing about the address.
             let until = cx.mono().plus_ms(cx.config.times.silence_ms);
             self.silent.add((to, gate), until);
         }
         cx.drops.count(DropReason::SilentDestination);
     }
 
-    /// An echo arrived at `token` from `from`: the message that waited may leave.
+    /// An echo arrived at `token` from `from`. Returns the message that waited and may leave now.
     pub(super) fn accept(
         &mut self,
         cx: &mut Context,

@@ -1,5 +1,5 @@
-//! Tunnels that end here: the port tells the tunnel, gates tell what is let in, and only destinations that consent are
-//! sent to (protocol §7).
+//! Tunnels that end here. A datagram is assigned to its tunnel by its port and let in by its gate; messages go out only to
+//! destinations that consent (protocol §7).
 
 mod cells;
 mod exchange;
@@ -41,7 +41,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Orders the RSA key of this start, if tunnels may end here at all.
+    /// Orders the RSA key pair of this run, if tunnels may end here at all.
     pub(crate) fn new(cx: &mut Context, suite: Arc<dyn RsaSuite>) -> Self {
         let mut endpoint = Self {
             openings: Openings::new(&cx.config.role),
@@ -68,9 +68,9 @@ impl Endpoint {
         tunnels.into_iter().chain(self.outside.sizes(limits))
     }
 
-    /// Where there is one other relay, our tunnels end at it and its at us: it hosts our contact and we host its, and
-    /// neither endpoint could ever tell us of the other. Then, and only then, our planes get what we host. Nothing
-    /// is sent, and with one other relay there is no crowd that the two roles of this machine could be told apart from.
+    /// With one other relay only, our tunnels end at it and its tunnels at us: it hosts our contact and we host its, and neither
+    /// endpoint could ever tell us of the other. Then, and only then, our planes get the contacts we host. Nothing is sent, and
+    /// with one other relay there is no crowd from which the two roles of this machine could be told apart.
     pub(crate) fn seed_ourselves(&self, net: &mut Net, pool: PoolId) {
         if net.directory.len() != 1 {
             return;
@@ -81,7 +81,7 @@ impl Endpoint {
         }
     }
 
-    /// The coin said "endpoint": opens a port. Gives the walk back if no tunnel can end here now.
+    /// The coin said "endpoint": opens a port. Returns the walk if no tunnel can end here now.
     pub(crate) fn serve(
         &mut self,
         cx: &mut Context,
@@ -93,7 +93,7 @@ impl Endpoint {
         self.openings.start(cx, walk)
     }
 
-    /// The driver opened a port, or could not.
+    /// The driver opened a port or failed to.
     pub(crate) fn on_port_opened(
         &mut self,
         net: &mut Net,
@@ -112,7 +112,7 @@ impl Endpoint {
         }
     }
 
-    /// The port is open: the tunnel stands as far as we are concerned.
+    /// The port is open: answers the walk. From here on the tunnel stands on our side.
     fn answer(&mut self, net: &mut Net, walk: Incoming, port: (PortToken, u16)) -> Option<()> {
         let link = walk.prev;
         let route = Route::Served(ServedId(port.0.0));
@@ -138,7 +138,7 @@ impl Endpoint {
         Some(())
     }
 
-    /// Who we are, which key we have, and which port is open for this tunnel (protocol §6.3).
+    /// Our descriptor, our RSA key and the port that is open for this tunnel, sealed for the master (protocol §6.3).
     fn sealed_answer(&self, net: &Net, port: u16, hop: &Hop) -> Option<[u8; WALK_SEALED]> {
         let own = net.own.descriptor()?;
         let address = SocketAddr::new(own.address.ip(), port);
@@ -154,7 +154,7 @@ impl Endpoint {
         Some(answer.seal(net.own.keys(), hop))
     }
 
-    /// The worker is done; `false` if the ticket is not ours.
+    /// The worker finished a job; `false` if the ticket is not ours.
     pub(crate) fn on_job(&mut self, net: &mut Net, ticket: JobTicket, result: &JobResult) -> bool {
         if self.exchanges.on_key(&mut net.cx, ticket, result) {
             return true;
@@ -178,13 +178,13 @@ impl Endpoint {
         true
     }
 
-    /// Ports that rested long enough are free again.
+    /// Frees the ports that rested long enough.
     pub(crate) fn on_ports_timer(&mut self, cx: &mut Context) {
         self.exchanges.order_key(cx);
         self.openings.on_timer(cx);
     }
 
-    /// Half open, idle or at its end?
+    /// Closes the tunnel if it is still half open, idle or at its end.
     pub(crate) fn on_timer(&mut self, net: &mut Net, id: ServedId) {
         match self.tunnels.get_mut(id) {
             Some(tunnel) if tunnel.is_over(&net.cx) => self.close(net, id, None),

@@ -11,7 +11,7 @@ use crate::{
     io::{Action, Output, PortError},
 };
 
-/// Ports tried when others hold them.
+/// Number of ports tried when other programs hold them.
 const PORT_TRIES: u8 = 8;
 
 struct Opening {
@@ -20,22 +20,22 @@ struct Opening {
     tries: u8,
 }
 
-/// What became of a port.
+/// The outcome of opening a port.
 pub(super) enum Opened {
     Open {
         walk: Box<Incoming>,
         port: u16,
     },
-    /// Another one is tried.
+    /// Another port is being tried.
     Again,
-    /// None can be had.
+    /// No port can be had.
     Failed(Box<Incoming>),
-    /// Nobody waits for it.
+    /// Nothing waits for this port.
     Unknown,
 }
 
 pub(super) struct Openings {
-    /// Of all ports.
+    /// The address of all ports.
     ip: IpAddr,
     ports: Option<Ports>,
     waiting: BTreeMap<PortToken, Opening>,
@@ -63,12 +63,12 @@ impl Openings {
         self.waiting.len()
     }
 
-    /// Whether there is a range of ports.
+    /// Returns true if there is a range of ports.
     pub(super) const fn has_ports(&self) -> bool {
         self.ports.is_some()
     }
 
-    /// Has a port opened for this walk. Gives the walk back if there is none.
+    /// Starts to open a port for this walk. Returns the walk if there is none.
     pub(super) fn start(
         &mut self,
         cx: &mut Context,
@@ -95,7 +95,7 @@ impl Openings {
         Ok(())
     }
 
-    /// The driver opened a port, or could not: then another one is tried.
+    /// The driver opened a port or failed to; if it failed, another port is tried.
     pub(super) fn opened(
         &mut self,
         cx: &mut Context,
@@ -120,7 +120,7 @@ impl Openings {
         }
     }
 
-    /// Closes a port, which rests before it is given again.
+    /// Closes a port, which rests before it is used again.
     pub(super) fn close(&mut self, cx: &mut Context, token: PortToken, port: u16) {
         cx.out.push_back(Output::Do(Action::ClosePort(token)));
         if let Some(ports) = &mut self.ports {
@@ -128,7 +128,7 @@ impl Openings {
         }
     }
 
-    /// Ports that rested long enough are free again.
+    /// Frees the ports that rested long enough.
     pub(super) fn on_timer(&mut self, cx: &mut Context) {
         if let Some(ports) = &mut self.ports {
             ports.on_timer(cx);

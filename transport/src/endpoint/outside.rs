@@ -23,10 +23,10 @@ use crate::{
     wire::hello::{Hello, HelloNonce},
 };
 
-/// Destinations that are told apart.
+/// Number of destinations that are told apart.
 const DESTINATIONS: usize = 4_096;
 
-/// What stands behind a destination.
+/// The place of a destination.
 enum Way {
     /// One of our own endpoint ports.
     Inside,
@@ -34,7 +34,7 @@ enum Way {
     Outside,
 }
 
-/// What all tunnels together may send, and who consented.
+/// The budgets of all tunnels together, and the destinations that consent.
 pub(super) struct Outside {
     per_destination: Buckets<SocketAddr>,
     in_all: Bucket,
@@ -54,7 +54,7 @@ impl Outside {
         self.hellos.sizes(limits)
     }
 
-    /// Whether one more datagram may leave for this destination.
+    /// Returns true if one more datagram may leave for this destination; takes it from the budgets.
     fn takes(&mut self, cx: &Context, to: SocketAddr) -> bool {
         let bucket = destination_bucket(cx.config.policy.profile, to);
         self.per_destination.take(bucket, cx.mono()) && self.in_all.take(cx.mono())
@@ -62,7 +62,7 @@ impl Outside {
 }
 
 impl Endpoint {
-    /// Sends a message out of the tunnel's own port, or serves it here if the destination is one of our ports. One that
+    /// Sends a message out of the tunnel's own port, or serves it here if the destination is one of our ports. A destination that
     /// does not consent yet is asked first.
     pub(super) fn send_out(
         &mut self,
@@ -103,7 +103,7 @@ impl Endpoint {
         }
     }
 
-    /// A datagram arrived on an endpoint port; whoever sent it.
+    /// A datagram arrived on an endpoint port, from any sender.
     pub(crate) fn on_datagram(
         &mut self,
         net: &mut Net,
@@ -122,7 +122,7 @@ impl Endpoint {
         tunnel.deliver(net, datagram)
     }
 
-    /// Somebody asks whether this gate is open. If not, we are as silent as a host that does not speak DEUT.
+    /// Somebody asks if this gate is open. If it is not, we stay as silent as a host that does not speak DEUT.
     fn echo(
         &mut self,
         net: &mut Net,
@@ -135,7 +135,7 @@ impl Endpoint {
             return Err(DropReason::GateClosed);
         }
         if matches!(way_to(net, from)?, Way::Inside) {
-            // Nobody here asks this way: the source is forged.
+            // Nobody at such an address asks this way: the source is forged.
             return Err(DropReason::ForbiddenDestination);
         }
         if !tunnel.echoes.take(net.cx.mono()) || !self.outside.takes(&net.cx, from) {
@@ -148,7 +148,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// A destination echoed: what waited for it leaves.
+    /// A destination echoed: the message that waited for it leaves.
     fn on_echo(
         &mut self,
         cx: &mut Context,
@@ -163,7 +163,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// A HELLO is due: once more, or no more.
+    /// A HELLO is due to be repeated or given up.
     pub(crate) fn on_hello_timer(&mut self, cx: &mut Context, to: SocketAddr) {
         let tunnels = &self.tunnels;
         let hellos = &mut self.outside.hellos;
@@ -181,7 +181,7 @@ fn send(cx: &mut Context, to: SocketAddr, waiting: &Waiting) {
     );
 }
 
-/// Where a destination lies, unless nothing may go there.
+/// The place of a destination, unless nothing may be sent there.
 fn way_to(net: &Net, to: SocketAddr) -> Result<Way, DropReason> {
     let own = net.own.descriptor().ok_or(DropReason::NotARelay)?;
     let policy = net.cx.config.policy;

@@ -1,4 +1,4 @@
-//! Which UDP ports are taken, rest or are free: one port per tunnel (DESIGN §5.5).
+//! The UDP ports of the endpoint range, one per tunnel: open, resting or free (protocol §7.4).
 
 use std::{
     collections::BTreeMap,
@@ -9,15 +9,15 @@ use deut_common::time::Mono;
 
 use crate::{context::Context, timers::Timer, wire::descriptor::PortRange};
 
-/// A closed port rests, so that late datagrams of its old tunnel meet nobody.
+/// A closed port rests this long, so that late datagrams of its old tunnel reach no other.
 const REST_MS: u64 = 120_000;
-/// A port that another program holds is left alone for so long.
+/// A port that another program holds is left alone this long.
 const IN_USE_MS: u64 = 600_000;
 
 /// The ports of the endpoint range.
 pub(super) struct Ports {
     range: PortRange,
-    /// `None`: open; `Some`: rests until then.
+    /// `None`: open; `Some`: rests until that time.
     taken: BTreeMap<u16, Option<Mono>>,
 }
 
@@ -29,7 +29,7 @@ impl Ports {
         }
     }
 
-    /// A free port, uniformly; none that others may not send to.
+    /// A free port, uniformly chosen, but none that others may not send to.
     pub(super) fn take(&mut self, cx: &mut Context, ip: IpAddr) -> Option<u16> {
         let policy = cx.config.policy;
         let may = |port: &u16| {
@@ -57,7 +57,6 @@ impl Ports {
         cx.timers.set_earlier(Timer::Ports, until);
     }
 
-    /// Some port has rested.
     pub(super) fn on_timer(&mut self, cx: &mut Context) {
         let now = cx.mono();
         self.taken
@@ -88,14 +87,14 @@ mod tests {
         Ports::new(PortRange { first, last })
     }
 
-    /// All that can be had now, in ascending order.
+    /// All free ports, in ascending order.
     fn all(ports: &mut Ports, cx: &mut Context) -> Vec<u16> {
         let mut taken: Vec<u16> = std::iter::from_fn(|| ports.take(cx, HERE)).collect();
         taken.sort_unstable();
         taken
     }
 
-    /// Lets the time come, and the timer if it is due by then.
+    /// Moves the clock to `ms`, and runs the timer if it is due by then.
     fn at(ports: &mut Ports, cx: &mut Context, ms: u64) {
         cx.now.mono = Mono(0).plus_ms(ms);
         if let Some((_, timer)) = cx.timers.next().filter(|(due, _)| *due <= cx.mono()) {

@@ -1,4 +1,4 @@
-//! What is remembered for a while: at the cap the one used least recently leaves.
+//! A set whose members are remembered for a while. At the cap the one used least recently leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use deut_common::time::Mono;
 
 struct Place {
     until: Mono,
-    /// Its place in the order of use.
+    /// Its position in the order of use.
     used: u64,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Remembered<K: Ord + Copy> {
 }
 
 impl<K: Ord + Copy> Remembered<K> {
-    /// At most `cap` members.
+    /// A set of at most `cap` members.
     pub(super) const fn new(cap: usize) -> Self {
         Self {
             places: BTreeMap::new(),
@@ -33,7 +33,7 @@ impl<K: Ord + Copy> Remembered<K> {
         self.places.len()
     }
 
-    /// Takes a member in, or gives it a new time.
+    /// Adds a member, or gives it a new time.
     pub(super) fn add(&mut self, key: K, until: Mono) {
         self.remove(key);
         if self.places.len() >= self.cap
@@ -49,7 +49,7 @@ impl<K: Ord + Copy> Remembered<K> {
         }
     }
 
-    /// Whether it is a member, which counts as a use.
+    /// Returns true if `key` is a member, which counts as a use.
     pub(super) fn uses(&mut self, key: K, now: Mono) -> bool {
         if !self.contains(key, now) {
             return false;
@@ -63,7 +63,7 @@ impl<K: Ord + Copy> Remembered<K> {
         true
     }
 
-    /// Whether it is a member; one whose time is over leaves.
+    /// Returns true if `key` is a member. One whose time is over leaves.
     pub(super) fn contains(&mut self, key: K, now: Mono) -> bool {
         match self.places.get(&key) {
             Some(place) if place.until > now => true,

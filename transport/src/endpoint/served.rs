@@ -1,4 +1,4 @@
-//! One tunnel that ends here, and the table of all.
+//! One tunnel that ends here, and the table of all such tunnels.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -27,10 +27,10 @@ use crate::{
     },
 };
 
-/// Without a K1 cell the tunnel is dropped after so long.
+/// Time after which a tunnel without a K1 cell is dropped.
 const HALF_OPEN_MS: u64 = 10_000;
 
-/// What its master asked last.
+/// The master's last request.
 enum LastRequest {
     None,
     /// The answer is still to come.
@@ -50,10 +50,10 @@ pub(super) struct Served {
     gates: [Option<Gate>; 2],
     contact: Option<Vec<u8>>,
     last_request: LastRequest,
-    /// The exchange is confirmed: a K1 cell came.
+    /// The exchange is confirmed: a K1 cell was opened.
     confirmed: bool,
     messages: Bucket,
-    /// HELLOs that nobody answered.
+    /// Budget for HELLOs that nobody answered.
     pub(super) hellos: Bucket,
     pub(super) echoes: Bucket,
     last_used: Mono,
@@ -99,14 +99,14 @@ impl Served {
         self.gates.contains(&Some(gate))
     }
 
-    /// Whether one more message may pass, in either direction.
+    /// Returns true if one more message may pass, in either direction; takes it from the budget.
     pub(super) fn takes_message(&mut self, now: Mono) -> bool {
         self.messages.take(now)
     }
 
     // Time.
 
-    /// When it is dropped, unless something comes.
+    /// Sets the timer for dropping the tunnel, unless something comes before.
     pub(super) fn plan(&self, cx: &mut Context) {
         let at = if self.confirmed {
             let idle = cx.config.times.tunnel_idle_ms;
@@ -117,7 +117,7 @@ impl Served {
         cx.timers.set(Timer::Served(self.id()), at);
     }
 
-    /// Half open, idle or at its end.
+    /// Call it when the timer fired: true if the tunnel is still half open, idle or at its end.
     pub(super) fn is_over(&self, cx: &Context) -> bool {
         let idle = cx.config.times.tunnel_idle_ms;
         let due = self.ends_at.min(self.last_used.plus_ms(idle));
@@ -155,7 +155,7 @@ impl Served {
         let _ = sealed;
     }
 
-    /// Sends a message that came to its port through the gate to the master; all else is dropped unread.
+    /// Passes a message that came to its port through the gate on to the master; all else is dropped unread.
     pub(super) fn deliver(
         &mut self,
         net: &mut Net,
@@ -179,7 +179,7 @@ impl Served {
 
     // Requests.
 
-    /// A request with a new number is carried out, a copy of the last one only answered again: then `true`.
+    /// False for a request with a new number, which is to be carried out. A copy of the last one is answered again: `true`.
     pub(super) fn is_copy(&mut self, net: &mut Net, number: u32) -> Result<bool, DropReason> {
         let (last, answer) = match &self.last_request {
             LastRequest::None => return Ok(false),
@@ -204,7 +204,7 @@ impl Served {
         self.last_request = LastRequest::Answered(number, Box::new(answer));
     }
 
-    /// Carries out a request that concerns nothing but this tunnel.
+    /// Carries out a request that concerns only this tunnel.
     pub(super) fn execute(&mut self, request: Cell) -> Result<Cell, DropReason> {
         match request {
             Cell::SetGate { number, slot, gate } => {
@@ -227,17 +227,17 @@ impl Served {
 
     // The exchange of keys.
 
-    /// It comes first, and once.
+    /// Returns true if an exchange may start: it must be the first request, and there is only one.
     pub(super) const fn may_exchange(&self) -> bool {
         !self.confirmed && matches!(self.last_request, LastRequest::None)
     }
 
-    /// The worker has the exchange. Without an answer the master's copy gets another chance.
+    /// The worker has the exchange. `None`: it ended without an answer, so a copy from the master gets another chance.
     pub(super) fn exchange_under_way(&mut self, number: Option<u32>) {
         self.last_request = number.map_or(LastRequest::None, LastRequest::UnderWay);
     }
 
-    /// Both secrets are known. Gives the proof for the master.
+    /// Both secrets are known: sets the session keys. Returns the proof for the master.
     pub(super) fn agree(
         &mut self,
         (endpoint_spki, master_spki): (&[u8; SPKI_LEN], &[u8; SPKI_LEN]),
@@ -258,7 +258,6 @@ impl Served {
     }
 }
 
-/// All tunnels that end here.
 #[derive(Default)]
 pub(super) struct Table {
     tunnels: BTreeMap<ServedId, Box<Served>>,
@@ -304,13 +303,13 @@ impl Table {
         self.tunnels.keys().copied().collect()
     }
 
-    /// How many contacts are registered here.
+    /// Number of contacts that are registered here.
     pub(super) fn contacts(&self) -> usize {
         let contacts = self.tunnels.values();
         contacts.filter(|tunnel| tunnel.contact.is_some()).count()
     }
 
-    /// Up to `count` contacts of tunnels other than the asker's, at random.
+    /// Up to `count` random contacts of tunnels other than the asker's.
     pub(super) fn some_contacts(
         &self,
         cx: &mut Context,

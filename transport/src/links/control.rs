@@ -11,19 +11,19 @@ use crate::{
     wire::frame::{self, Control, FrameBytes},
 };
 
-/// Sends of one control frame.
+/// Number of sends of one control frame.
 const SENDS: u8 = 3;
-/// Tags of the neighbour's control frames that are remembered.
+/// Number of the neighbour's tags that are remembered.
 const TAGS: usize = 256;
 
-/// Whom to tell when a control frame is not acknowledged.
+/// The part to tell when a control frame is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ControlToken {
-    /// Nobody.
+    /// No part needs to know.
     Nobody,
-    /// The walk whose request it is.
+    /// The walk that sent this request.
     Walk(WalkId),
-    /// The link itself: the neighbour is gone.
+    /// The link itself, since the neighbour is gone.
     Probe,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Controls {
 }
 
 impl Controls {
-    /// Takes a frame that is then due at once; `false` at the cap.
+    /// Adds a frame, due at once; `false` at the cap.
     pub(super) fn add(&mut self, cx: &mut Context, control: &Control, token: ControlToken) -> bool {
         if self.in_flight.len() >= cx.config.limits.control_in_flight {
             return false;
@@ -59,7 +59,7 @@ impl Controls {
         true
     }
 
-    /// Frames that have not been sent yet or are due again, which count as sent; and those that failed.
+    /// Returns the frames that are due, which count as sent now, and the tokens of those that failed.
     pub(super) fn take_due(&mut self, cx: &Context) -> (Vec<FrameBytes>, Vec<ControlToken>) {
         let now = cx.mono();
         let (mut due, mut failed) = (Vec::new(), Vec::new());
@@ -79,7 +79,7 @@ impl Controls {
         (due, failed)
     }
 
-    /// When the next frame that was sent is due again.
+    /// The time at which the next frame is due again.
     pub(super) fn next_at(&self) -> Option<Mono> {
         self.in_flight.values().filter_map(|c| c.next_at).min()
     }
@@ -93,7 +93,7 @@ impl Controls {
         tokens.any(|token| token == ControlToken::Probe)
     }
 
-    /// A control frame of the neighbour arrived; whether it is the first copy.
+    /// A control frame of the neighbour arrived; true if it is the first copy.
     pub(super) fn is_first(&mut self, tag: u32) -> bool {
         if self.seen.contains(&tag) {
             return false;

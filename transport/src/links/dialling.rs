@@ -1,4 +1,4 @@
-//! Making sessions: we dial, or are dialled (protocol §4.2, §4.3).
+//! Sessions are made: we dial or are dialled (protocol §4.2, §4.3).
 
 use std::net::SocketAddr;
 
@@ -16,13 +16,13 @@ use crate::{
     },
 };
 
-/// Initiations sent before a dial is given up.
+/// Number of initiations sent before a dial is given up.
 const SENDS: u8 = 3;
-/// Seconds that an unknown initiator's clock may be off.
+/// Seconds by which the clock of an unknown initiator may be off.
 const MOST_OFF_S: u64 = 120;
 
 impl Links {
-    /// The link to this relay; a new one is dialled. `None` at the caps.
+    /// The link to this relay, which is dialled if there is none. `None` at the caps.
     pub(crate) fn dial(
         &mut self,
         cx: &mut Context,
@@ -30,7 +30,7 @@ impl Links {
         to: &Descriptor,
     ) -> Option<LinkHandle> {
         if let Some(link) = self.table.of_key(&to.link) {
-            // A descriptor with somebody else's link key gets no link.
+            // A descriptor that shows somebody else's link key gets no link.
             let same = link.relay.is_none_or(|relay| relay == to.id());
             return same.then_some(link.handle);
         }
@@ -45,7 +45,7 @@ impl Links {
         None
     }
 
-    /// A neighbour may have forgotten this link: a session is made anew, and the old one serves meanwhile.
+    /// Makes a new session, since the neighbour may have forgotten this link. The old session serves meanwhile.
     pub(crate) fn renew(
         &mut self,
         cx: &mut Context,
@@ -60,12 +60,11 @@ impl Links {
         }
     }
 
-    /// The wall clock was set.
     pub(crate) const fn clock_jumped(&mut self) {
         self.handshakes.clock_jumped();
     }
 
-    /// Sends an initiation with a key pair and an index of its own, on a link that has no dial.
+    /// Sends an initiation, with a key pair and an index of its own, on a link that has no dial yet.
     pub(super) fn start_dial(
         &mut self,
         cx: &mut Context,
@@ -97,7 +96,7 @@ impl Links {
         true
     }
 
-    /// If the dial's answer is overdue: once more, or the link is dead.
+    /// Repeats the initiation if its answer is overdue. After the last send the link is dead, unless a session is up.
     pub(super) fn repeat_dial(
         &mut self,
         cx: &mut Context,
@@ -108,14 +107,14 @@ impl Links {
         let sends = dial.filter(|dial| dial.next_at <= cx.mono())?.sends;
         self.table.end_dial(handle);
         let again = sends < SENDS && self.start_dial(cx, own, handle, sends + 1);
-        // When rekeying fails, the old session serves until its end.
+        // If rekeying fails, the old session serves until its end.
         if again || self.is_up(handle) {
             return None;
         }
         self.remove(cx, handle, true)
     }
 
-    /// Somebody dials us.
+    /// A neighbour dials us.
     pub(crate) fn on_initiation(
         &mut self,
         cx: &mut Context,
@@ -142,7 +141,7 @@ impl Links {
         Ok(())
     }
 
-    /// The link of an initiator. A recorded initiation gets none: its time is not above the last one, or far off.
+    /// The link of an initiator. A recorded initiation gets none: its time is not above the last one, or too far off.
     fn link_for(
         &mut self,
         cx: &Context,
@@ -164,7 +163,7 @@ impl Links {
         Ok(link.handle)
     }
 
-    /// Both dialled at once: one of them gives way.
+    /// Both sides dialled at once: one gives way.
     fn yield_dial(&mut self, handle: LinkHandle) -> Result<(), DropReason> {
         let dialled = self.get(handle).filter(|link| link.dial.is_some());
         if dialled.is_some_and(|link| self.handshakes.wins_over(link)) {
@@ -174,7 +173,6 @@ impl Links {
         Ok(())
     }
 
-    /// The answer to our initiation.
     pub(crate) fn on_answer(
         &mut self,
         cx: &mut Context,
@@ -198,7 +196,7 @@ impl Links {
         if self.promote(cx, handle, slot) {
             return Ok(Some(LinkEvent::Up(handle)));
         }
-        // The responder uses the new session only after it has heard us under it.
+        // The responder uses the new session only after it has received a datagram under it.
         self.send(cx, handle, &frame::encode_keep_alive());
         Ok(None)
     }

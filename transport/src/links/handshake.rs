@@ -1,4 +1,4 @@
-//! What every handshake needs: our keys, the time in our initiations, and how many of others' are opened (protocol §4.3).
+//! Things that every handshake needs: our keys, the time in our initiations, and the budget for those of others (protocol §4.3).
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Sources of initiations that are told apart.
+/// Number of sources of initiations that are told apart.
 const SOURCES: usize = 4_096;
 
 pub(super) struct Handshakes {
@@ -43,12 +43,12 @@ impl Handshakes {
         }
     }
 
-    /// The wall clock was set: initiations carry the new time, also where it is earlier than that of the last one.
+    /// The wall clock was set: initiations carry the new time, even if it is earlier than that of the last one.
     pub(super) const fn clock_jumped(&mut self) {
         self.last_time = 0;
     }
 
-    /// An initiation for a neighbour whose identity is known, with a time above that of any earlier one.
+    /// Makes an initiation for a neighbour whose identity is known, with a time above that of every earlier one.
     pub(super) fn initiate(
         &mut self,
         cx: &mut Context,
@@ -67,7 +67,7 @@ impl Handshakes {
         initiate(keys, &responder, index, own, time, &mut cx.secrets).ok()
     }
 
-    /// Opens an initiation, unless there are too many of them.
+    /// Opens an initiation, unless there were too many.
     pub(super) fn open(
         &mut self,
         cx: &mut Context,
@@ -89,7 +89,7 @@ impl Handshakes {
             .ok_or(DropReason::BadHandshake)
     }
 
-    /// MAC1 of a handshake datagram, before any public-key work.
+    /// Checks MAC1 of a handshake datagram, before any public-key work.
     pub(super) fn check_mac1(&self, datagram: &Datagram, kind: Kind) -> Result<(), DropReason> {
         if check_mac1(&self.mac1, datagram, kind) {
             Ok(())
@@ -98,7 +98,7 @@ impl Handshakes {
         }
     }
 
-    /// Both dialled at once: the initiation of the lower link key wins.
+    /// Both sides dialled at once: true if our initiation wins, which is that of the lower link key.
     pub(super) fn wins_over(&self, neighbour: &Link) -> bool {
         self.keys.link() < neighbour.key
     }

@@ -1,4 +1,4 @@
-//! One link: what it sends, what waits, and what it does by itself: resend, rekey, probe, keep alive, close.
+//! One link: the frames it sends and keeps waiting, and its own work: resend, rekey, probe, keep alive, close.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// Frames that wait for a session.
+/// Number of frames that may wait for a session.
 const WAITING: usize = 32;
 
 /// A handshake that we started.
@@ -41,14 +41,14 @@ pub(crate) struct Link {
     /// The neighbour's link key.
     pub(super) key: [u8; 32],
     pub(crate) address: SocketAddr,
-    /// Which relay, if it showed a descriptor that fits its link key.
+    /// The relay at the other end, if it showed a descriptor with this link key.
     pub(crate) relay: Option<RelayId>,
     /// Own, relayed and served tunnels over it.
     pub(crate) tunnels: usize,
     pub(super) last_used: Mono,
-    /// Walk requests that the neighbour may send.
+    /// Budget for the neighbour's walk requests.
     pub(crate) walks: Bucket,
-    /// Only the table starts and ends it: it has the index.
+    /// Only the table starts and ends it, since the table keeps the index.
     pub(super) dial: Option<Dial>,
     pub(super) sessions: Sessions,
     pub(super) controls: Controls,
@@ -57,9 +57,9 @@ pub(crate) struct Link {
     last_sent: Mono,
     /// The descriptor of the initiation, until the session is confirmed.
     pub(crate) presented: Option<Box<Descriptor>>,
-    /// The identity key to dial it under.
+    /// The identity key to use when dialling it.
     pub(super) identity: Option<[u8; 32]>,
-    /// The highest `time` of an initiation of theirs.
+    /// The highest `time` of the neighbour's initiations.
     pub(super) last_time: u64,
 }
 
@@ -71,7 +71,7 @@ impl Link {
         address: SocketAddr,
     ) -> Self {
         let (rate, burst) = cx.config.limits.walks_per_neighbour;
-        // In a network of sixteen every neighbour carries the walks of thousands.
+        // In a network of sixteen nodes every neighbour carries the walks of thousands.
         let times = match cx.config.policy.profile {
             Profile::Production => 1,
             Profile::Test => 8,
@@ -96,12 +96,12 @@ impl Link {
         }
     }
 
-    /// A session stands that may be used for sending.
+    /// Returns true if there is a session that may be used for sending.
     pub(super) const fn is_up(&self) -> bool {
         self.sessions.is_up()
     }
 
-    /// After a new session took effect: send what waited, plan what is due.
+    /// A new session took effect: sends the frames that waited and sets the timer.
     pub(super) fn settle(&mut self, cx: &mut Context) {
         for frame in std::mem::take(&mut self.waiting) {
             self.send(cx, &frame);
@@ -120,7 +120,7 @@ impl Link {
         Ok(self.address)
     }
 
-    /// Sends a frame, or keeps it until the session stands; at the cap it is lost.
+    /// Sends a frame, or keeps it until there is a session; at the cap it is lost.
     pub(super) fn send(&mut self, cx: &mut Context, frame: &FrameBytes) {
         if !self.is_up() {
             if self.waiting.len() < WAITING {
@@ -155,7 +155,7 @@ impl Link {
         added
     }
 
-    /// Sends what has not been sent yet or is due again; nothing while there is no session. Gives what failed.
+    /// Sends the control frames that are due, but nothing while there is no session. Returns those that failed.
     fn resend_control(&mut self, cx: &mut Context) -> Vec<ControlToken> {
         if !self.is_up() {
             return Vec::new();
@@ -168,7 +168,7 @@ impl Link {
         failed
     }
 
-    /// Sends what is due. Gives the control frames that failed; after a probe that did the link is dead.
+    /// Sends all that is due. Returns the control frames that failed; if a probe did, the link is dead.
     pub(super) fn tend(&mut self, cx: &mut Context) -> Vec<ControlToken> {
         let failed = self.resend_control(cx);
         if !failed.contains(&ControlToken::Probe) {
@@ -180,7 +180,7 @@ impl Link {
         failed
     }
 
-    /// Sets the link's timer to what is due first.
+    /// Sets the link's timer to its earliest deadline.
     pub(super) fn plan(&self, cx: &mut Context) {
         let times = &cx.config.times;
         let idle_since = if self.tunnels > 0 {
@@ -201,7 +201,7 @@ impl Link {
         cx.timers.set(Timer::Link(self.handle), at.max(soonest));
     }
 
-    /// A link without a session and without a dial, or idle without a tunnel, or with a session past its end.
+    /// Returns true for a link without a session and a dial, idle without a tunnel, or with a session past its end.
     pub(super) fn is_over(&self, cx: &Context) -> bool {
         let now = cx.mono();
         let idle_at = self.last_used.plus_ms(cx.config.times.link_idle_ms);
@@ -210,7 +210,7 @@ impl Link {
         idle || unmade || (self.dial.is_none() && self.sessions.are_over(now))
     }
 
-    /// How long the other side has to confirm the first session, if nothing else is under way.
+    /// The time by which the other side must confirm the first session, if nothing else is under way.
     fn unmade_until(&self, cx: &Context) -> Option<Mono> {
         let waits = !self.is_up() && self.dial.is_none();
         waits.then(|| self.last_used.plus_ms(cx.config.times.build_timeout_ms))
@@ -220,7 +220,7 @@ impl Link {
         self.dial.is_none() && self.tunnels > 0 && self.sessions.want_rekey(cx)
     }
 
-    /// Only a node that cannot be dialled keeps its links open by sending.
+    /// The time of the next keep-alive. Only a node that cannot be dialled keeps its links open by sending.
     fn keep_alive_at(&self, cx: &Context) -> Option<Mono> {
         let (every, spread) = cx.config.times.keep_alive_ms;
         let [first, ..] = self.key;

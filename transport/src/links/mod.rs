@@ -1,7 +1,7 @@
 //! Links to neighbours: Noise sessions, acknowledged control frames, liveness (protocol §4.2 to §5).
 //!
-//! One link per neighbour, told by its link key. A forged or replayed datagram changes nothing here: sessions are
-//! opened first and take effect then.
+//! There is one link per neighbour, identified by its link key. A forged or replayed datagram changes nothing here: it must open
+//! under a session before it has any effect.
 
 mod control;
 mod dialling;
@@ -33,18 +33,17 @@ use crate::{
     },
 };
 
-/// What the rest of the node must know about a link.
+/// News of a link for the rest of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkEvent {
-    /// A session stands for the first time.
+    /// The link has a session for the first time.
     Up(LinkHandle),
     /// The link is gone, with everything over it.
     Dead {
-        /// Which.
         link: LinkHandle,
-        /// Which relay it was.
+        /// The relay at its other end, if known.
         relay: Option<RelayId>,
-        /// It did not answer; otherwise the link ended in peace.
+        /// It did not answer. If false, the link was closed in order.
         silent: bool,
     },
     /// A control frame was not acknowledged after three sends.
@@ -54,11 +53,10 @@ pub(crate) enum LinkEvent {
 /// A decrypted session datagram.
 pub(crate) struct Opened {
     pub(crate) link: LinkHandle,
-    /// The first datagram under a link's first session.
+    /// It is the first datagram under the link's first session.
     pub(crate) up: bool,
 }
 
-/// All links of a node.
 pub(crate) struct Links {
     table: Table,
     handshakes: Handshakes,
@@ -93,12 +91,12 @@ impl Links {
         self.table.of_relay(relay)
     }
 
-    /// A session stands.
+    /// Returns true if the link has a session that may be used for sending.
     pub(crate) fn is_up(&self, link: LinkHandle) -> bool {
         self.get(link).is_some_and(Link::is_up)
     }
 
-    /// Opens a session datagram in place; the frame is then at the plaintext's place.
+    /// Opens a session datagram in place; the frame then lies at the plaintext's place.
     pub(crate) fn open(
         &mut self,
         cx: &mut Context,
@@ -117,7 +115,7 @@ impl Links {
         Ok(Opened { link: handle, up })
     }
 
-    /// Makes a session the one that the link sends with; whether it is the first.
+    /// Makes a session the one that the link sends with. True if it is the link's first.
     fn promote(&mut self, cx: &mut Context, handle: LinkHandle, slot: Slot) -> bool {
         let first = self.table.promote(cx.mono(), handle, slot);
         if let Some(link) = self.get_mut(handle) {
@@ -142,7 +140,7 @@ impl Links {
         Ok(to)
     }
 
-    /// Sends a frame, or keeps it until the session stands.
+    /// Sends a frame, or keeps it until there is a session.
     pub(crate) fn send(&mut self, cx: &mut Context, handle: LinkHandle, frame: &FrameBytes) {
         if let Some(link) = self.get_mut(handle) {
             link.send(cx, frame);
@@ -161,7 +159,7 @@ impl Links {
             .is_some_and(|link| link.send_control(cx, control, token))
     }
 
-    /// Acknowledges a control frame; whether it is the first copy.
+    /// Acknowledges a control frame; true if it is the first copy.
     pub(crate) fn on_control(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) -> bool {
         self.get_mut(handle).is_some_and(|link| {
             link.send(cx, &frame::encode_ack(tag));
@@ -169,7 +167,7 @@ impl Links {
         })
     }
 
-    /// One of our control frames arrived.
+    /// The neighbour acknowledged one of our control frames.
     pub(crate) fn on_ack(&mut self, cx: &mut Context, handle: LinkHandle, tag: u32) {
         if let Some(link) = self.get_mut(handle) {
             link.controls.acknowledged(tag);
@@ -177,12 +175,12 @@ impl Links {
         }
     }
 
-    /// Remembers which relay is at the other end, once its descriptor is known to fit the link key.
+    /// Remembers the relay at the other end, once its descriptor is known to fit the link key.
     pub(crate) fn name(&mut self, handle: LinkHandle, descriptor: &Descriptor) {
         self.table.name(handle, descriptor);
     }
 
-    /// Forgets a link; what was over it is the caller's to end.
+    /// Forgets a link. The caller must end whatever ran over it.
     pub(crate) fn remove(
         &mut self,
         cx: &mut Context,
@@ -200,14 +198,14 @@ impl Links {
         })
     }
 
-    /// Tells the neighbour that this link ends in peace.
+    /// Tells the neighbour that we close this link.
     pub(crate) fn goodbye(&mut self, cx: &mut Context, handle: LinkHandle) {
         if self.is_up(handle) {
             self.send(cx, handle, &frame::encode_goodbye());
         }
     }
 
-    /// The node stops.
+    /// The node stops: forgets all links.
     pub(crate) fn forget_all(&mut self, cx: &mut Context) {
         for handle in self.handles() {
             self.remove(cx, handle, false);
@@ -222,7 +220,7 @@ impl Links {
         }
     }
 
-    /// One tunnel less uses this link.
+    /// One tunnel fewer uses this link.
     pub(crate) fn drop_tunnel(&mut self, cx: &mut Context, handle: LinkHandle) {
         if let Some(link) = self.get_mut(handle) {
             link.tunnels = link.tunnels.saturating_sub(1);
@@ -259,7 +257,7 @@ impl Links {
         events
     }
 
-    /// We sent and heard nothing: is the neighbour still there?
+    /// We sent and heard nothing: probes the neighbour if it is still silent.
     pub(crate) fn on_probe_timer(&mut self, cx: &mut Context, handle: LinkHandle) {
         let Some(link) = self.get_mut(handle) else {
             return;

@@ -1,4 +1,4 @@
-//! The sessions of one link: the one that sends, and around each change others that only receive (protocol §4.2, §4.4).
+//! The sessions of one link: one that sends and, around each change, others that only receive (protocol §4.2, §4.4).
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -11,28 +11,28 @@ use crate::{
     wire::datagram::Datagram,
 };
 
-/// Answered initiations whose session is not confirmed yet; the oldest leaves.
+/// Number of answered initiations whose session is not confirmed yet; the oldest makes room.
 const UNCONFIRMED: usize = 4;
-/// The previous session still receives for so long.
+/// Time for which the previous session still receives.
 const PREVIOUS_MS: u64 = 10_000;
-/// A session that has sent so many datagrams is replaced.
+/// A session that has sent this many datagrams is replaced.
 const REKEY_DATAGRAMS: u64 = SESSION_DATAGRAMS / 16 * 15;
 
-/// A session with our index for it.
+/// A session and our index for it.
 pub(super) struct Slot {
     pub(super) index: u32,
     session: Session,
     since: Mono,
-    /// It receives until then.
+    /// It receives until this time.
     until: Mono,
-    /// We initiated it, so we replace it.
+    /// We initiated it, so we also replace it.
     ours: bool,
-    /// Where its handshake came from; a session's address never changes.
+    /// The source of its handshake; a session's address never changes.
     pub(super) address: SocketAddr,
 }
 
 impl Slot {
-    /// From the keys of a handshake and the neighbour's name of the session.
+    /// Makes a session from the keys of a handshake and the neighbour's index of it.
     pub(super) fn new(
         cx: &mut Context,
         index: u32,
@@ -64,18 +64,18 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// One stands that may be used for sending; from then on there always is one.
+    /// Returns true if there is a session for sending. From then on there always is one.
     pub(super) const fn is_up(&self) -> bool {
         self.current.is_some()
     }
 
-    /// Our indices of all of them.
+    /// Our indices of all sessions.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
         let slots = self.current.iter().chain(&self.unconfirmed);
         slots.chain(&self.previous).map(|slot| slot.index)
     }
 
-    /// Opens a datagram under the session with our `index`. Gives the session if the other side confirms it thereby.
+    /// Opens a datagram under the session with our `index`. Returns the session if the other side confirms it by this.
     pub(super) fn open(
         &mut self,
         now: Mono,
@@ -98,7 +98,7 @@ impl Sessions {
         Ok(self.unconfirmed.remove(at))
     }
 
-    /// Makes a session the one we send with; gives our indices of those that ended.
+    /// Makes a session the one we send with. Returns our indices of those that ended.
     pub(super) fn promote(&mut self, now: Mono, slot: Slot) -> Vec<u32> {
         let ended = self.unconfirmed.drain(..).chain(self.previous.take());
         let ended = ended.map(|slot| slot.index).collect();
@@ -109,7 +109,7 @@ impl Sessions {
         ended
     }
 
-    /// Keeps a session that the other side has to confirm; gives our index of one that had to leave.
+    /// Keeps a session that the other side has to confirm. Returns our index of the one that had to make room.
     pub(super) fn keep_unconfirmed(&mut self, slot: Slot) -> Option<u32> {
         self.unconfirmed.push_back(slot);
         let full = self.unconfirmed.len() > UNCONFIRMED;
@@ -129,13 +129,13 @@ impl Sessions {
             .map_err(|_| DropReason::SessionExpired)
     }
 
-    /// The current session ended, and none is about to replace it.
+    /// Returns true if the current session has ended and none is about to replace it.
     pub(super) fn are_over(&self, now: Mono) -> bool {
         let expired = |slot: &Slot| now >= slot.until;
         self.current.as_ref().is_some_and(expired) && self.unconfirmed.is_empty()
     }
 
-    /// It is on us to replace the current session.
+    /// Returns true if it is up to us to replace the current session now.
     pub(super) fn want_rekey(&self, cx: &Context) -> bool {
         self.current.as_ref().is_some_and(|slot| {
             let old = cx.mono() >= slot.rekey_at(cx) || slot.session.sent() >= REKEY_DATAGRAMS;
@@ -143,7 +143,7 @@ impl Sessions {
         })
     }
 
-    /// When the current session is to be replaced; once that is past, when it ends.
+    /// The time to replace the current session or, once that is past, its end.
     pub(super) fn next_at(&self, cx: &Context) -> Option<Mono> {
         let slot = self.current.as_ref()?;
         let rekey_at = slot.rekey_at(cx);

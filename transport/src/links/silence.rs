@@ -1,17 +1,17 @@
-//! Whether the neighbour of a link still answers.
+//! Notices when the neighbour of a link no longer answers.
 
 use deut_common::time::Mono;
 
-/// A neighbour that is silent for so long after a cell is probed, unless it was heard just before: cells mostly go one
-/// way, and a probe for each of them would double the traffic of a quiet network.
+/// A neighbour that is silent this long after a cell is probed, unless it was heard shortly before: cells mostly go one way, and a
+/// probe for each would double the traffic of a quiet network.
 const SILENCE_MS: u64 = 1_500;
 const HEARD_MS: u64 = 20_000;
 
 pub(super) struct Silence {
-    /// When we first sent after having last heard something.
+    /// Time of our first send since we last heard anything.
     since: Option<Mono>,
     last_heard: Mono,
-    /// It is planned to look.
+    /// A look is planned.
     armed: bool,
 }
 
@@ -29,14 +29,14 @@ impl Silence {
         self.last_heard = now;
     }
 
-    /// A cell was sent: when to look, unless that is planned already.
+    /// A cell was sent. Returns the time to look, unless a look is planned already.
     pub(super) fn sent(&mut self, now: Mono) -> Option<Mono> {
         self.since.get_or_insert(now);
         let planned = std::mem::replace(&mut self.armed, true);
         (!planned).then(|| now.plus_ms(SILENCE_MS))
     }
 
-    /// The planned time has come: whether to probe, and when to look again. `None` if the neighbour was heard.
+    /// The planned time has come. Returns if the neighbour is to be probed, and when to look again; `None` if it was heard.
     pub(super) fn look(&mut self, now: Mono) -> Option<(bool, Mono)> {
         self.armed = self.since.is_some();
         let heard_lately = self.last_heard.plus_ms(HEARD_MS);

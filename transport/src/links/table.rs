@@ -1,4 +1,4 @@
-//! The links by name, and the other names by which they are found.
+//! The links by handle, and the indexes by which they are found.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -16,9 +16,9 @@ pub(super) struct Table {
     by_handle: BTreeMap<LinkHandle, Box<Link>>,
     by_key: BTreeMap<[u8; 32], LinkHandle>,
     by_relay: BTreeMap<RelayId, LinkHandle>,
-    /// By our indices of the sessions and the dial of a link.
+    /// By our index of each session and dial.
     by_index: BTreeMap<u32, LinkHandle>,
-    /// How many links have a dial.
+    /// Number of links that have a dial.
     dials: usize,
     next: u64,
 }
@@ -57,7 +57,7 @@ impl Table {
         self.get_mut(handle)
     }
 
-    /// An index that no session and no dial has.
+    /// A random index that no session and no dial has.
     pub(super) fn fresh_index(&self, cx: &mut Context) -> u32 {
         loop {
             let index = cx.secrets.next_u32();
@@ -67,7 +67,7 @@ impl Table {
         }
     }
 
-    /// A link to the owner of a key that has none yet; `None` at the cap.
+    /// Adds a link to the owner of a key that has none yet; `None` at the cap.
     pub(super) fn insert(
         &mut self,
         cx: &Context,
@@ -97,7 +97,7 @@ impl Table {
         Some(link)
     }
 
-    /// Remembers which relay is at the other end, if the link key is in its descriptor.
+    /// Remembers the relay at the other end, if its descriptor shows the link key.
     pub(super) fn name(&mut self, handle: LinkHandle, descriptor: &Descriptor) {
         let link = self.get_mut(handle);
         if let Some(link) = link.filter(|link| link.key == descriptor.link) {
@@ -106,7 +106,7 @@ impl Table {
         }
     }
 
-    /// An initiation is under way on a link that has no other.
+    /// Puts an initiation on a link that has none.
     pub(super) fn start_dial(&mut self, handle: LinkHandle, dial: Dial) {
         let index = dial.initiator.index();
         if let Some(link) = self.get_mut(handle) {
@@ -134,7 +134,7 @@ impl Table {
         }
     }
 
-    /// Makes a session the one that the link sends with; whether it is the first.
+    /// Makes a session the one that the link sends with. True if it is the link's first.
     pub(super) fn promote(&mut self, now: Mono, handle: LinkHandle, slot: Slot) -> bool {
         let index = slot.index;
         let Some(link) = self.get_mut(handle) else {

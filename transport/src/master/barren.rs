@@ -1,29 +1,29 @@
-//! When tunnels of a pool that knows nobody move to other endpoints.
+//! Decides when a tunnel moves to another endpoint, in a pool whose endpoints bring no contacts.
 
 use deut_common::time::Mono;
 
 /// Unit of the pauses.
 const PAUSE_MS: u64 = 1_000;
-/// A pool that asks again within this time still knows nobody; one that knows some asks now and then.
+/// A pool that asks again within this time still knows nobody; a pool that knows some nodes asks only now and then.
 const STILL_MS: u64 = 2_000;
-/// In a network that just starts nobody has registered anything yet.
+/// In a network that has just started nobody has registered anything yet.
 const FIRST_MS: u64 = 5_000;
-/// So many tunnels may move with short pauses, since in a network of few relays several in a row may end at the same one;
-/// then the pauses double, this many times.
+/// This many tunnels may move with short pauses, since in a network of few relays several in a row may end at the same one. Then
+/// the pauses double, `DOUBLINGS` times.
 const QUICK: u32 = 5;
 const DOUBLINGS: u32 = 5;
-/// Quick moves come back when none was made for so long. Contacts bring none back: a relay that hosts an endpoint could hand out
-/// dead ones for ever and drive our tunnels to more and more relays.
+/// Quick moves come back when no tunnel has moved for this long. Contacts do not bring them back: a relay that hosts an endpoint
+/// could hand out dead ones for ever and drive our tunnels to more and more relays.
 const REST_MS: u64 = 600_000;
 
-/// The endpoints of a pool bring no contacts.
+/// The state of a pool whose endpoints bring no contacts.
 #[derive(Debug, Default)]
 pub(super) struct Barren {
-    /// When contacts were last wanted.
+    /// The time at which contacts were last wanted.
     wanted: Option<Mono>,
-    /// They had been wanted just before, too.
+    /// They had been wanted shortly before that, too.
     still: bool,
-    /// When the next move may come; none before contacts were wanted.
+    /// Earliest time of the next move; `None` before contacts were wanted.
     not_before: Option<Mono>,
     last: Mono,
     moves: u32,
@@ -37,7 +37,7 @@ impl Barren {
         self.not_before.get_or_insert(now.plus_ms(FIRST_MS));
     }
 
-    /// All endpoints were asked in vain: `true` if a tunnel may move now, which counts as a move.
+    /// All endpoints were asked in vain. `true` if a tunnel may move now, which counts as a move.
     pub(super) fn may_move(&mut self, now: Mono) -> bool {
         if !self.still || self.not_before.is_none_or(|at| now < at) {
             return false;
@@ -53,14 +53,14 @@ impl Barren {
     }
 }
 
-/// How long a tunnel that moves stays: a pool that knows nobody is known to nobody.
+/// Time for which a tunnel that moves stays, ms. It is short: a pool that knows nobody is known to nobody.
 pub(super) const STAYS_MS: u64 = 2 * PAUSE_MS;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The seconds of moves, for a pool that asks in the seconds for which this holds.
+    /// The seconds in which tunnels move, for a pool that asks in the seconds for which `asks` holds.
     fn moves(seconds: u64, asks: impl Fn(u64) -> bool) -> Vec<u64> {
         let mut barren = Barren::default();
         let second = |second: &u64| {
@@ -86,7 +86,7 @@ mod tests {
         assert!(moves(1_000, |second| second % 2 == 0).is_empty());
     }
 
-    /// Contacts that die at once: the pool asks for some seconds, stops, and asks again.
+    /// The contacts die at once: the pool asks for some seconds, stops, and asks again.
     #[test]
     fn nobody_brings_quick_moves_back_by_handing_out_contacts() {
         let steady = moves(600, |_| true).len();
@@ -94,7 +94,7 @@ mod tests {
             let driven = moves(600, |second| second % period < period - 1);
             assert!(driven.len() <= steady, "{period}: {driven:?}");
         }
-        // Control: rest brings them back.
+        // Control: rest brings quick moves back.
         let twice = moves(1_400, |second| !(60..700).contains(&second));
         assert!(twice.contains(&701) && twice.contains(&709), "{twice:?}");
     }

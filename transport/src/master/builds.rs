@@ -1,4 +1,4 @@
-//! Walks of ours under way, with the keys for them, up to the endpoint's answer (protocol §6.3).
+//! Our walks under way, with the keys for them, up to the endpoint's answer (protocol §6.3).
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -42,7 +42,7 @@ struct Building {
 
 pub(super) struct Builds {
     suite: Arc<dyn RsaSuite>,
-    /// We end no tunnel of our own.
+    /// Our own relay id: no tunnel of ours may end here.
     ourselves: Option<RelayId>,
     keys: KeyStore,
     walking: BTreeMap<TunnelHandle, Building>,
@@ -87,12 +87,12 @@ impl Builds {
         self.pools.get_mut(pool)
     }
 
-    /// A build of the pool failed, now or later on its way.
+    /// A build of the pool failed, as a walk or later.
     pub(super) fn failed(&mut self, cx: &mut Context, pool: PoolId) {
         self.pools.get_mut(pool).failed(cx, pool);
     }
 
-    /// Walks for this pool are of no use any more.
+    /// Forgets the walks of a pool that needs them no more.
     pub(super) fn forget(&mut self, pool: PoolId) {
         self.walking.retain(|_, build| build.pool != pool);
     }
@@ -119,16 +119,16 @@ impl Builds {
         true
     }
 
-    /// The walk brought nothing.
+    /// The walk failed.
     pub(super) fn walk_failed(&mut self, cx: &mut Context, handle: TunnelHandle) {
         if let Some(build) = self.walking.remove(&handle) {
-            // Nobody has seen the public half: the next build may have it.
+            // Nobody has seen the public half, so the next build may use the key.
             self.keys.give_back(cx, build.rsa);
             self.failed(cx, build.pool);
         }
     }
 
-    /// The walk was answered: a tunnel whose endpoint still has to be checked.
+    /// The walk was answered. Returns a tunnel whose endpoint still has to be checked.
     pub(super) fn answered(
         &mut self,
         net: &mut Net,
@@ -141,7 +141,7 @@ impl Builds {
         let pool = build.pool;
         let result = self.open(net, build, walked);
         if result.is_err() {
-            // Nothing is sent to the relays: an answer in time would tell how far the master is.
+            // The relays are told nothing: a prompt reaction would show how far away the master is.
             net.routes.forget(walked.sent.link, walked.sent.id_back);
             self.failed(&mut net.cx, pool);
         }
@@ -197,7 +197,7 @@ impl Builds {
         ))
     }
 
-    /// Rules that hold for every endpoint, whoever vouches for it.
+    /// Checks the rules that hold for every endpoint, whoever vouches for it.
     fn check(&self, cx: &Context, answer: &EndpointAnswer) -> Result<(), DropReason> {
         answer
             .descriptor
@@ -215,7 +215,7 @@ impl Builds {
         Ok(())
     }
 
-    /// A key is made, if the ticket is one of ours.
+    /// A key job ended; handles it if the ticket is one of ours.
     pub(super) fn on_job(
         &mut self,
         cx: &mut Context,

@@ -30,7 +30,7 @@ impl Confirmed {
         }
     }
 
-    /// The endpoint may have opened the gate before its answer came.
+    /// Returns true if the gate is the one being set: the endpoint may have opened it before its answer came.
     pub(super) fn takes(&self, gate: Gate) -> bool {
         self.gate == Some(gate)
     }

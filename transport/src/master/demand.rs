@@ -1,20 +1,20 @@
-//! How many tunnels a pool should have, and how many builds it still needs.
+//! The number of tunnels that a pool should have, and of builds that it still needs.
 
 use super::{builds::Builds, persona::Persona, table::Tunnels};
 use crate::{context::Context, ids::PoolId};
 
-/// All that the answer depends on.
+/// Everything that the numbers depend on.
 pub(super) struct Demand<'a> {
     pub(super) builds: &'a Builds,
     pub(super) tunnels: &'a Tunnels,
     pub(super) persona: &'a Persona,
     pub(super) shutting_down: bool,
-    /// Verified relays.
+    /// Number of verified relays.
     pub(super) relays: usize,
 }
 
 impl Demand<'_> {
-    /// How many tunnels a pool should have.
+    /// The number of tunnels that a pool should have.
     pub(super) fn wanted(&self, cx: &Context, pool: PoolId) -> usize {
         let wanted = match pool {
             _ if self.shutting_down => 0,
@@ -28,12 +28,12 @@ impl Demand<'_> {
         )
     }
 
-    /// How many builds of a pool are under way, exchanges included.
+    /// The number of builds of a pool that are under way, exchanges included.
     pub(super) fn building(&self, pool: PoolId) -> usize {
         self.builds.of(pool) + self.tunnels.building(pool)
     }
 
-    /// How many builds of a pool should start.
+    /// The number of builds of a pool that should start.
     pub(super) fn missing(&self, cx: &Context, pool: PoolId) -> usize {
         let standing = self.tunnels.of(pool).filter(|up| up.counts()).count();
         let proven = self.tunnels.proven(pool);
@@ -42,7 +42,7 @@ impl Demand<'_> {
         if standing <= proven {
             return missing;
         }
-        // Doubted tunnels mostly stand; but lookups do not wait until that is known.
+        // Doubted tunnels usually still stand, but lookups do not wait until that is known.
         let at_once = cx.config.ready_at.min(wanted);
         missing.max(at_once.saturating_sub(proven + building))
     }

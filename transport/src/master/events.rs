@@ -10,20 +10,20 @@ pub(crate) enum MasterEvent {
     ReplyGate,
     /// The tunnel is gone.
     Down(TunnelHandle),
-    /// A message came through a tunnel.
+    /// A message came through this tunnel.
     Message(TunnelHandle, Box<[u8; MESSAGE_DATAGRAM]>),
-    /// The set of the persona's addresses changed.
+    /// The persona's set of addresses changed.
     Addresses,
 }
 
 impl MasterEvent {
-    /// A tunnel of the pool retires or is gone. Only those of the persona have addresses that others know.
+    /// A tunnel of the pool retires or is gone. Only the persona's tunnels have addresses that others know.
     pub(super) fn addresses_of(pool: PoolId) -> Option<Self> {
         (pool == PoolId::Persona).then_some(Self::Addresses)
     }
 }
 
-/// The user, who made a call, or the persona.
+/// The recipient of a message: the user, who made a call, or the persona.
 #[derive(Clone, Copy)]
 pub(crate) enum Recipient {
     Caller,

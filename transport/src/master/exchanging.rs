@@ -22,9 +22,9 @@ enum Step {
     Checking,
     /// A random wait before the first cell.
     Waiting(Mono),
-    /// Our half is under way.
+    /// Our half was sent.
     Asking,
-    /// The worker opens the endpoint's half.
+    /// The worker is opening the endpoint's half.
     Opening(JobTicket, Counter),
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Exchanging {
 }
 
 impl Exchanging {
-    /// The endpoint is still to be checked.
+    /// A tunnel whose endpoint is still to be checked.
     pub(super) const fn new(line: Line, endpoint: EndpointAnswer, offer: Offer) -> Self {
         Self {
             line,
@@ -46,13 +46,13 @@ impl Exchanging {
         }
     }
 
-    /// Another endpoint is asked; its answer must come in time.
+    /// Another endpoint is asked, and its answer must come in time.
     pub(super) fn await_check(&self, cx: &mut Context) {
         let deadline = cx.mono().plus_ms(cx.config.times.build_timeout_ms);
         cx.timers.set(Timer::Tunnel(self.line.handle()), deadline);
     }
 
-    /// Another endpoint told what it knows about this one.
+    /// Another endpoint answered with the descriptor it knows of this one.
     pub(super) fn described(
         &mut self,
         cx: &mut Context,
@@ -70,14 +70,14 @@ impl Exchanging {
         Ok(())
     }
 
-    /// The endpoint is good enough. The first cell goes out at a random moment.
+    /// The endpoint passed the check. Our first cell goes out after a random wait.
     pub(super) fn wait(&mut self, cx: &mut Context) {
         let until = reaction(cx);
         self.step = Step::Waiting(until);
         cx.timers.set(Timer::Tunnel(self.line.handle()), until);
     }
 
-    /// Sends our half when the wait is over.
+    /// Sends our half once the wait is over.
     pub(super) fn on_timer(&mut self, net: &mut Net) {
         if matches!(self.step, Step::Waiting(until) if until <= net.cx.mono()) {
             self.step = Step::Asking;
@@ -85,7 +85,7 @@ impl Exchanging {
         }
     }
 
-    /// The endpoint's half came: its secret goes to the worker.
+    /// The endpoint's half came: its sealed secret goes to the worker.
     pub(super) fn exchanged(&mut self, cx: &mut Context, half: Cell) -> Result<(), DropReason> {
         let (
             Step::Asking,
@@ -111,7 +111,7 @@ impl Exchanging {
         matches!(self.step, Step::Opening(ticket, _) if ticket == job)
     }
 
-    /// Both secrets are known: the keys must be the endpoint's too.
+    /// Both secrets are known: derives the session keys and checks that the endpoint has the same.
     pub(super) fn session(&self, seed_e: &[u8; 32]) -> Result<DirectionKeys, DropReason> {
         let Step::Opening(_, counter) = &self.step else {
             return Err(DropReason::StaleJob);
@@ -133,13 +133,13 @@ impl Exchanging {
     }
 }
 
-/// A random time within which a master acts, so that nobody learns from it how far away it is.
+/// The end of a random wait before a master acts, so that nobody learns from the delay how far away it is.
 pub(super) fn reaction(cx: &mut Context) -> Mono {
     let wait = cx.below(cx.config.times.reaction_ms * 1_000 + 1);
     cx.mono().plus_us(wait)
 }
 
-/// The same relay at the same place, whenever the two descriptors were issued.
+/// Returns true if both descriptors are of the same relay at the same place, whenever they were issued.
 pub(super) fn same_relay(one: &Descriptor, other: &Descriptor) -> bool {
     one.identity == other.identity
         && one.address == other.address

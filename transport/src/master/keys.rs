@@ -1,4 +1,4 @@
-//! RSA key pairs in store: one for each tunnel, made in the background, used once (protocol §7.3).
+//! RSA key pairs made in the background, one for each tunnel, used once (protocol §7.3).
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     rsa::{Job, JobResult, RsaKeyPair},
 };
 
-/// Keys under way at once.
+/// Number of keys under way at once.
 const UNDER_WAY: usize = 8;
 
 #[derive(Default)]
@@ -27,17 +27,17 @@ impl KeyStore {
         self.ready.pop()
     }
 
-    /// A key that was not used after all. Where many builds fail at once, more come back than are worth keeping.
+    /// Takes back a key that was not used. If many builds fail at once, more come back than are worth keeping.
     pub(super) fn give_back(&mut self, cx: &Context, pair: RsaKeyPair) {
         if self.ready.len() < cx.config.limits.keys_in_store.max(UNDER_WAY) {
             self.ready.push(pair);
         }
     }
 
-    /// Orders keys for the tunnels that are missing, and a few to keep.
+    /// Orders keys for the missing tunnels, and some to keep in store.
     pub(super) fn order(&mut self, cx: &mut Context, missing: usize, first: bool) {
         let keep = cx.config.limits.keys_in_store;
-        // The store is filled only when nothing is missing: others in this process may need the processor.
+        // The store is filled only when no tunnel is missing: other parts of this process may need the processor.
         let wanted = if missing > 0 {
             missing.min(UNDER_WAY)
         } else {
@@ -55,7 +55,7 @@ impl KeyStore {
         }
     }
 
-    /// A key is made, if the ticket is one of ours.
+    /// A key job ended; handles it if the ticket is one of ours.
     pub(super) fn on_job(
         &mut self,
         cx: &mut Context,

@@ -1,28 +1,28 @@
-//! How long a tunnel lives: it is replaced some time before its planned end, and earlier where it ends badly.
+//! The life of a tunnel: it is replaced some time before its planned end, and earlier if it was built among few relays.
 
 use deut_common::time::Mono;
 
 use crate::context::Context;
 
-/// A node that knows so many relays or more chooses well enough.
+/// A node that knows at least this many relays chooses well enough.
 const FEW: usize = 8;
-/// The directory has outgrown a tunnel when it has so many times as many relays as it had then.
+/// The directory has outgrown a tunnel when it holds this many times as many relays as it did at the build.
 const GROWTH: usize = 4;
 
 pub(super) struct Life {
-    /// When the walk was answered.
+    /// Time of the answer to the walk.
     since: Mono,
     build_us: u64,
-    /// How many relays we knew when it was built.
+    /// Number of relays known when it was built.
     among: usize,
     replace_at: Mono,
     end: Mono,
-    /// A replacement is wanted or stands.
+    /// A replacement is wanted or up.
     retiring: bool,
 }
 
 impl Life {
-    /// Draws the end. The build started at `started`, with so many relays to choose from.
+    /// Draws the planned end. The build started at `started`, with `among` relays to choose from.
     pub(super) fn new(cx: &mut Context, started: Mono, among: usize) -> Self {
         let now = cx.mono();
         let life = cx.around(cx.config.times.tunnel_life_ms, 20);
@@ -52,7 +52,7 @@ impl Life {
         self.retiring
     }
 
-    /// The replacement, and once that is wanted or stands, the end.
+    /// The time of the replacement or, once that is wanted or up, the end.
     pub(super) const fn next(&self) -> Mono {
         if self.retiring {
             self.end
@@ -61,7 +61,7 @@ impl Life {
         }
     }
 
-    /// A build that is not over by then has failed.
+    /// The time at which a build that is not over has failed.
     pub(super) const fn build_timeout(&self, cx: &Context) -> Mono {
         self.since.plus_ms(cx.config.times.build_timeout_ms)
     }
@@ -73,19 +73,20 @@ impl Life {
         due
     }
 
-    /// It ends by `end`, and its replacement is wanted now.
+    /// Ends it by `end`; its replacement is wanted now.
     pub(super) fn give_way(&mut self, end: Mono) {
         self.retiring = true;
         self.end = self.end.min(end);
     }
 
-    /// It was built when we knew hardly anybody, and so it goes, and often ends, where everybody's first tunnels do.
+    /// Returns true if it was built when we knew hardly any relay: it then runs, and often ends, where everybody's first tunnels
+    /// do.
     pub(super) fn is_outgrown(&self, relays: usize) -> bool {
         !self.retiring && self.among < FEW && relays >= GROWTH * self.among.max(1)
     }
 
-    /// The replacement comes at `at`. The next tunnel is built among so many relays that nobody brings about another early
-    /// replacement by flooding the directory.
+    /// Moves the replacement to `at`. The next tunnel is built among `relays`, so nobody can cause another early replacement by
+    /// flooding the directory.
     pub(super) fn replace_early(&mut self, at: Mono, relays: usize) {
         self.among = relays;
         self.replace_at = self.replace_at.min(at);

@@ -1,4 +1,4 @@
-//! The part of a tunnel that stays the same from the walk's answer to the end: the way to an endpoint, and the requests to it.
+//! The part of a tunnel that stays the same from the walk's answer to the end: the path to its endpoint, and the requests to it.
 
 use std::net::SocketAddr;
 
@@ -20,20 +20,20 @@ use crate::{
     wire::{cell::Cell, frame::FrameBytes},
 };
 
-/// A tunnel's name, and the pool that it belongs to.
+/// A tunnel's handle, and the pool that it belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Name {
     pub(super) handle: TunnelHandle,
     pub(super) pool: PoolId,
 }
 
-/// The relay at the other end.
+/// The other end of the tunnel.
 #[derive(Clone, Copy)]
 pub(super) struct Far {
     pub(super) relay: RelayId,
-    /// Where messages for the tunnel arrive.
+    /// The address that messages for the tunnel go to.
     pub(super) address: SocketAddr,
-    /// Our directory or another endpoint knows it as it says it is.
+    /// Our directory or another endpoint knows this relay with the same descriptor.
     pub(super) known: bool,
 }
 
@@ -104,13 +104,13 @@ impl Line {
         Ok(())
     }
 
-    /// Queues a request and sends it if its turn has come; then `true`.
+    /// Queues a request and sends it if it is its turn; then `true`.
     pub(super) fn request(&mut self, net: &mut Net, purpose: Purpose) -> bool {
         self.requests.push(purpose);
         self.next_request(net)
     }
 
-    /// Sends the request whose turn has come, if none is under way; then `true`.
+    /// Sends the next request if none is under way; then `true`.
     pub(super) fn next_request(&mut self, net: &mut Net) -> bool {
         let begun = self.requests.begin_next(net.cx.mono());
         if begun {
@@ -130,7 +130,7 @@ impl Line {
         }
     }
 
-    /// Sends the request under way again if it is due, as long as that makes sense.
+    /// Repeats the request under way if it is due, as long as that makes sense.
     pub(super) fn repeat_request(&mut self, net: &mut Net) -> Overdue {
         let patience = self.life.build_timeout(&net.cx);
         let overdue = self.requests.overdue(net.cx.mono(), patience);
@@ -160,13 +160,13 @@ impl Line {
         }
     }
 
-    /// The end. With `tell` the first hop is told.
+    /// Frees what the tunnel held. With `tell`, the first hop is told.
     pub(super) fn leave(&self, net: &mut Net, tell: bool) {
         net.cx.timers.clear(Timer::Tunnel(self.handle()));
         self.path.leave(net, tell);
     }
 
-    /// Sets the timer to what is due first: a request, or what comes at `at`.
+    /// Sets the timer to the earlier of the next request and `at`.
     pub(super) fn plan(&self, cx: &mut Context, at: Option<Mono>) {
         if let Some(at) = at.into_iter().chain(self.requests.due()).min() {
             let soon = cx.mono().plus_us(1);

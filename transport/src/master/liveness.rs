@@ -4,13 +4,13 @@ use deut_common::time::Mono;
 
 use crate::context::Context;
 
-/// A tunnel that was heard so recently is not asked, ms.
+/// A tunnel that was heard this recently is not tested, ms.
 const FRESH_MS: u64 = 500;
 
 pub(super) struct Liveness {
     last_heard: Mono,
-    /// The node stood still since the tunnel was last heard: from this time on it is asked, and until it answers it counts
-    /// for nothing.
+    /// The node stood still since the tunnel was last heard. The tunnel is tested from this time on, and does not count until it
+    /// answers.
     doubted: Option<Mono>,
     /// Requests stayed unanswered, but it is one of the last two tunnels.
     suspect: bool,
@@ -35,7 +35,7 @@ impl Liveness {
         self.suspect = false;
     }
 
-    /// A request was given up.
+    /// A request was given up without an answer.
     pub(super) const fn silent(&mut self) {
         self.doubted = None;
         self.suspect = true;
@@ -61,7 +61,7 @@ impl Liveness {
         now < self.last_heard.plus_ms(FRESH_MS)
     }
 
-    /// When an echo is due.
+    /// The time of the next echo.
     pub(super) fn echo_at(&self, cx: &Context) -> Mono {
         let idle = self.last_heard.plus_ms(cx.config.times.echo_after_ms);
         idle.min(self.doubted.unwrap_or(idle))

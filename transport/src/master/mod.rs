@@ -1,7 +1,7 @@
 //! The tunnels of this node, as their master: built, kept alive, replaced before their end (protocol §6 and §7).
 //!
-//! A tunnel begins as a walk ([`builds`]). Once that is answered it is [`exchanging`], then [`confirmed`], then [`up`]: each
-//! state is a type that the one before turns into. [`Master`] looks the tunnel up and carries what one says to the others.
+//! A tunnel begins as a walk ([`builds`]). Once that is answered it is [`exchanging`], then [`confirmed`], then [`up`]: each state
+//! is a type that the one before turns into. [`Master`] finds the tunnel and passes news of one part on to the others.
 
 mod barren;
 mod builds;
@@ -59,7 +59,6 @@ use seeds::Seeds;
 use table::{Tunnel, Tunnels};
 pub(crate) use up::Up;
 
-/// All tunnels of both pools.
 pub(crate) struct Master {
     builds: Builds,
     tunnels: Tunnels,
@@ -69,7 +68,7 @@ pub(crate) struct Master {
 }
 
 impl Master {
-    /// `ourselves`: the relay that this node is, if it is one.
+    /// `ourselves` is the id of this node's relay, if it is one.
     pub(crate) fn new(suite: Arc<dyn RsaSuite>, ourselves: Option<RelayId>) -> Self {
         Self {
             builds: Builds::new(suite, ourselves),
@@ -84,7 +83,7 @@ impl Master {
         self.tunnels.len() + self.builds.len()
     }
 
-    /// Own tunnels and RSA keys against their caps.
+    /// The numbers of own tunnels and RSA keys, with their caps.
     pub(crate) fn sizes(&self, limits: &Limits) -> [Size; 2] {
         let tunnels = limits.own_tunnels + 2 * limits.builds_at_once;
         let keys = limits.keys_in_store.max(8) + 8;
@@ -98,7 +97,7 @@ impl Master {
         self.shutting_down
     }
 
-    /// Oldest first, also those that are not up yet.
+    /// All tunnels, oldest first, including those that are not up yet.
     pub(crate) fn views(&self, now: Mono) -> Vec<TunnelView> {
         self.tunnels.views(now)
     }
@@ -108,7 +107,7 @@ impl Master {
         self.tunnels.up(handle)
     }
 
-    /// Tunnels of a pool that messages may use now: the proven ones, or what else there is.
+    /// Tunnels of a pool that messages may use now: the proven ones or, if there are none, the others.
     pub(crate) fn usable(&self, pool: PoolId) -> Vec<TunnelHandle> {
         self.tunnels.usable(pool)
     }
@@ -117,12 +116,12 @@ impl Master {
         self.persona.secret()
     }
 
-    /// Where the persona can be reached, and until when.
+    /// The persona's addresses, each with the time at which it ends.
     pub(crate) fn addresses(&self, cx: &Context) -> Vec<(SocketAddr, Unix)> {
         self.tunnels.addresses(cx)
     }
 
-    /// Tells if lookups can start, and what is missing.
+    /// The node's readiness for lookups, with the reasons if it is not ready.
     pub(crate) fn readiness(&self, cx: &Context, around: &Around) -> Readiness {
         let standing = Standing {
             shutting_down: self.shutting_down,
@@ -147,20 +146,20 @@ impl Master {
         up.ok_or(DropReason::UnknownTunnel)?.line.send(net, message)
     }
 
-    /// A message came through this tunnel: its gate tells who it is for.
+    /// The recipient of a message that came through this tunnel, given its gate.
     pub(crate) fn recipient(&self, via: TunnelHandle, gate: Gate) -> Result<Recipient, DropReason> {
         let tunnel = self.tunnels.get(via).ok_or(DropReason::UnknownTunnel)?;
         tunnel.recipient(gate)
     }
 
-    /// From now on the tunnel brings the answers of this lookup.
+    /// From now on the tunnel brings the answers of this group.
     pub(crate) fn serve(&mut self, handle: TunnelHandle, group: CallGroup) {
         if let Some(up) = self.tunnels.up_mut(handle) {
             up.serve(group);
         }
     }
 
-    /// A lookup is over: its reply tunnels get new gates.
+    /// A group ended: its reply tunnels get new gates.
     pub(crate) fn renew_replies(&mut self, net: &mut Net, group: CallGroup) {
         let served = |up: &&mut Up| up.reply().group() == Some(group);
         for up in self.tunnels.ups_mut().filter(served) {
@@ -168,7 +167,7 @@ impl Master {
         }
     }
 
-    /// A message over this tunnel stayed unanswered: is it alive?
+    /// A message over this tunnel was not answered: tests whether the tunnel is alive.
     pub(crate) fn doubt(&mut self, net: &mut Net, handle: TunnelHandle) {
         if let Some(up) = self.tunnels.up_mut(handle) {
             up.ask_if_alive(net);
@@ -177,7 +176,7 @@ impl Master {
 
     // Commands of the application.
 
-    /// Switches the persona; its tunnels end, since they are linked by their addresses.
+    /// Switches the persona. The tunnels of the old one end, since their addresses link them to it.
     pub(crate) fn set_persona(
         &mut self,
         net: &mut Net,
@@ -196,7 +195,7 @@ impl Master {
         events
     }
 
-    /// The persona's newest contact goes to all its endpoints.
+    /// Sends the persona's newest contact to all its endpoints.
     pub(crate) fn advertise(&mut self, net: &mut Net, contact: Vec<u8>) {
         self.persona.set_contact(contact);
         for up in self.tunnels.ups_mut() {
@@ -206,26 +205,26 @@ impl Master {
         }
     }
 
-    /// Some tunnels of a pool are asked for contacts now, the others as they come up.
+    /// Asks some tunnels of a pool for contacts now, and others as they come up.
     pub(crate) fn want_seeds(&mut self, net: &mut Net, pool: PoolId) {
         self.seeds.get_mut(pool).want(net, &mut self.tunnels, pool);
     }
 
-    /// One tunnel of a pool gives way to another, which may end elsewhere.
+    /// Replaces one tunnel of a pool by another, which may end elsewhere.
     pub(crate) fn move_on(&mut self, cx: &mut Context, pool: PoolId) -> Option<MasterEvent> {
         let (handle, stays_ms) = replacement::to_move(cx, &self.tunnels, pool)?;
         self.tunnels.up_mut(handle)?.give_way(cx, stays_ms);
         MasterEvent::addresses_of(pool)
     }
 
-    /// An echo through every tunnel that is up.
+    /// Sends an echo through every tunnel that is up.
     pub(crate) fn echo_all(&mut self, net: &mut Net) {
         for up in self.tunnels.ups_mut() {
             up.request(net, Purpose::Echo { told: true });
         }
     }
 
-    /// Ends all tunnels politely. No other is built.
+    /// Ends all tunnels politely and builds no more.
     pub(crate) fn shut_down(&mut self, net: &mut Net) {
         self.shutting_down = true;
         for handle in self.tunnels.handles(None) {
@@ -233,7 +232,7 @@ impl Master {
         }
     }
 
-    /// We could not act for a while, so any tunnel may be gone: each has to answer before it counts again. Gives the links to
+    /// We could not act for a while, so any tunnel may be gone: each has to answer before it counts again. Returns the links to
     /// their first hops.
     pub(crate) fn doubt_all(&mut self, cx: &mut Context) -> BTreeSet<(LinkHandle, RelayId)> {
         let links = self.tunnels.ups_mut().map(|up| up.doubt(cx)).collect();
@@ -255,7 +254,7 @@ impl Master {
         }
     }
 
-    /// Starts builds as far as keys, caps and pauses allow; lets surplus suspects go, and plans early replacements.
+    /// Starts builds as far as keys, caps and pauses allow, closes surplus suspects, and plans early replacements.
     pub(crate) fn tend(
         &mut self,
         net: &mut Net,
@@ -293,12 +292,12 @@ impl Master {
         events
     }
 
-    /// A walk of ours brought nothing.
+    /// One of our walks failed.
     pub(crate) fn walk_failed(&mut self, cx: &mut Context, handle: TunnelHandle) {
         self.builds.walk_failed(cx, handle);
     }
 
-    /// A walk of ours was answered. Where our directory does not know the endpoint, another endpoint is asked, if there is one.
+    /// One of our walks was answered. If our directory does not know the endpoint, another endpoint is asked, if there is one.
     pub(crate) fn on_walk_answer(
         &mut self,
         net: &mut Net,
@@ -324,7 +323,7 @@ impl Master {
         Ok(())
     }
 
-    /// The worker is done; `None` if the ticket is not ours.
+    /// The worker finished a job; `None` if the ticket is not ours.
     pub(crate) fn on_job(
         &mut self,
         net: &mut Net,
@@ -435,7 +434,7 @@ impl Master {
         Ok(Vec::new())
     }
 
-    /// A reply gate is open. With its first one a tunnel is up.
+    /// A reply gate is open. With its first gate a tunnel is up.
     fn on_reply_gate(&mut self, net: &mut Net, handle: TunnelHandle, gate: Gate) {
         if let Some(up) = self.tunnels.up_mut(handle) {
             return up.reply_gate_set(gate);
@@ -457,7 +456,7 @@ impl Master {
         self.tunnels.insert(Tunnel::Up(Box::new(up)));
     }
 
-    /// An endpoint told which contacts it hosts.
+    /// An endpoint told us the contacts that it hosts.
     fn on_seeds(
         &mut self,
         cx: &mut Context,
@@ -465,7 +464,7 @@ impl Master {
         mut contacts: Vec<Vec<u8>>,
     ) -> Option<MasterEvent> {
         let pool = self.tunnels.up(handle)?.pool();
-        // Two tunnels with one endpoint bring our own contact back.
+        // If two of our tunnels end at one endpoint, it tells us our own contact.
         if let Some(own) = self.persona.key().filter(|_| pool == PoolId::Persona) {
             contacts.retain(|contact| !contact.starts_with(&own.0));
         }
@@ -480,7 +479,7 @@ impl Master {
         MasterEvent::addresses_of(moved)
     }
 
-    /// Another endpoint told what it knows about the endpoint of `handle`.
+    /// Another endpoint answered with the descriptor it knows of the endpoint of `handle`.
     fn on_described(
         &mut self,
         net: &mut Net,
@@ -497,7 +496,6 @@ impl Master {
         }
     }
 
-    /// Something of this tunnel is due.
     pub(crate) fn on_timer(&mut self, net: &mut Net, handle: TunnelHandle) -> Vec<MasterEvent> {
         let Some(tunnel) = self.tunnels.get_mut(handle) else {
             return Vec::new();
@@ -519,7 +517,7 @@ impl Master {
         events
     }
 
-    /// The endpoint does not answer this request.
+    /// The endpoint did not answer this request.
     fn given_up(
         &mut self,
         net: &mut Net,
@@ -542,7 +540,7 @@ impl Master {
         events
     }
 
-    /// A tunnel does not answer. The last two of a pool stay, as suspects, until others stand.
+    /// A tunnel does not answer. The last two of a pool stay, as suspects, until others are up.
     fn silent(&mut self, net: &mut Net, handle: TunnelHandle) -> Vec<MasterEvent> {
         if let Some(up) = self.tunnels.up_mut(handle) {
             up.liveness_mut().silent();
@@ -565,7 +563,7 @@ impl Master {
         self.down(net, handle, DownReason::Closed)
     }
 
-    /// The end of a tunnel or of its build.
+    /// Ends a tunnel or its build.
     pub(crate) fn down(
         &mut self,
         net: &mut Net,
@@ -575,7 +573,7 @@ impl Master {
         let Some(tunnel) = self.tunnels.remove(handle) else {
             return Vec::new();
         };
-        // The near half of a silent tunnel may still stand: it is let go.
+        // The near half of a silent tunnel may still stand: the first hop is told to let it go.
         tunnel.line().leave(net, why == DownReason::Silent);
         let pool = tunnel.line().pool();
         if !tunnel.is_up() {

@@ -17,7 +17,7 @@ use crate::{
 
 use super::requests::Purpose;
 
-/// Our RSA key, the secret that only the endpoint can open, and the secrets of the walk.
+/// Our RSA key, our secret, sealed so that only the endpoint can open it, and the secrets of the walk.
 pub(super) struct Offer {
     rsa: RsaKeyPair,
     shared: Zeroizing<[u8; 32]>,
@@ -27,7 +27,7 @@ pub(super) struct Offer {
     oaep_m: Box<[u8; OAEP_LEN]>,
 }
 
-/// The endpoint's half, as it came.
+/// The endpoint's half as it was received.
 pub(super) struct Counter {
     pub(super) sealed: Box<[u8; OAEP_LEN]>,
     pub(super) confirmation: [u8; 32],
@@ -57,7 +57,7 @@ impl Offer {
         })
     }
 
-    /// As it is sent.
+    /// Our half as a request.
     pub(super) fn request(&self) -> Purpose {
         Purpose::Exchange {
             spki: self.rsa.public.clone(),
@@ -65,7 +65,7 @@ impl Offer {
         }
     }
 
-    /// Has the worker open the endpoint's secret.
+    /// Gives the endpoint's sealed secret to the worker.
     pub(super) fn open(&self, cx: &mut Context, counter: &Counter) -> JobTicket {
         let blinding = cx.secret();
         let job = Job::Open {
@@ -76,7 +76,7 @@ impl Offer {
         cx.job(Priority::Exchange, job)
     }
 
-    /// The keys that follow from both secrets, if the endpoint has shown that it has the same.
+    /// The session keys that follow from both secrets, if the endpoint has shown that it has the same.
     pub(super) fn session(
         &self,
         endpoint: &EndpointAnswer,

@@ -1,4 +1,4 @@
-//! The way of a tunnel's cells: the link to the first hop, one layer for each hop, the endpoint's keys (protocol §7.1).
+//! The path of a tunnel's cells: the link to the first hop, one layer for each hop, the endpoint's keys (protocol §7.1).
 
 use deut_common::ids::RelayId;
 
@@ -22,7 +22,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// `k0` serves until the exchange is over.
+    /// `k0` is used until the exchange is over.
     pub(super) fn new(
         first_hop: RelayId,
         side: Side,
@@ -78,7 +78,7 @@ impl Path {
         self.cipher.open(nonce, body)
     }
 
-    /// Frees the ids and the place on the link. With `tell` the first hop lets its side go too.
+    /// Frees the ids and the place on the link. With `tell`, the first hop frees its side too.
     pub(super) fn leave(&self, net: &mut Net, tell: bool) {
         net.leave(self.side, tell);
     }

@@ -8,7 +8,7 @@ use crate::{crypto::message::gate, keys::OpeningKey, net::Net};
 #[derive(Default)]
 pub(super) struct Persona {
     secret: Option<OpeningKey>,
-    /// Its newest signed contact; empty until there is one.
+    /// The newest signed contact; empty until there is one.
     contact: Vec<u8>,
 }
 
@@ -21,7 +21,7 @@ impl Persona {
         self.secret().map(OpeningKey::public)
     }
 
-    /// `false` if it is the same as before.
+    /// Switches to another persona or to none; `false` if it is the same as before.
     pub(super) fn switch(&mut self, secret: Option<OpeningKey>) -> bool {
         if self.key() == secret.as_ref().map(OpeningKey::public) {
             return false;
@@ -39,7 +39,7 @@ impl Persona {
         &self.contact
     }
 
-    /// A tunnel for the persona came up: it opens the gate there, and registers its contact.
+    /// A tunnel for the persona came up: opens the persona's gate there and registers its contact.
     pub(super) fn move_in(&self, net: &mut Net, up: &mut Up) {
         if let Some(key) = self.key() {
             let gate = gate(&key.0, up.address());

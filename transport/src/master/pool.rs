@@ -1,13 +1,13 @@
-//! When the next build of a pool may start.
+//! Decides when the next build of a pool may start.
 
 use deut_common::time::Mono;
 
 use crate::{context::Context, ids::PoolId, timers::Timer};
 
-/// Builds wait for so many relays, or for so long after the first one.
+/// Builds wait for this many relays, or for `PATIENCE_MS` after the first one.
 const ENOUGH_RELAYS: usize = 3;
 const PATIENCE_MS: u64 = 2_000;
-/// From so many failed builds in a row on, the operator is told.
+/// From this many failed builds in a row on, the operator is told.
 const MANY_FAILURES: u32 = 3;
 
 /// The pauses of one pool.
@@ -19,7 +19,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// When the next build may start. Call it when one is wanted, with the number of relays that are known.
+    /// The time at which the next build may start. Call it when a build is wanted, with the number of known relays.
     pub(super) fn next_build(&mut self, now: Mono, relays: usize) -> Mono {
         let patience = self.first_relay.get_or_insert(now).plus_ms(PATIENCE_MS);
         if relays < ENOUGH_RELAYS {
@@ -29,7 +29,7 @@ impl Pool {
         }
     }
 
-    /// A build failed: a pause that grows.
+    /// A build failed: the next one waits, longer after each failure.
     pub(super) fn failed(&mut self, cx: &mut Context, pool: PoolId) {
         let (first, most) = cx.config.times.build_backoff_ms;
         self.failures = self.failures.saturating_add(1);

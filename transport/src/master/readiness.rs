@@ -1,4 +1,4 @@
-//! Readiness: lookups can start, or a list of reasons why not.
+//! Readiness: lookups can start, or there is a list of reasons why not.
 
 use crate::{
     context::Context,
@@ -9,32 +9,32 @@ use crate::{
 /// With fewer tunnels than this a lookup must send through one of its reply tunnels.
 const ENOUGH_TUNNELS: usize = 3;
 
-/// The rest of the node, as far as readiness depends on it.
+/// The state of the rest of the node, as far as readiness depends on it.
 pub(crate) struct Around {
-    /// How many relays are verified.
+    /// Number of verified relays.
     pub(crate) relays: usize,
-    /// Why nobody is known, or too few.
+    /// The reason why no relay, or too few, are known.
     pub(crate) lonely: Option<Reason>,
-    /// Other relays say that our clock is off.
+    /// Set if other relays show that our clock is off.
     pub(crate) clock: Option<ClockOff>,
     pub(crate) local: LocalNetwork,
-    /// For how long the node stood still.
+    /// Seconds for which the node stood still.
     pub(crate) stood_still_s: u64,
 }
 
-/// How the lookup pool stands.
+/// The state of the lookup pool.
 pub(super) struct Standing {
     pub(super) shutting_down: bool,
-    /// Tunnels that are known to work.
+    /// Number of tunnels that are known to work.
     pub(super) up: usize,
     pub(super) wanted: usize,
-    /// Some have not answered since the node stood still.
+    /// Some tunnels have not answered since the node stood still.
     pub(super) doubted: bool,
     pub(super) builds_fail: bool,
 }
 
 impl Around {
-    /// The most important reason first.
+    /// Readiness, with the most important reason first.
     pub(super) fn readiness(&self, cx: &Context, tunnels: &Standing) -> Readiness {
         let ready_at = cx.config.ready_at.min(cx.config.lookup_tunnels);
         let sends = self.local == LocalNetwork::Works;

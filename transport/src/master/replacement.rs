@@ -6,12 +6,13 @@ use crate::{
     ids::{PoolId, TunnelHandle},
 };
 
-/// Early replacements are spread over so long, ms.
+/// Early replacements are spread over this time, ms.
 const SPREAD_MS: u64 = 20_000;
-/// Tunnels of one pool that give way at the same time, at most.
+/// At most this many tunnels of one pool are replaced in this way at the same time.
 const MOVING: usize = 2;
 
-/// Plans an early replacement, once, of each tunnel that the directory has outgrown. It keeps receiving until its planned end.
+/// Plans an early replacement, once, for each tunnel that the directory has outgrown. The tunnel keeps receiving until its planned
+/// end.
 pub(super) fn replace_outgrown(
     cx: &mut Context,
     tunnels: &mut Tunnels,
@@ -27,7 +28,7 @@ pub(super) fn replace_outgrown(
     }
 }
 
-/// The tunnels of a pool that are left as suspects although two others stand.
+/// The suspects that a pool kept although two good tunnels are up by now.
 pub(super) fn surplus_suspects(tunnels: &Tunnels, pool: PoolId) -> Vec<TunnelHandle> {
     let (suspects, good): (Vec<_>, Vec<_>) =
         tunnels.of(pool).partition(|up| up.liveness().is_suspect());
@@ -37,8 +38,8 @@ pub(super) fn surplus_suspects(tunnels: &Tunnels, pool: PoolId) -> Vec<TunnelHan
     suspects.iter().map(|up| up.handle()).collect()
 }
 
-/// The tunnel of a pool that gives way to another, which may end elsewhere, and for how long it stays, ms: one whose endpoint
-/// another one has too, or the oldest.
+/// The tunnel of a pool to replace by one that may end elsewhere, and the time for which it stays, ms. It is one whose endpoint
+/// another tunnel shares, or else the oldest.
 pub(super) fn to_move(
     cx: &Context,
     tunnels: &Tunnels,
@@ -52,13 +53,13 @@ pub(super) fn to_move(
         .count();
     let mut staying = tunnels.usable(pool);
     staying.retain(|&handle| !retires(handle));
-    // One stays where it is: others reach us there meanwhile.
+    // One tunnel stays where it is, so that others can reach us there meanwhile.
     if giving_way >= MOVING || staying.len() < 2 {
         return None;
     }
     let handle = tunnels.sharing(&staying).or(staying.first().copied())?;
-    // A node that knows few is known to few, and the other tunnels stay: another move must not wait for long. Where all end
-    // at one relay that brought nobody, the next one must not wait at all: the walk may end there again.
+    // A node that knows few nodes is known to few, and the other tunnels stay: the next move must not have to wait for long. If all
+    // tunnels end at one relay that brought nobody, it must not wait at all, since the next walk may end there again.
     let stays_ms = match tunnels.endpoints(pool).len() {
         0 | 1 => barren::STAYS_MS,
         _ => cx.config.times.overlap_ms / 3,

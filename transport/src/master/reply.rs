@@ -1,11 +1,11 @@
-//! The reply address of a tunnel: the gate through which answers come in, and the lookup that it serves.
+//! The reply address of a tunnel: the gate that answers come through, and the lookup that it serves.
 
 use crate::ids::{CallGroup, Gate};
 
 pub(crate) struct Reply {
-    /// The endpoint has confirmed it.
+    /// The gate that the endpoint has confirmed.
     gate: Gate,
-    /// The endpoint is asked to open it in place of the other.
+    /// The gate that the endpoint is asked to open in its place.
     setting: Option<Gate>,
     group: Option<CallGroup>,
     used: bool,
@@ -21,7 +21,7 @@ impl Reply {
         }
     }
 
-    /// The gate that answers may be sent to; none while it is being renewed.
+    /// The gate that answers may be sent to; `None` while it is being renewed.
     pub(crate) const fn gate(&self) -> Option<Gate> {
         match self.setting {
             None => Some(self.gate),
@@ -29,7 +29,7 @@ impl Reply {
         }
     }
 
-    /// Also while it is being renewed, answers to both gates come in.
+    /// Returns true for a gate that answers may come through: while it is being renewed, both the old and the new.
     pub(super) fn takes(&self, gate: Gate) -> bool {
         gate == self.gate || Some(gate) == self.setting
     }
@@ -39,7 +39,7 @@ impl Reply {
         self.group
     }
 
-    /// It has served a lookup, now or before.
+    /// Returns true if it serves or has served a lookup.
     pub(crate) const fn is_used(&self) -> bool {
         self.used
     }
@@ -49,7 +49,7 @@ impl Reply {
         self.used = true;
     }
 
-    /// The lookup is over. The next one gets another gate.
+    /// The lookup is over, and the next one gets another gate.
     pub(super) const fn renew(&mut self, fresh: Gate) {
         self.setting = Some(fresh);
         self.group = None;

@@ -11,12 +11,12 @@ use crate::{
     wire::cell::Cell,
 };
 
-/// How often one request is sent at most.
+/// Number of sends of one request.
 const SENDS: u8 = 3;
-/// Requests that wait in one tunnel; further ones are refused.
+/// Number of requests that may wait in one tunnel; further ones are refused.
 const QUEUE: usize = 8;
 
-/// Why a request is made, and what it says.
+/// The purpose of a request, with its data.
 #[derive(Clone, Debug)]
 pub(super) enum Purpose {
     /// Our half of the RSA exchange.
@@ -37,7 +37,7 @@ pub(super) enum Purpose {
         tunnel: TunnelHandle,
         relay: RelayId,
     },
-    /// Shows that the tunnel works. The round-trip time is told if the application asked.
+    /// Tests the tunnel. If `told`, the application asked for the round-trip time.
     Echo { told: bool },
     /// Ends the tunnel.
     Close,
@@ -83,17 +83,17 @@ struct Active {
 /// A request that was answered.
 pub(super) struct Answered {
     pub(super) purpose: Purpose,
-    /// Since its turn came.
+    /// The time at which its turn came.
     pub(super) since: Mono,
 }
 
 /// The state of the request under way.
 pub(super) enum Overdue {
-    /// Its time has not come.
+    /// It is not due yet.
     Not,
-    /// To be sent once more.
+    /// It is to be sent once more.
     Again,
-    /// The endpoint had all its chances.
+    /// It was sent as often as it may be.
     GivenUp(Purpose),
 }
 
@@ -116,12 +116,12 @@ impl RequestQueue {
         self.active.is_none()
     }
 
-    /// The request under way was not answered the first time.
+    /// Returns true if the request under way was sent more than once.
     pub(super) fn is_repeated(&self) -> bool {
         self.active.as_ref().is_some_and(|active| active.sends > 1)
     }
 
-    /// When the request under way is due to be sent again.
+    /// The time at which the request under way is due to be sent again.
     pub(super) fn due(&self) -> Option<Mono> {
         self.active.as_ref().map(|active| active.next_at)
     }
@@ -146,7 +146,7 @@ impl RequestQueue {
         true
     }
 
-    /// The cell of the request under way, which is sent now and again at `next_at`.
+    /// The cell of the request under way, which is sent now and will be due again at `next_at`.
     pub(super) fn send(&mut self, next_at: Mono) -> Option<Cell> {
         let active = self.active.as_mut()?;
         active.sends += 1;
@@ -154,7 +154,7 @@ impl RequestQueue {
         Some(active.purpose.cell(active.number))
     }
 
-    /// The request with this number is over. Repeated requests are answered as often, and only the first answer counts.
+    /// Ends the request with this number. Repeated requests are answered each time, but only the first answer counts.
     pub(super) fn answered(&mut self, number: u32) -> Result<Answered, DropReason> {
         match self.active.take_if(|active| active.number == number) {
             Some(Active { purpose, since, .. }) => Ok(Answered { purpose, since }),
@@ -163,7 +163,7 @@ impl RequestQueue {
         }
     }
 
-    /// RSA at a busy endpoint may take its time: an exchange is not given up before `patience` ends.
+    /// Checks the request under way. An exchange is not given up before `patience`, since RSA at a busy endpoint may take its time.
     pub(super) fn overdue(&mut self, now: Mono, patience: Mono) -> Overdue {
         let Some(active) = self.active.as_mut().filter(|active| active.next_at <= now) else {
             return Overdue::Not;
@@ -181,14 +181,14 @@ impl RequestQueue {
         }
     }
 
-    /// The request under way waits again and gets a new number: an answer to the old one comes too late.
+    /// Puts the request under way back into the queue, where it will get a new number: an answer to the old one comes too late.
     pub(super) fn put_back(&mut self) {
         if let Some(active) = self.active.take() {
             self.waiting.push_front(active.purpose);
         }
     }
 
-    /// Changes the contact wherever one is on its way; `true` if one still waits for its turn.
+    /// Replaces the contact in all requests, sent or not; `true` if one still waits for its turn.
     pub(super) fn renew_contact(&mut self, contact: &[u8]) -> bool {
         if let Some(Purpose::Advertise(old)) =
             self.active.as_mut().map(|active| &mut active.purpose)

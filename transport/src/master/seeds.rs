@@ -1,4 +1,4 @@
-//! Contacts for the DHT: some of a pool's endpoints are asked for them, and where none hosts any, tunnels move.
+//! Contacts for the DHT: some of a pool's endpoints are asked for them, and if none hosts any, tunnels move.
 
 use deut_common::ids::RelayId;
 
@@ -14,18 +14,18 @@ use crate::{
     net::Net,
 };
 
-/// Endpoints asked for contacts at a time.
+/// Number of endpoints asked for contacts at a time.
 const ASKED: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Seeds {
-    /// Endpoints asked since contacts were last wanted; none before they were wanted for the first time.
+    /// The endpoints asked since contacts were last wanted; `None` before they were wanted for the first time.
     asked: Option<Vec<RelayId>>,
     barren: Barren,
 }
 
 impl Seeds {
-    /// Contacts are wanted, from different endpoints: what is missing now is asked for as tunnels come up.
+    /// Contacts are wanted from several endpoints. Those that are missing now are asked as tunnels come up.
     pub(super) fn want(&mut self, net: &mut Net, tunnels: &mut Tunnels, pool: PoolId) {
         self.asked = Some(Vec::new());
         self.barren.want(net.cx.mono());
@@ -38,7 +38,7 @@ impl Seeds {
         }
     }
 
-    /// Asks the endpoint of this tunnel, unless enough or the same are asked already.
+    /// Asks the endpoint of this tunnel, unless it, or enough others, were asked already.
     pub(super) fn ask(&mut self, net: &mut Net, up: &mut Up) {
         let Some(asked) = &mut self.asked else { return };
         if asked.len() < ASKED && !asked.contains(&up.endpoint()) {
@@ -47,8 +47,8 @@ impl Seeds {
         }
     }
 
-    /// The endpoint of this tunnel hosts no contacts. Where none of a pool's endpoints hosts any, one tunnel gives way to
-    /// another, which may end elsewhere: otherwise a small pool could stay alone for ten minutes. Gives the pool, if one does.
+    /// The endpoint of this tunnel hosts no contacts. If none of a pool's endpoints hosts any, one tunnel is to be replaced by
+    /// another, which may end elsewhere: else a small pool could stay alone for ten minutes. Returns the pool in that case.
     pub(super) fn none_at(
         &mut self,
         cx: &mut Context,

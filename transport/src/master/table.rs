@@ -1,4 +1,4 @@
-//! The tunnels of this node from the walk's answer on, by name, and what can be said of all of them.
+//! The tunnels of this node from the walk's answer on, by handle, and questions about all of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ use crate::{
     status::TunnelView,
 };
 
-/// How far a tunnel is.
+/// The state of a tunnel.
 pub(super) enum Tunnel {
     Exchanging(Box<Exchanging>),
     Confirmed(Box<Confirmed>),
@@ -54,12 +54,12 @@ impl Tunnel {
         matches!(self, Self::Up(_))
     }
 
-    /// The build took too long.
+    /// Returns true if the build took too long.
     pub(super) fn has_failed(&self, cx: &Context) -> bool {
         !self.is_up() && cx.mono() >= self.line().life.build_timeout(cx)
     }
 
-    /// A message came out of it: the gate tells who it is for.
+    /// The recipient of a message that came out of the tunnel, given its gate.
     pub(super) fn recipient(&self, gate: Gate) -> Result<Recipient, DropReason> {
         let is_reply = match self {
             Self::Exchanging(_) => false,
@@ -82,7 +82,7 @@ impl Tunnel {
         Ok(answered)
     }
 
-    /// Sends an overdue request again. Gives the one that is given up.
+    /// Repeats an overdue request. Returns the one that is given up.
     pub(super) fn repeat_request(&mut self, net: &mut Net) -> Overdue {
         match self {
             Self::Up(up) => up.repeat_request(net),
@@ -90,7 +90,7 @@ impl Tunnel {
         }
     }
 
-    /// A wait may be over, or an echo due. `true`: a replacement is due.
+    /// A wait may be over or an echo due. `true` if a replacement is due.
     pub(super) fn on_timer(&mut self, net: &mut Net) -> bool {
         match self {
             Self::Exchanging(exchanging) => exchanging.on_timer(net),
@@ -100,7 +100,7 @@ impl Tunnel {
         false
     }
 
-    /// Sets the timer to what is due first.
+    /// Sets the timer to the earliest deadline.
     pub(super) fn plan(&self, cx: &mut Context) {
         let at = match self {
             Self::Exchanging(exchanging) => exchanging.deadline(cx),
@@ -171,7 +171,7 @@ impl Tunnels {
         })
     }
 
-    /// Of one pool or of both, also those that are not up yet; oldest first.
+    /// The tunnels of one pool or of both, including those that are not up yet; oldest first.
     pub(super) fn handles(&self, pool: Option<PoolId>) -> Vec<TunnelHandle> {
         let wanted = |tunnel: &&Tunnel| pool.is_none_or(|pool| tunnel.line().pool() == pool);
         let lines = self.by_handle.values().filter(wanted).map(Tunnel::line);
@@ -185,7 +185,7 @@ impl Tunnels {
             .collect()
     }
 
-    /// Those of both pools that are up, oldest first.
+    /// The tunnels of both pools that are up, oldest first.
     pub(super) fn ups_mut(&mut self) -> impl Iterator<Item = &mut Up> {
         self.by_handle
             .values_mut()
@@ -195,7 +195,7 @@ impl Tunnels {
             })
     }
 
-    /// Those of a pool that are up, oldest first.
+    /// The tunnels of a pool that are up, oldest first.
     pub(super) fn of(&self, pool: PoolId) -> impl Iterator<Item = &Up> {
         self.ups().filter(move |up| up.pool() == pool)
     }
@@ -207,23 +207,23 @@ impl Tunnels {
         })
     }
 
-    /// How many of a pool are not up yet.
+    /// Number of tunnels of a pool that are not up yet.
     pub(super) fn building(&self, pool: PoolId) -> usize {
         let of_pool = |tunnel: &&Tunnel| tunnel.line().pool() == pool && !tunnel.is_up();
         self.by_handle.values().filter(of_pool).count()
     }
 
-    /// How many of a pool are known to work.
+    /// Number of tunnels of a pool that are known to work.
     pub(super) fn proven(&self, pool: PoolId) -> usize {
         self.of(pool).filter(|up| up.liveness().is_proven()).count()
     }
 
-    /// Some tunnel has not answered since the node stood still.
+    /// Returns true if some tunnel has not answered since the node stood still.
     pub(super) fn some_are_doubted(&self) -> bool {
         self.ups().any(|up| up.liveness().is_doubted())
     }
 
-    /// Those of a pool that messages may use now: the proven ones, or what else there is.
+    /// Tunnels of a pool that messages may use now: the proven ones or, if there are none, the others.
     pub(super) fn usable(&self, pool: PoolId) -> Vec<TunnelHandle> {
         let kinds: [fn(&&Up) -> bool; 3] = [
             |up| up.liveness().is_proven(),
@@ -240,8 +240,8 @@ impl Tunnels {
         kinds.find(|kind| !kind.is_empty()).unwrap_or_default()
     }
 
-    /// Where the persona can be reached, and until when: not where a tunnel retires, if two others stand. Fewer than two
-    /// addresses are none.
+    /// The persona's addresses, each with its end. Tunnels that retire are left out if two others are up. If there are fewer than
+    /// two addresses, none is given.
     pub(super) fn addresses(&self, cx: &Context) -> Vec<(SocketAddr, Unix)> {
         let ready = |retiring: bool| {
             let of_persona = self.of(PoolId::Persona).filter(|up| up.reaches_persona());
@@ -261,7 +261,7 @@ impl Tunnels {
         addresses
     }
 
-    /// A tunnel of the pool that ends elsewhere, whose endpoint may know this one.
+    /// A tunnel of the pool that ends at another relay, which may know this one.
     pub(super) fn ending_elsewhere(
         &self,
         cx: &mut Context,
@@ -273,14 +273,14 @@ impl Tunnels {
         others.get(cx.index(others.len())).copied()
     }
 
-    /// The relays at which a pool's usable tunnels end.
+    /// The relays at which the usable tunnels of a pool end.
     pub(super) fn endpoints(&self, pool: PoolId) -> BTreeSet<RelayId> {
         let usable = self.usable(pool);
         let tunnels = usable.iter().filter_map(|&handle| self.up(handle));
         tunnels.map(Up::endpoint).collect()
     }
 
-    /// One of these tunnels whose endpoint another one of them has too.
+    /// One of these tunnels that shares its endpoint with another of them.
     pub(super) fn sharing(&self, tunnels: &[TunnelHandle]) -> Option<TunnelHandle> {
         let endpoint = |handle: &TunnelHandle| self.up(*handle).map(Up::endpoint);
         let twice = tunnels.iter().find(|one| {

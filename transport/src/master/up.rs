@@ -52,7 +52,7 @@ impl Up {
         self.line.far().relay
     }
 
-    /// Where messages for it arrive.
+    /// The address that messages for it go to.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.line.far().address
     }
@@ -61,12 +61,12 @@ impl Up {
         &self.reply
     }
 
-    /// A lookup may have its answers sent here: the gate is open and enough life is left.
+    /// Returns true if a lookup may have its answers sent here: the gate is open and enough life is left.
     pub(crate) fn may_reply(&self, now: Mono, margin_ms: u64) -> bool {
         self.reply.gate().is_some() && self.life().end() >= now.plus_ms(margin_ms)
     }
 
-    /// From now on it brings the answers of this lookup.
+    /// From now on it brings the answers of this group.
     pub(super) const fn serve(&mut self, group: CallGroup) {
         self.reply.serve(group);
     }
@@ -79,13 +79,13 @@ impl Up {
         &mut self.liveness
     }
 
-    /// Counts for the size of the pool.
+    /// Returns true if it counts for the size of the pool.
     pub(super) fn counts(&self) -> bool {
         let late = self.liveness.is_doubted() && self.line.requests().is_repeated();
         !self.life().is_retiring() && !self.liveness.is_suspect() && !late
     }
 
-    /// The persona can be reached here.
+    /// Returns true if the persona can be reached here.
     pub(super) const fn reaches_persona(&self) -> bool {
         self.persona_gate && !self.liveness.is_suspect()
     }
@@ -105,14 +105,14 @@ impl Up {
         }
     }
 
-    /// A new random reply gate before the tunnel serves another lookup.
+    /// Sets a new random reply gate before the tunnel serves another lookup.
     pub(super) fn renew_reply(&mut self, net: &mut Net) {
         let fresh = self.line.fresh_gate(&mut net.cx);
         self.reply.renew(fresh);
         self.request(net, Purpose::ReplyGate(fresh));
     }
 
-    /// Registers the persona's contact as it is now, also where an older one is on its way.
+    /// Registers the persona's newest contact, also in the place of an older one that is on its way.
     pub(super) fn advertise(&mut self, net: &mut Net, contact: &[u8]) {
         let waits = self.line.requests_mut().renew_contact(contact);
         if !contact.is_empty() && !waits {
@@ -120,18 +120,18 @@ impl Up {
         }
     }
 
-    /// A message over it stayed unanswered: asks whether it is alive, unless that is known or asked already.
+    /// A message over it was not answered: tests it, unless it was heard just now or a request is under way.
     pub(super) fn ask_if_alive(&mut self, net: &mut Net) {
         if self.line.requests().is_idle() && !self.liveness.is_fresh(net.cx.mono()) {
             self.request(net, Purpose::Echo { told: false });
         }
     }
 
-    /// The node stood still, so the tunnel may be gone: it has to answer before it counts again, a request with a fresh number,
-    /// as what waits in the socket is from before. Gives the link to its first hop.
+    /// The node stood still, so the tunnel may be gone. It has to answer a request with a fresh number before it counts again,
+    /// since whatever waits in the socket is from before. Returns the link to its first hop.
     pub(super) fn doubt(&mut self, cx: &mut Context) -> (LinkHandle, RelayId) {
         self.line.requests_mut().put_back();
-        // Not all at once: whoever ends two of them must not see them move together.
+        // Not all at once: a relay at which two of them end must not see them react together.
         let wait = cx.below(cx.config.times.reaction_ms + 1);
         let at = cx.mono().plus_ms(wait);
         self.liveness.doubt(at);
@@ -139,7 +139,7 @@ impl Up {
         self.line.first_hop()
     }
 
-    /// Sends an overdue request again. Gives the one that is given up.
+    /// Repeats an overdue request. Returns the one that is given up.
     pub(super) fn repeat_request(&mut self, net: &mut Net) -> Overdue {
         let overdue = self.line.repeat_request(net);
         if matches!(overdue, Overdue::Again) && self.liveness.is_doubted() {
@@ -151,7 +151,7 @@ impl Up {
         overdue
     }
 
-    /// An echo when it is idle, and the end. `true` once, when the replacement is due.
+    /// Sends an echo if the tunnel is idle, and asks it to close at its end. `true` once, when the replacement is due.
     pub(super) fn on_timer(&mut self, net: &mut Net) -> bool {
         let now = net.cx.mono();
         let retires = self.line.life.retire_if_due(now);
@@ -168,7 +168,7 @@ impl Up {
         retires
     }
 
-    /// It ends soon, and its replacement is built at once.
+    /// Ends it within `within_ms`; its replacement is built at once.
     pub(super) fn give_way(&mut self, cx: &mut Context, within_ms: u64) {
         let now = cx.mono();
         self.line.life.give_way(now.plus_ms(within_ms));

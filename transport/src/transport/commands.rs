@@ -1,4 +1,4 @@
-//! What the application wants.
+//! The commands of the application.
 
 use super::Transport;
 use crate::{calls::refuse, io::Command};
@@ -7,7 +7,7 @@ impl Transport {
     pub(super) fn on_command(&mut self, command: Command) {
         let (net, master) = (&mut self.net, &mut self.master);
         if master.is_shutting_down() {
-            // Only a call has an answer then: that it failed.
+            // After that, only a call gets an answer: it failed.
             if let Command::Call(call) = command {
                 refuse(&mut net.cx, call.ticket);
             }
@@ -46,7 +46,7 @@ impl Transport {
         }
     }
 
-    /// Ends all calls, and all tunnels politely, and plans nothing more.
+    /// Ends all calls, closes all tunnels politely and clears all timers.
     fn shut_down(&mut self) {
         let net = &mut self.net;
         self.calls.end_all(&mut net.cx);

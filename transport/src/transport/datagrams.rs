@@ -1,5 +1,4 @@
-//! Every datagram comes in here, by port and kind. A cell goes on to the role that its route names; a relayed one leaves again
-//! at once.
+//! The entry of all datagrams, by port and kind. A cell goes to the role that its route names; a relayed one leaves again at once.
 
 use std::net::SocketAddr;
 
@@ -19,7 +18,7 @@ use crate::{
 };
 
 impl Transport {
-    /// `Ok(Some(address))`: the packet is to be sent on from the relay port.
+    /// `Ok(Some(address))`: the packet is to be sent on to that address from the relay port.
     pub(super) fn on_datagram(
         &mut self,
         at: Port,
@@ -93,7 +92,7 @@ impl Transport {
         }
     }
 
-    /// Ends what stands behind a route; `gone` is the side that needs no telling.
+    /// Ends the target of a route; `gone` is the link whose neighbour need not be told.
     pub(super) fn close(&mut self, route: Route, gone: LinkHandle) {
         let net = &mut self.net;
         match route {
@@ -107,7 +106,6 @@ impl Transport {
         }
     }
 
-    /// Links that came up or ended.
     pub(super) fn on_link_events(&mut self, events: impl IntoIterator<Item = LinkEvent>) {
         for event in events {
             match event {

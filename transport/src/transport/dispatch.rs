@@ -1,4 +1,4 @@
-//! Timers, jobs, and what the master and walks tell the others.
+//! Timers, jobs, and news of the master and of walks for the other roles.
 
 use super::Transport;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     wire::bytes::part,
 };
 
-/// Timers served in one call, so that a clock that jumped cannot hold the driver.
+/// Number of timers served in one call, so that a clock that jumped cannot stop the driver.
 const TIMERS_AT_ONCE: usize = 10_000;
 
 impl Transport {
@@ -81,7 +81,6 @@ impl Transport {
         }
     }
 
-    /// The worker is done.
     pub(super) fn on_job(&mut self, ticket: JobTicket, result: &JobResult) {
         let net = &mut self.net;
         if self.endpoint.on_job(net, ticket, result) {
@@ -93,7 +92,7 @@ impl Transport {
         }
     }
 
-    /// What the master tells outside the path of datagrams: what is discarded then is only counted.
+    /// News of the master outside the path of datagrams. Whatever is discarded is only counted.
     pub(super) fn carry_on(&mut self, events: impl IntoIterator<Item = MasterEvent>) {
         if let Err(reason) = self.on_master_events(events) {
             self.net.cx.drops.count(reason);
@@ -122,7 +121,7 @@ impl Transport {
         result
     }
 
-    /// A message came out of a tunnel of ours.
+    /// A message came out of one of our tunnels.
     fn on_message(
         &mut self,
         via: TunnelHandle,

@@ -1,5 +1,5 @@
-//! The core itself: it owns the roles, hands each input to the one that it concerns, and carries what one says to the
-//! others. No protocol detail lives here.
+//! The core itself. It owns the roles, hands each input to the role that it concerns, and passes the news of one role on to the
+//! others. It knows no details of the protocol.
 
 mod commands;
 mod datagrams;
@@ -35,33 +35,33 @@ use crate::{
     walks::Walks,
 };
 
-/// What was saved at the last run.
+/// State that the last run saved.
 pub struct Restored {
-    /// Secret from which the relay's keys are derived; the only secret that may be kept on disk.
+    /// The secret from which the relay's keys are derived. It is the only secret that may be kept on disk.
     pub key_seed: [u8; 32],
-    /// Descriptors of relays that were verified then; verified again before use.
+    /// Descriptors of relays that were verified then. They are verified again before use.
     pub relays: Vec<[u8; 196]>,
 }
 
-/// What became of a datagram.
+/// The fate of a datagram.
 #[derive(Debug)]
 pub enum Handled {
-    /// Send it on: the fast path of a relayer. Outputs may wait besides.
+    /// Send it on: the fast path of a relayer. There may be outputs as well.
     Forward {
-        /// From which socket.
+        /// The socket to send from.
         from: Port,
-        /// Whereto.
+        /// The address to send to.
         to: SocketAddr,
         /// The same buffer, transformed.
         packet: Packet,
     },
-    /// Taken in; outputs may wait.
+    /// It was accepted; there may be outputs.
     Consumed,
-    /// Discarded and counted; the buffer comes back.
+    /// It was discarded and counted. The buffer comes back.
     Dropped(DropReason, Packet),
 }
 
-/// DEUT as a state machine: links, tunnels as master, relayer and endpoint, messages.
+/// DEUT as a state machine: links, messages, and tunnels as master, relayer and endpoint.
 pub struct Transport {
     net: Net,
     walks: Walks,
@@ -75,7 +75,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// A node; `seed` is the source of all its randomness. The first `poll_output` starts it.
+    /// Creates a node; `seed` is the source of all its randomness. The first `poll_output` starts it.
     #[must_use]
     pub fn new(
         config: Config,
@@ -114,7 +114,7 @@ impl Transport {
         }
     }
 
-    /// A datagram arrived on one of our ports.
+    /// Handles a datagram that arrived on one of our ports.
     pub fn handle_datagram(
         &mut self,
         now: Now,
@@ -145,7 +145,7 @@ impl Transport {
         }
     }
 
-    /// Anything else happened.
+    /// Handles any other input.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         self.look(now);
         match input {
@@ -159,7 +159,7 @@ impl Transport {
         }
     }
 
-    /// What to do next; until `Wait`.
+    /// The next thing to do. Call it until it returns `Wait`.
     pub fn poll_output(&mut self, now: Now) -> Output {
         self.look(now);
         if self.net.cx.out.is_empty() {
@@ -183,7 +183,7 @@ impl Transport {
         }
     }
 
-    /// Calls and requests, with what carries their messages.
+    /// Calls and requests, with the carrier of their messages.
     const fn messages(&mut self) -> (&mut Calls, &mut Requests, Carrier<'_>) {
         let carrier = Carrier {
             net: &mut self.net,
@@ -192,12 +192,12 @@ impl Transport {
         (&mut self.calls, &mut self.requests, carrier)
     }
 
-    /// From now on this observer, too, is told what each role reads.
+    /// Adds an observer, which is told what each role reads from now on.
     pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
         self.net.cx.observers.add(observer);
     }
 
-    /// From now on `path` decides where the walks of others go on.
+    /// Sets the override that decides where other nodes' walks go.
     pub fn set_path_choice(&mut self, path: Box<dyn PathChoice>) {
         self.net.cx.path = Some(path);
     }

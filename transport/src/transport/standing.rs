@@ -1,26 +1,25 @@
-//! What a node cannot see from outside: that it stood still, that its clock jumped, that its machine does not send.
+//! Troubles that a node cannot see from outside: it stood still, its clock jumped, or its machine does not send.
 
 use deut_common::time::Now;
 
 use super::Transport;
 use crate::status::LocalNetwork;
 
-/// Later than this after what was due first: the process or its machine stood still. Neighbours give a silent link up
-/// after some 20 s, and it may have been silent before.
+/// If an input comes this much later than the earliest deadline, the process or its machine stood still. Neighbours give up a
+/// silent link after some 20 s, and it may have been silent before.
 const STILL_US: u64 = 5_000_000;
-/// The wall clock went so much more or less than the other: it was set.
+/// The wall clock was set if it went this much more or less than the monotonic clock.
 const JUMP_S: u64 = 5;
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Standing {
     pub(super) local: LocalNetwork,
-    /// For how long the node could not act, until its tunnels are proven.
+    /// Seconds for which the node could not act, kept until its tunnels are proven.
     pub(super) still_s: u64,
 }
 
 impl Transport {
-    /// Takes the time, and sees whether it is later than it should be.
+    /// Takes the time, and notices if it is later than it should be or the wall clock jumped.
     pub fn look(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.net.cx.now, now);
         if now == before || self.master.is_shutting_down() {
@@ -38,20 +37,20 @@ impl Transport {
         }
     }
 
-    /// The driver tells what its machine does.
+    /// The driver reports if this machine sends.
     pub(super) fn local_network(&mut self, network: LocalNetwork) {
         let before = std::mem::replace(&mut self.standing.local, network);
         if before != LocalNetwork::Works && network == LocalNetwork::Works {
             self.doubt_all(0);
         }
-        // Also while it does not work: only what is sent shows that it works again.
+        // Also while the machine does not send: only a send shows that it works again.
         if self.net.directory.len() == 0 {
             self.net.directory.start_over(&mut self.net.cx);
         }
     }
 
-    /// Neighbours may have given us up meanwhile. Sessions with the first hops of own tunnels are renewed and every tunnel has
-    /// to prove itself; until then it counts for nothing.
+    /// Neighbours may have given us up meanwhile. Sessions with the first hops of own tunnels are renewed, and every tunnel has to
+    /// prove itself before it counts again.
     fn doubt_all(&mut self, still_s: u64) {
         self.standing.still_s = still_s;
         let neighbours = self.master.doubt_all(&mut self.net.cx);

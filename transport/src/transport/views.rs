@@ -1,4 +1,4 @@
-//! Getters: they look and change nothing.
+//! Getters, which change nothing.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Transport {
-    /// Whether lookups can start, and what is missing.
+    /// The node's readiness for lookups, with the reasons if it is not ready.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let directory = &self.net.directory;
@@ -34,7 +34,7 @@ impl Transport {
         self.master.views(now.mono)
     }
 
-    /// Verified relays.
+    /// All verified relays.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayView> {
         let links = &self.net.links;
@@ -48,7 +48,7 @@ impl Transport {
         self.net.directory.all().map(view).collect()
     }
 
-    /// Addresses on the list of peers behind which a relay answers at present.
+    /// Addresses on the list of peers at which a relay answers at present.
     #[must_use]
     pub fn answering_peers(&self) -> Vec<SocketAddr> {
         self.net.directory.answering_peers().collect()
@@ -60,31 +60,31 @@ impl Transport {
         self.net.cx.counters.clone()
     }
 
-    /// Drops by reason since the start.
+    /// Dropped datagrams by reason since the start.
     #[must_use]
     pub const fn drops(&self) -> &DropCounts {
         &self.net.cx.drops
     }
 
-    /// How often a descriptor was refused, by the broken rule.
+    /// Number of descriptors refused, by the rule that they broke.
     #[must_use]
     pub const fn refused_descriptors(&self) -> &BTreeMap<&'static str, u64> {
         self.net.directory.refusals()
     }
 
-    /// Our own descriptor; none for a client.
+    /// Our own descriptor; `None` for a client.
     #[must_use]
     pub fn own_descriptor(&self) -> Option<[u8; 196]> {
         self.net.own.descriptor().map(|own| *own.bytes())
     }
 
-    /// Tunnels that we carry for others: relayed, ending here.
+    /// Numbers of tunnels that we carry for others: those we relay, and those that end here.
     #[must_use]
     pub fn transit(&self) -> (usize, usize) {
         (self.relayer.len(), self.endpoint.len())
     }
 
-    /// Sizes against caps.
+    /// The size of every collection with its cap.
     #[must_use]
     pub fn audit(&self) -> Audit {
         let limits = &self.net.cx.config.limits;

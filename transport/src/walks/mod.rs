@@ -1,4 +1,4 @@
-//! Walks: the coin (go on or end here), refusals, the way back (protocol §6). The next hop is drawn in [`under_way`].
+//! Walks: the coin (go on or end here), refusals, and the way back (protocol §6). The next hop is drawn in [`under_way`].
 
 mod under_way;
 
@@ -21,17 +21,17 @@ use crate::{
 pub(crate) use under_way::Sent;
 use under_way::{End, Origin, UnderWay};
 
-/// Above so many percent of the transit tunnels, requests are refused with rising probability.
+/// Above this share of transit tunnels, in percent of their cap, requests are refused with rising probability.
 const BUSY_PERCENT: u64 = 70;
 
-/// A walk of our own that was answered.
+/// One of our walks that was answered.
 pub(crate) struct Walked {
     pub(crate) handle: TunnelHandle,
     pub(crate) sent: Sent,
     pub(crate) answer: Box<WalkAnswer>,
 }
 
-/// The roles that a walk may give this node.
+/// The roles that a walk may give to this node.
 pub(crate) struct Roles<'a> {
     pub(crate) relayer: &'a mut Relayer,
     pub(crate) endpoint: &'a mut Endpoint,
@@ -48,13 +48,13 @@ impl Walks {
         self.under_way.len()
     }
 
-    /// A walk for a tunnel of ours. On the wire it looks like one that we pass on.
+    /// Starts a walk for one of our tunnels. On the wire it looks like one that we pass on.
     pub(crate) fn start(&mut self, cx: &mut Context, tunnel: TunnelHandle, element: [u8; 32]) {
         self.under_way
             .start(cx, Origin::Master(tunnel), element, None);
     }
 
-    /// A neighbour wants a tunnel: its own, or somebody else's.
+    /// A neighbour asks for a tunnel, its own or another node's.
     pub(crate) fn on_request(
         &mut self,
         net: &mut Net,
@@ -64,7 +64,7 @@ impl Walks {
     ) -> Result<(), DropReason> {
         if let Err(reason) = self.admit(net, roles.relayer, link) {
             if reason != DropReason::UnknownSession {
-                // The neighbour is told at once, so that it tries elsewhere.
+                // The neighbour is told at once, so that it can try elsewhere.
                 net.tell_closed(link, request.id_back);
             }
             return Err(reason);
@@ -94,7 +94,7 @@ impl Walks {
         Ok(())
     }
 
-    /// Whether this neighbour may have one more tunnel through us.
+    /// Checks that this neighbour may have one more tunnel through us.
     fn admit(&self, net: &mut Net, relayer: &Relayer, link: LinkHandle) -> Result<(), DropReason> {
         let neighbour = net.links.get_mut(link).ok_or(DropReason::UnknownSession)?;
         if !neighbour.walks.take(net.cx.mono()) {
@@ -119,7 +119,7 @@ impl Walks {
             .start(&mut net.cx, Origin::Incoming(walk), element, avoid);
     }
 
-    /// The delay or the deadline of a request is over. Gives the tunnel of ours whose walk failed.
+    /// The delay or the deadline of a request is over. Returns our tunnel if its walk failed.
     pub(crate) fn on_timer(
         &mut self,
         net: &mut Net,
@@ -130,7 +130,7 @@ impl Walks {
         on_end(net, endpoint, end)
     }
 
-    /// The relay that we asked refused or is gone: another one. Gives the tunnel of ours whose walk failed.
+    /// The relay that we asked refused or is gone, so another is asked. Returns our tunnel if its walk failed.
     pub(crate) fn retry(
         &mut self,
         net: &mut Net,
@@ -141,14 +141,14 @@ impl Walks {
         on_end(net, endpoint, end)
     }
 
-    /// The next hop of this walk does not answer at all.
+    /// The next hop of this walk does not respond at all.
     pub(crate) fn next_hop_is_silent(&self, net: &mut Net, id: WalkId) {
         if let Some(relay) = self.under_way.asked(id) {
             net.silent(relay);
         }
     }
 
-    /// The answer to a request that we sent or passed on. Gives it if the walk is ours.
+    /// An answer came to a request that we sent or passed on. Returns it if the walk is ours.
     pub(crate) fn on_answer(
         &mut self,
         net: &mut Net,
@@ -182,7 +182,7 @@ impl Walks {
     }
 }
 
-/// From [`BUSY_PERCENT`] on, with rising probability.
+/// Returns true from [`BUSY_PERCENT`] on, with rising probability.
 fn is_overloaded(cx: &mut Context, relayer: &Relayer) -> bool {
     let cap = cx.config.limits.transit_tunnels as u64;
     let load = relayer.len() as u64 * 100 / cap.max(1);
@@ -196,7 +196,7 @@ fn on_end(net: &mut Net, endpoint: &mut Endpoint, end: End) -> Option<TunnelHand
         }
         End::TimedOut(Origin::Incoming(walk)) => walk.give_up(net),
         End::NoNextHop(Origin::Incoming(walk)) => {
-            // In the test profile, where a network may have three nodes, we become the endpoint.
+            // In the test profile, where a network may have three nodes, we become the endpoint instead.
             let unserved = match net.cx.config.policy.profile {
                 Profile::Test => endpoint.serve(&mut net.cx, walk).err(),
                 Profile::Production => Some(walk),

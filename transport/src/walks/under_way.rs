@@ -1,5 +1,5 @@
-//! Walk requests under way, our own and those of others alike: one queue, one delay (protocol §6.1). The next hop of every
-//! walk is drawn here.
+//! Walk requests under way, our own and others' alike: one queue, one delay (protocol §6.1). The next hop of every walk is drawn
+//! here.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -19,18 +19,18 @@ use crate::{
     },
 };
 
-/// Next hops that are tried.
+/// Number of next hops that are tried.
 const TRIES: usize = 3;
 
-/// On whose behalf.
+/// The originator of a walk request.
 pub(super) enum Origin {
-    /// We are the master: it is for this tunnel.
+    /// Our own walk, for this tunnel.
     Master(TunnelHandle),
-    /// Somebody else's, or nobody can tell.
+    /// A neighbour, for itself or another node: nobody can tell.
     Incoming(Box<Incoming>),
 }
 
-/// Where a sent request waits for its answer.
+/// The place where a sent request waits for its answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Sent {
     pub(crate) link: LinkHandle,
@@ -42,18 +42,18 @@ pub(crate) struct Sent {
 struct Walk {
     origin: Origin,
     element: [u8; 32],
-    /// The previous hop's address, which the next must be far from.
+    /// Address of the previous hop, from which the next must be far.
     avoid: Option<SocketAddr>,
     tried: Vec<RelayId>,
     sent: Option<Sent>,
     deadline: Mono,
 }
 
-/// How a request ended without an answer.
+/// The end of a request without an answer.
 pub(super) enum End {
-    /// No next hop could be found.
+    /// No next hop was found.
     NoNextHop(Origin),
-    /// The answer never came.
+    /// The answer did not come in time.
     TimedOut(Origin),
 }
 
@@ -68,7 +68,7 @@ impl UnderWay {
         self.walks.len()
     }
 
-    /// Plans a request; it leaves after a random delay that is the same for own and forwarded ones.
+    /// Plans a request. It leaves after a random delay, which is drawn alike for own and forwarded requests.
     pub(super) fn start(
         &mut self,
         cx: &mut Context,
@@ -94,7 +94,7 @@ impl UnderWay {
         cx.timers.set(Timer::Walk(id), cx.mono().plus_us(delay));
     }
 
-    /// The delay or the deadline is over.
+    /// The delay or the deadline of a request is over.
     pub(super) fn on_timer(&mut self, net: &mut Net, id: WalkId) -> Option<End> {
         let walk = self.walks.get(&id)?;
         if let Some(sent) = walk.sent {
@@ -105,7 +105,7 @@ impl UnderWay {
         self.send(net, id)
     }
 
-    /// The next hop did not acknowledge, or the link to it died: another one.
+    /// The next hop did not acknowledge or the link to it died: another one is tried.
     pub(super) fn retry(&mut self, net: &mut Net, id: WalkId) -> Option<End> {
         let sent = self.walks.get_mut(&id)?.sent.take();
         if let Some(sent) = sent {
@@ -135,12 +135,12 @@ impl UnderWay {
         Some(End::NoNextHop(walk.origin))
     }
 
-    /// The relay that a request was sent to.
+    /// The relay to which a request was sent.
     pub(super) fn asked(&self, id: WalkId) -> Option<RelayId> {
         self.walks.get(&id)?.sent.map(|sent| sent.relay)
     }
 
-    /// The answer came over the link that we asked: the request is over.
+    /// Ends a request, since its answer came from the link that we asked.
     pub(super) fn take(&mut self, cx: &mut Context, id: WalkId) -> Option<(Origin, Sent)> {
         let sent = self.walks.get(&id)?.sent?;
         cx.timers.clear(Timer::Walk(id));
@@ -149,7 +149,7 @@ impl UnderWay {
 }
 
 impl Walk {
-    /// `false` if nothing could be sent to this relay.
+    /// Sends the request to this relay; `false` if that cannot be done.
     fn send_to(&mut self, net: &mut Net, id: WalkId, next: &Arc<Descriptor>) -> bool {
         let Some(link) = net.dial(next) else {
             return false;
@@ -175,11 +175,11 @@ impl Walk {
     }
 }
 
-/// Uniform among the verified relays that are neither we nor the previous hop nor near either.
+/// A uniform choice among the verified relays that are neither we nor the previous hop, nor near either.
 fn next_hop(net: &mut Net, walk: &Walk) -> Option<Arc<Descriptor>> {
     let policy = net.cx.config.policy;
     let own = net.own.descriptor().map(|own| own.address);
-    // Taken out meanwhile, since choosing draws from the context.
+    // Taken out for the moment, since choosing draws from the context.
     let path = net.cx.path.take();
     let others = matches!(walk.origin, Origin::Incoming(_));
     let may_follow = |next| !others || path.as_ref().is_none_or(|path| path.may_follow(next));

@@ -1,8 +1,8 @@
-//! Cutting fixed layouts into fields without an index that could fail.
+//! Cuts fixed layouts into fields without an index that could fail.
 
 use deut_common::codec::Malformed;
 
-/// The `N` bytes at `AT`; that they lie inside is checked when compiling.
+/// The `N` bytes at `AT`. The compiler checks that they lie inside.
 #[must_use]
 pub fn part<const AT: usize, const N: usize, const TOTAL: usize>(bytes: &[u8; TOTAL]) -> &[u8; N] {
     const { assert!(AT + N <= TOTAL) };
@@ -12,7 +12,7 @@ pub fn part<const AT: usize, const N: usize, const TOTAL: usize>(bytes: &[u8; TO
     }
 }
 
-/// The `N` bytes at `AT`, to write; that they lie inside is checked when compiling.
+/// The `N` bytes at `AT`, to write to. The compiler checks that they lie inside.
 #[must_use]
 pub fn part_mut<const AT: usize, const N: usize, const TOTAL: usize>(
     bytes: &mut [u8; TOTAL],
@@ -24,7 +24,7 @@ pub fn part_mut<const AT: usize, const N: usize, const TOTAL: usize>(
     }
 }
 
-/// Whether all of it is zero.
+/// Returns true if all bytes are zero.
 #[must_use]
 pub fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == 0)
@@ -35,7 +35,7 @@ pub fn is_zero(bytes: &[u8]) -> bool {
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Starts at the beginning of `bytes`.
+    /// A reader at the beginning of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
     /// The next `N` bytes.
     ///
     /// # Errors
-    /// There are fewer.
+    /// If fewer bytes are left.
     pub fn take<const N: usize>(&mut self) -> Result<&'a [u8; N], Malformed> {
         let (part, rest) = self.0.split_first_chunk().ok_or(Malformed)?;
         self.0 = rest;
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
     /// The next `n` bytes.
     ///
     /// # Errors
-    /// There are fewer.
+    /// If fewer bytes are left.
     pub fn slice(&mut self, n: usize) -> Result<&'a [u8], Malformed> {
         let (part, rest) = self.0.split_at_checked(n).ok_or(Malformed)?;
         self.0 = rest;
@@ -64,31 +64,31 @@ impl<'a> Reader<'a> {
     /// The next byte.
     ///
     /// # Errors
-    /// There is none.
+    /// If no byte is left.
     pub fn u8(&mut self) -> Result<u8, Malformed> {
         self.take::<1>().map(|&[byte]| byte)
     }
 
-    /// The next two bytes as a number.
+    /// The next two bytes as a big-endian number.
     ///
     /// # Errors
-    /// There are fewer.
+    /// If fewer bytes are left.
     pub fn u16(&mut self) -> Result<u16, Malformed> {
         self.take().map(|bytes| u16::from_be_bytes(*bytes))
     }
 
-    /// The next four bytes as a number.
+    /// The next four bytes as a big-endian number.
     ///
     /// # Errors
-    /// There are fewer.
+    /// If fewer bytes are left.
     pub fn u32(&mut self) -> Result<u32, Malformed> {
         self.take().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
-    /// The end: all that is left is zero.
+    /// Ends reading: all that is left must be zero.
     ///
     /// # Errors
-    /// It is not.
+    /// If a byte that is left is not zero.
     pub fn zero_rest(self) -> Result<(), Malformed> {
         if is_zero(self.0) {
             Ok(())
@@ -97,10 +97,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The end: nothing is left.
+    /// Ends reading: nothing must be left.
     ///
     /// # Errors
-    /// There is more.
+    /// If bytes are left.
     pub fn nothing_left(self) -> Result<(), Malformed> {
         if self.0.is_empty() {
             Ok(())
@@ -115,13 +115,13 @@ impl<'a> Reader<'a> {
 pub struct Writer<'a>(&'a mut [u8]);
 
 impl<'a> Writer<'a> {
-    /// Starts at the beginning of `bytes`.
+    /// A writer at the beginning of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a mut [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The next field. What does not fit is left out (and is a bug: debug builds panic).
+    /// Writes the next field. A field that does not fit is left out, which is a bug: debug builds panic.
     pub fn put(&mut self, field: &[u8]) {
         let free = std::mem::take(&mut self.0);
         let fits = field.len() <= free.len();

@@ -1,4 +1,4 @@
-//! What travels in a tunnel between master and endpoint: the plaintext of a cell body (protocol §7.2).
+//! The plaintext of a cell body, which travels in a tunnel between master and endpoint (protocol §7.2).
 
 use std::net::SocketAddr;
 
@@ -19,126 +19,126 @@ use crate::{
     rsa::{OAEP_LEN, SPKI_LEN},
 };
 
-/// The plaintext: the body without its AEAD tag.
+/// Length of the plaintext: the body without its AEAD tag.
 pub const CELL_PLAINTEXT: usize = CELL_BODY - 16;
-/// What fits into a cell.
+/// Largest number of data bytes in a cell.
 pub const CELL_DATA: usize = CELL_PLAINTEXT - 3;
-/// Longest signed contact.
+/// Length of the longest signed contact.
 pub const MAX_CONTACT: usize = 129;
-/// Most contacts in one answer.
+/// Largest number of contacts in one answer.
 pub const MAX_CONTACTS: usize = 8;
 
 const _: () = assert!(CELL_PLAINTEXT == 1_163 && CELL_DATA == 1_160 && CELL_DATA == codec::LIMIT);
 const _: () = assert!(16 + 2 + 1 + MESSAGE_DATAGRAM + 21 == CELL_DATA);
 const _: () = assert!(4 + 1 + MAX_CONTACTS * (1 + MAX_CONTACT) <= CELL_DATA);
 
-/// A cell in clear. Requests and answers carry the request's number; each comment tells who sends it.
+/// A cell in clear. Requests and answers carry the request's number; each comment says who sends the cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
-    /// Master: starts the RSA exchange (§7.3).
+    /// Master: starts the RSA exchange (protocol §7.3).
     Exchange {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
         /// The master's RSA public key.
         spki: Box<[u8; SPKI_LEN]>,
         /// `OAEP(endpoint key, seed_m)`.
         sealed: Box<[u8; OAEP_LEN]>,
     },
-    /// Endpoint: ends it.
+    /// Endpoint: completes the exchange.
     Exchanged {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
         /// `OAEP(master key, seed_e)`.
         sealed: Box<[u8; OAEP_LEN]>,
-        /// Shows that both have the same keys.
+        /// Proof that both have derived the same keys.
         confirmation: [u8; 32],
     },
     /// Master: opens a gate, or closes its slot with a gate of zeros.
     SetGate {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
-        /// 0 or 1.
+        /// 0: the persona's gate; 1: the reply gate.
         slot: u8,
         /// The gate.
         gate: Gate,
     },
-    /// Endpoint: done.
+    /// Endpoint: the gate is set.
     GateSet {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
     },
     /// Master: registers its signed contact.
     Advertise {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
-        /// At most 129 bytes (a longer one is encoded as none); empty withdraws.
+        /// At most 129 bytes; a longer contact is encoded as an empty one. An empty one withdraws the contact.
         contact: Vec<u8>,
     },
-    /// Endpoint: done.
+    /// Endpoint: the contact is registered or withdrawn.
     Advertised {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
     },
-    /// Master: asks for contacts.
+    /// Master: asks for contacts that the endpoint hosts.
     Seeds {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
     },
-    /// Endpoint: contacts registered with it.
+    /// Endpoint: contacts that are registered with it.
     SeedsAnswer {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
-        /// At most 8 of at most 129 bytes each (others are left out when encoding).
+        /// At most 8 contacts of at most 129 bytes each; the encoder leaves out the others.
         contacts: Vec<Vec<u8>>,
     },
-    /// Master: asks for a verified descriptor.
+    /// Master: asks for a descriptor from the endpoint's directory.
     Describe {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
-        /// Of which relay.
+        /// The relay whose descriptor is asked for.
         relay: RelayId,
     },
     /// Endpoint: the descriptor, if its directory has it.
     Described {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
-        /// The descriptor.
+        /// The verified descriptor; `None` if the relay is unknown.
         descriptor: Option<Box<[u8; Descriptor::LEN]>>,
     },
-    /// Master: the tunnel ends.
+    /// Master: closes the tunnel.
     Close {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
     },
-    /// Endpoint: done.
+    /// Endpoint: the tunnel is closed.
     Closed {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
     },
-    /// Master: is the tunnel alive?
+    /// Master: tests the tunnel.
     Echo {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
-        /// To be sent back.
+        /// Bytes to be sent back.
         data: [u8; 8],
     },
-    /// Endpoint: it is.
+    /// Endpoint: sends the bytes back.
     Echoed {
-        /// Of the request.
+        /// Number of the request.
         number: u32,
-        /// From the request.
+        /// The bytes of the request.
         data: [u8; 8],
     },
     /// Master: a message for the world.
     Send {
-        /// To which endpoint port.
+        /// The endpoint port to send to.
         to: SocketAddr,
-        /// The message.
+        /// The message, sent unchanged.
         datagram: Box<[u8; MESSAGE_DATAGRAM]>,
     },
     /// Endpoint: a message from the world.
     Deliver {
-        /// The message.
+        /// The message as it arrived.
         datagram: Box<[u8; MESSAGE_DATAGRAM]>,
     },
 }
@@ -170,7 +170,7 @@ impl Cell {
         }
     }
 
-    /// Whether the master sends this type (and the endpoint receives it).
+    /// Returns true if the master sends this type and the endpoint receives it.
     #[must_use]
     pub const fn is_from_master(&self) -> bool {
         matches!(self.kind(), 1..=7 | 16)
@@ -198,13 +198,13 @@ impl Cell {
         }
     }
 
-    /// Whether this is part of the RSA exchange: the only types that travel under K0 (§7.2).
+    /// Returns true for the types of the RSA exchange, the only ones that travel under K0 (protocol §7.2).
     #[must_use]
     pub const fn is_exchange(&self) -> bool {
         matches!(self.kind(), 1 | 129)
     }
 
-    /// `type 1 ‖ length 2 ‖ data ‖ zero`.
+    /// Encodes as `type 1 ‖ length 2 ‖ data ‖ zero`.
     #[must_use]
     pub fn encode(&self) -> [u8; CELL_PLAINTEXT] {
         let mut plaintext = [0; CELL_PLAINTEXT];
@@ -265,10 +265,10 @@ impl Cell {
         }
     }
 
-    /// The other way round.
+    /// Decodes a cell.
     ///
     /// # Errors
-    /// Unknown type, wrong length, a value out of its range, padding that is not zero.
+    /// If the type is unknown, the length is wrong, a value is out of its range, or padding is not zero.
     pub fn decode(plaintext: &[u8; CELL_PLAINTEXT]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(plaintext);
         let (kind, length) = (reader.u8()?, reader.u16()?);
@@ -369,7 +369,7 @@ fn bound(contacts: &[Vec<u8>]) -> Contacts {
     Contacts::try_from(fitting.take(MAX_CONTACTS).collect::<Vec<_>>()).unwrap_or_default()
 }
 
-/// Every payload fits: see the assertions above and the test of the longest ones.
+/// Every payload fits: see the assertions above and the test with the longest ones.
 fn put<T: Encode>(value: &T, out: &mut [u8; CELL_DATA]) -> usize {
     let length = codec::encode_into(value, out);
     debug_assert!(length.is_ok());

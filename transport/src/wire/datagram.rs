@@ -1,4 +1,4 @@
-//! Datagrams of the relay port: the kinds and the parts that need no session (protocol §4).
+//! Datagrams of the relay port: their kinds, and the parts that need no session (protocol §4).
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use crate::{
     packet::RELAY_DATAGRAM,
 };
 
-/// Everything on the relay port.
+/// Any datagram of the relay port: 1,232 bytes.
 pub type Datagram = [u8; RELAY_DATAGRAM];
 
 /// The version byte of `WhoAreYou`.
@@ -24,23 +24,23 @@ pub const VERSION: u8 = 1;
 
 const _: () = assert!(RELAY_DATAGRAM == 1_232 && crate::policy::PROTOCOL_VERSION == 1);
 
-/// The first byte of a datagram.
+/// The kind of a datagram, given by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// 1.
+    /// 1: handshake initiation.
     HandshakeInit,
-    /// 2.
+    /// 2: handshake answer.
     HandshakeAnswer,
-    /// 4.
+    /// 4: session datagram, which carries a frame.
     Session,
-    /// 5.
+    /// 5: the question of "who are you?".
     WhoAreYou,
-    /// 6.
+    /// 6: the answer to that question.
     WhoAreYouAnswer,
 }
 
 impl Kind {
-    /// What this datagram is; `None` for 3, which is reserved for the cookie reply, and everything unknown.
+    /// The kind of this datagram; `None` for 3, which is reserved for the cookie reply, and for all unknown ones.
     #[must_use]
     pub fn of(datagram: &Datagram) -> Option<Self> {
         match *part::<0, 1, _>(datagram) {
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// The first byte.
+    /// The first byte of a datagram of this kind.
     #[must_use]
     pub const fn byte(self) -> u8 {
         match self {
@@ -66,7 +66,7 @@ impl Kind {
     }
 }
 
-/// A question for the descriptor of whoever lives at an address (§4.1).
+/// A question for the descriptor of the relay at an address (protocol §4.1).
 #[must_use]
 pub fn who_are_you(network: NetworkId, nonce: &[u8; 16], rng: &mut StdRng) -> Datagram {
     let mut datagram = [0; RELAY_DATAGRAM];
@@ -89,11 +89,11 @@ pub struct Question {
     pub network: NetworkId,
     /// The asker's version.
     pub version: u8,
-    /// To be repeated in the answer.
+    /// Nonce that the answer repeats.
     pub nonce: [u8; 16],
 }
 
-/// Reads a question; every byte string of this length is one.
+/// Reads a question. Any bytes of this length are one.
 #[must_use]
 pub fn parse_who_are_you(datagram: &Datagram) -> Question {
     let [version] = *part::<1, 1, _>(datagram);
@@ -104,13 +104,13 @@ pub fn parse_who_are_you(datagram: &Datagram) -> Question {
     }
 }
 
-/// The index to which a handshake answer is addressed (§4.3); every byte string of this length has one.
+/// The index to which a handshake answer is addressed (protocol §4.3). Any bytes of this length have one.
 #[must_use]
 pub fn answer_receiver(datagram: &Datagram) -> u32 {
     u32::from_be_bytes(*part::<8, 4, _>(datagram))
 }
 
-/// Answers a question that came from `asker` (§4.1).
+/// Answers a question that came from `asker` (protocol §4.1).
 #[must_use]
 pub fn who_are_you_answer(
     keys: &RelayKeys,
@@ -130,7 +130,7 @@ pub fn who_are_you_answer(
     datagram
 }
 
-/// Adds the answerer's wall clock to its answer (§4.1). Whole seconds: more would only tell its machine from others.
+/// Adds the answerer's wall clock to its answer (protocol §4.1), in whole seconds: more would only help to identify its machine.
 pub fn put_time(datagram: &mut Datagram, keys: &RelayKeys, time: Unix) {
     *part_mut::<300, 8, _>(datagram) = time.0.to_be_bytes();
     let (nonce, time) = (part::<6, 16, _>(datagram), part::<300, 8, _>(datagram));
@@ -145,11 +145,11 @@ pub struct Answer {
     pub version: u8,
     /// The answerer's network.
     pub network: NetworkId,
-    /// From the question.
+    /// Nonce of the question.
     pub nonce: [u8; 16],
-    /// Where the answerer saw the asker.
+    /// The asker's address as the answerer saw it.
     pub observed: SocketAddr,
-    /// The answerer's descriptor, to be decoded and checked.
+    /// The answerer's descriptor, still to be decoded and checked.
     pub descriptor: [u8; Descriptor::LEN],
     signed: Box<[u8; 230]>,
     signature: [u8; 64],
@@ -157,7 +157,7 @@ pub struct Answer {
     time_signature: [u8; 64],
 }
 
-/// Reads an answer; every byte string of this length is one.
+/// Reads an answer. Any bytes of this length are one.
 #[must_use]
 pub fn parse_who_are_you_answer(datagram: &Datagram) -> Answer {
     let [version] = *part::<1, 1, _>(datagram);
@@ -175,7 +175,7 @@ pub fn parse_who_are_you_answer(datagram: &Datagram) -> Answer {
 }
 
 impl Answer {
-    /// Whether the identity of `descriptor` signed this answer.
+    /// Returns true if the identity of `descriptor` signed this answer.
     #[must_use]
     pub fn verify(&self, suite: &SuiteRef, descriptor: &Descriptor) -> bool {
         keys::verify(
@@ -186,7 +186,7 @@ impl Answer {
         )
     }
 
-    /// The answerer's wall clock, if the identity of `descriptor` signed it. Relays that do not tell it have random bytes there.
+    /// The answerer's wall clock, if the identity of `descriptor` signed it. Relays that tell no time send random bytes instead.
     #[must_use]
     pub fn time(&self, suite: &SuiteRef, descriptor: &Descriptor) -> Option<Unix> {
         let signed: [&[u8]; 3] = [labels::CLOCK, &self.nonce, &self.time];
@@ -205,10 +205,10 @@ pub struct SessionHeader {
 }
 
 impl SessionHeader {
-    /// Bytes on the wire.
+    /// Length on the wire.
     pub const LEN: usize = 16;
 
-    /// Reads the header of a session datagram. `None`: a reserved byte is set or it is another kind.
+    /// Reads the header of a session datagram. `None` if a reserved byte is set or it is of another kind.
     #[must_use]
     pub fn parse(datagram: &Datagram) -> Option<Self> {
         if Kind::of(datagram) != Some(Kind::Session) || !is_zero(part::<1, 3, _>(datagram)) {
@@ -220,7 +220,7 @@ impl SessionHeader {
         })
     }
 
-    /// Writes it.
+    /// Writes the header of a session datagram.
     pub fn write(&self, datagram: &mut Datagram) {
         let mut writer = Writer::new(datagram);
         writer.put(&[Kind::Session.byte(), 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! Relay descriptors: 196 signed bytes that say where a relay is and with which keys (protocol §3.1).
+//! Relay descriptors: 196 signed bytes with the address and the keys of a relay (protocol §3.1).
 
 use std::{
     fmt,
@@ -16,44 +16,44 @@ use crate::{
     policy::Policy,
 };
 
-/// Most endpoint ports of one relay.
+/// Largest number of endpoint ports of one relay.
 pub const MAX_ENDPOINT_PORTS: usize = 2_048;
 /// Longest validity, in minutes after the epoch.
 pub const MAX_VALIDITY_MINUTES: u32 = 1_500;
-/// How far clocks may be apart, in minutes.
+/// Tolerance for clocks that differ, in minutes.
 pub const TOLERANCE_MINUTES: u32 = 2;
-/// What the signature covers.
+/// Number of bytes that the signature covers.
 const SIGNED: usize = Descriptor::LEN - 64;
 
 /// The ports on which a relay hosts endpoints, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortRange {
-    /// The lowest.
+    /// The lowest port.
     pub first: u16,
-    /// The highest.
+    /// The highest port.
     pub last: u16,
 }
 
 impl PortRange {
-    /// Whether the port is one of them.
+    /// Returns true if the port is in the range.
     #[must_use]
     pub const fn contains(&self, port: u16) -> bool {
         self.first <= port && port <= self.last
     }
 
-    /// How many there are; 0 if the ends are reversed.
+    /// Number of ports; 0 if the ends are reversed.
     #[must_use]
     pub fn len(&self) -> usize {
         (usize::from(self.last) + 1).saturating_sub(usize::from(self.first))
     }
 
-    /// Whether the ends are reversed.
+    /// Returns true if the ends are reversed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The rules of §3.1 for a relay with this relay port.
+    /// Checks the rules of protocol §3.1 for a relay with this relay port.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -74,7 +74,7 @@ impl PortRange {
     }
 }
 
-/// What a relay does: two bits on the wire.
+/// The roles of a relay: two bits on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelayFlags(u16);
 
@@ -84,7 +84,7 @@ impl RelayFlags {
     /// Bit 1: it hosts endpoints.
     const HOSTS: u16 = 2;
 
-    /// Those of a relay with or without the endpoint role.
+    /// The flags of a relay with or without the endpoint role.
     #[must_use]
     pub const fn new(hosts_endpoints: bool) -> Self {
         Self(if hosts_endpoints {
@@ -94,53 +94,53 @@ impl RelayFlags {
         })
     }
 
-    /// As on the wire.
+    /// The flags as on the wire.
     #[must_use]
     pub const fn bits(self) -> u16 {
         self.0
     }
 }
 
-/// Why a descriptor is refused.
+/// The reason why a descriptor is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
-    /// Not our network.
+    /// It belongs to another network.
     #[error("it belongs to another network")]
     Network,
-    /// No relay may live there.
+    /// No relay may live at its address.
     #[error("its address cannot be used")]
     Address,
-    /// First port behind the last.
+    /// The first port is above the last.
     #[error("its endpoint range is reversed")]
     RangeReversed,
-    /// More than 2,048 ports.
+    /// The range has more than 2,048 ports.
     #[error("its endpoint range is too wide")]
     RangeTooWide,
-    /// Ports below 1,024.
+    /// The range has ports below 1,024.
     #[error("its endpoint range holds privileged ports")]
     RangeTooLow,
     /// The relay port is one of the endpoint ports.
     #[error("its endpoint range holds the relay port")]
     RangeHoldsRelayPort,
-    /// Unknown bits, no relay, or not in accord with the endpoint range.
+    /// The flags have unknown bits, say that it does not relay, or do not match the endpoint range.
     #[error("its flags are refused")]
     Flags,
     /// The expiry is past.
     #[error("it has expired")]
     Expired,
-    /// Valid for longer than 1,500 minutes.
+    /// It is valid for longer than 1,500 minutes.
     #[error("it is valid for too long")]
     ExpiryTooFar,
-    /// Issued in the future.
+    /// It was issued in the future.
     #[error("its epoch lies in the future")]
     EpochAhead,
-    /// A newer one is known.
+    /// A newer descriptor of the same identity is known.
     #[error("a newer one is known")]
     EpochOld,
     /// The identity key is of small order or no point at all.
     #[error("its identity key is weak")]
     WeakKey,
-    /// The signature fails.
+    /// The signature does not verify.
     #[error("its signature fails")]
     Signature,
 }
@@ -165,7 +165,7 @@ impl From<DescriptorError> for DropReason {
 }
 
 impl DescriptorError {
-    /// For counters.
+    /// The name, for counters.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -186,14 +186,15 @@ impl DescriptorError {
     }
 }
 
-/// A relay descriptor. Decoded is not checked: see [`Descriptor::check`]; checked is not verified (§3.1).
+/// A relay descriptor. A decoded one is not checked yet (see [`Descriptor::check`]), and a checked one is not verified yet
+/// (protocol §3.1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Descriptor {
-    /// Its network.
+    /// The relay's network.
     pub network: NetworkId,
-    /// Its relay port.
+    /// The address of its relay port.
     pub address: SocketAddr,
-    /// Where it hosts endpoints, if it does.
+    /// The ports on which it hosts endpoints, if it does.
     pub endpoint_ports: Option<PortRange>,
     /// Ed25519 identity key.
     pub identity: [u8; 32],
@@ -201,20 +202,20 @@ pub struct Descriptor {
     pub link: [u8; 32],
     /// X25519 key of the onion path.
     pub onion: [u8; 32],
-    /// Unix minutes of issue.
+    /// Time of issue in Unix minutes.
     pub epoch: u32,
-    /// Unix minutes of its end.
+    /// Time of its end in Unix minutes.
     pub expiry: u32,
-    /// Hashed once.
+    /// Hash of the identity key, computed once.
     id: RelayId,
     bytes: [u8; Self::LEN],
 }
 
 impl Descriptor {
-    /// Bytes on the wire.
+    /// Length on the wire.
     pub const LEN: usize = 196;
 
-    /// Signs a descriptor of this relay.
+    /// Signs a descriptor with the keys of this relay.
     #[must_use]
     pub fn sign(
         keys: &RelayKeys,
@@ -259,7 +260,7 @@ impl Descriptor {
         }
     }
 
-    /// Reads the fields. Nothing is checked but that flags and endpoint range agree.
+    /// Reads the fields. The only check is that flags and endpoint range agree.
     ///
     /// # Errors
     /// [`DescriptorError::Flags`].
@@ -292,19 +293,19 @@ impl Descriptor {
         part::<58, 32, _>(bytes)
     }
 
-    /// As on the wire.
+    /// The descriptor as on the wire.
     #[must_use]
     pub fn bytes(&self) -> &[u8; Self::LEN] {
         &self.bytes
     }
 
-    /// The name of this relay.
+    /// The relay's id.
     #[must_use]
     pub const fn id(&self) -> RelayId {
         self.id
     }
 
-    /// Every rule of §3.1, the signature last. `known_epoch`: of the descriptor of the same identity that is known.
+    /// Checks every rule of protocol §3.1, the signature last. `known_epoch` is that of the known descriptor of the same identity.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -356,14 +357,14 @@ impl Descriptor {
         Ok(())
     }
 
-    /// Whether this one may take the place of a known one of the same identity (§3.1): it has a later epoch or is the
-    /// same, byte for byte.
+    /// Returns true if this descriptor may take the place of a known one of the same identity (protocol §3.1): it has a later epoch
+    /// or is the same, byte for byte.
     #[must_use]
     pub fn may_follow(&self, known: &Self) -> bool {
         self.epoch > known.epoch || self.bytes == known.bytes
     }
 
-    /// Whether this is an endpoint port of this relay: same ip, port in the range (§7.4).
+    /// Returns true for an endpoint address of this relay: the same ip, and a port in its range (protocol §7.4).
     #[must_use]
     pub fn covers(&self, address: SocketAddr) -> bool {
         let address = canonical(address);
@@ -374,14 +375,14 @@ impl Descriptor {
     }
 }
 
-/// Name and epoch only: addresses do not go into logs by accident.
+/// Shows id and epoch only, so that addresses do not get into logs by accident.
 impl fmt::Debug for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Descriptor({:.8}, epoch {})", self.id(), self.epoch)
     }
 }
 
-/// `ip 16 ‖ port 2`; IPv4 as IPv4-mapped IPv6.
+/// Encodes as `ip 16 ‖ port 2`, with IPv4 as IPv4-mapped IPv6.
 #[must_use]
 pub fn put_address(address: SocketAddr) -> [u8; 18] {
     let ip = match address.ip() {
@@ -395,14 +396,14 @@ pub fn put_address(address: SocketAddr) -> [u8; 18] {
     bytes
 }
 
-/// The other way round; IPv4-mapped becomes IPv4.
+/// Decodes an address; IPv4-mapped becomes IPv4.
 #[must_use]
 pub fn take_address(bytes: &[u8; 18]) -> SocketAddr {
     let ip = IpAddr::from(*part::<0, 16, _>(bytes)).to_canonical();
     SocketAddr::new(ip, u16::from_be_bytes(*part::<16, 2, _>(bytes)))
 }
 
-/// The same address as the wire would bring it back: no IPv4-mapped form, no scope, no flow label.
+/// The address as it would come back from the wire: no IPv4-mapped form, no scope, no flow label.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

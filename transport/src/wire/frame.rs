@@ -8,15 +8,15 @@ use super::{
 };
 use crate::ids::TunnelId;
 
-/// A link plaintext.
+/// The plaintext of a session datagram.
 pub type FrameBytes = [u8; 1_200];
-/// The body of a cell, as the layers see it.
+/// Length of a cell's body, as the layers see it.
 pub const CELL_BODY: usize = 1_179;
-/// Most descriptors in one gossip frame.
+/// Largest number of descriptors in one gossip frame.
 pub const MAX_GOSSIP: usize = 6;
-/// Slots of 32 bytes in the answer of a walk.
+/// Length of the slots in the answer to a walk: 12 of 32 bytes.
 pub const WALK_BLOCK: usize = 384;
-/// The sealed part in the answer of a walk.
+/// Length of the sealed part in the answer to a walk.
 pub const WALK_SEALED: usize = 800;
 
 const _: () = assert!(1 + 4 + 16 + CELL_BODY == 1_200);
@@ -31,78 +31,78 @@ const GOSSIP: u8 = 4;
 const GOSSIP_REQUEST: u8 = 5;
 const GOODBYE: u8 = 6;
 
-/// A frame, decoded as far as it is not a cell.
+/// A decoded frame. Of a cell only the tunnel id is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// Nothing.
+    /// Keep-alive; it has no content.
     KeepAlive,
     /// A cell: see [`cell_nonce`] and [`cell_body_mut`].
     Cell {
-        /// Which tunnel.
+        /// The tunnel on this link.
         id: TunnelId,
     },
-    /// About tunnels; to be acknowledged.
+    /// News about tunnels or a probe, to be acknowledged.
     Control {
-        /// For the acknowledgement.
+        /// Tag that the acknowledgement repeats.
         tag: u32,
-        /// What.
+        /// The content.
         control: Control,
     },
-    /// A control frame arrived.
+    /// Acknowledges a control frame.
     Ack {
-        /// Which.
+        /// Tag of that control frame.
         tag: u32,
     },
-    /// Descriptors, 1 to 6.
+    /// One to six descriptors of relays.
     Gossip(&'a [[u8; Descriptor::LEN]]),
-    /// Please send a gossip frame.
+    /// Asks for a gossip frame.
     GossipRequest,
     /// The sender has closed this link.
     Goodbye,
 }
 
-/// What neighbours tell each other about tunnels.
+/// The content of a control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// `TunnelControlRequest`.
+    /// `TunnelControlRequest`: a walk goes on to the receiver.
     WalkRequest(WalkRequest),
-    /// `TunnelControlResponse`.
+    /// `TunnelControlResponse`: the answer on its way back to the master.
     WalkAnswer(Box<WalkAnswer>),
-    /// A tunnel is gone.
+    /// A tunnel is closed or a walk refused.
     TunnelClosed {
-        /// The id that cells from the sender to the receiver of this frame carry.
+        /// The id of cells from the sender of this frame to its receiver.
         id: TunnelId,
     },
-    /// Are you there? The acknowledgement says it.
+    /// Asks only for the acknowledgement, to see if the neighbour is there.
     Probe,
 }
 
 /// Asks the receiver to be the next hop of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkRequest {
-    /// Cells back to the sender of this request will carry it.
+    /// The id of cells back to the sender of this request.
     pub id_back: TunnelId,
-    /// E.
+    /// E, the group element for this hop.
     pub element: [u8; 32],
 }
 
-/// The answer of a walk.
+/// The answer to a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkAnswer {
-    /// From the request.
+    /// The `id_back` of the request.
     pub id_back: TunnelId,
-    /// Cells forward to the sender of this answer will carry it.
+    /// The id of cells forward to the sender of this answer.
     pub id_fwd: TunnelId,
-    /// Twelve slots.
+    /// Twelve slots of 32 bytes.
     pub block: [u8; WALK_BLOCK],
-    /// The endpoint's answer under as many layers as there are hops.
+    /// The endpoint's answer under one layer for each hop.
     pub sealed: [u8; WALK_SEALED],
 }
 
 /// Reads a frame.
 ///
 /// # Errors
-/// Unknown type, unknown kind of control, wrong length, zero tunnel id, padding that is not zero.
+/// If the type or the kind of control is unknown, the length is wrong, a tunnel id is zero, or padding is not zero.
 pub fn decode(frame: &FrameBytes) -> Result<Frame<'_>, Malformed> {
     let mut reader = Reader::new(frame);
     match reader.u8()? {
@@ -167,13 +167,13 @@ fn take_id(reader: &mut Reader<'_>) -> Result<TunnelId, Malformed> {
     }
 }
 
-/// A keep-alive.
+/// Encodes a keep-alive.
 #[must_use]
 pub fn encode_keep_alive() -> FrameBytes {
     start(KEEP_ALIVE)
 }
 
-/// A control frame.
+/// Encodes a control frame.
 #[must_use]
 pub fn encode_control(tag: u32, control: &Control) -> FrameBytes {
     let mut frame = start(CONTROL);
@@ -202,7 +202,7 @@ pub fn encode_control(tag: u32, control: &Control) -> FrameBytes {
     frame
 }
 
-/// An acknowledgement.
+/// Encodes an acknowledgement.
 #[must_use]
 pub fn encode_ack(tag: u32) -> FrameBytes {
     let mut frame = start(ACK);
@@ -210,7 +210,7 @@ pub fn encode_ack(tag: u32) -> FrameBytes {
     frame
 }
 
-/// A gossip frame with the first six of `descriptors` (at least one must be given).
+/// Encodes a gossip frame with the first six of `descriptors`, of which there must be at least one.
 #[must_use]
 pub fn encode_gossip(descriptors: &[[u8; Descriptor::LEN]]) -> FrameBytes {
     debug_assert!(!descriptors.is_empty());
@@ -224,13 +224,13 @@ pub fn encode_gossip(descriptors: &[[u8; Descriptor::LEN]]) -> FrameBytes {
     frame
 }
 
-/// A goodbye.
+/// Encodes a goodbye.
 #[must_use]
 pub fn encode_goodbye() -> FrameBytes {
     start(GOODBYE)
 }
 
-/// A gossip request.
+/// Encodes a gossip request.
 #[must_use]
 pub fn encode_gossip_request() -> FrameBytes {
     start(GOSSIP_REQUEST)
@@ -254,13 +254,13 @@ pub fn cell_body(frame: &FrameBytes) -> &[u8; CELL_BODY] {
     part::<21, CELL_BODY, _>(frame)
 }
 
-/// The body of a cell, to change in place.
+/// The body of a cell, to be changed in place.
 #[must_use]
 pub fn cell_body_mut(frame: &mut FrameBytes) -> &mut [u8; CELL_BODY] {
     part_mut::<21, CELL_BODY, _>(frame)
 }
 
-/// Makes this frame a cell of that tunnel with that nonce; the body stays.
+/// Makes this frame a cell of the tunnel `id` with this nonce. The body stays as it is.
 pub fn set_cell_header(frame: &mut FrameBytes, id: TunnelId, nonce: [u8; 16]) {
     *part_mut::<0, 1, _>(frame) = [CELL];
     *part_mut::<1, 4, _>(frame) = id.0.to_be_bytes();

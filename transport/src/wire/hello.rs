@@ -1,4 +1,4 @@
-//! HELLO and its echo: whether an endpoint port takes messages for a gate (protocol §7.5).
+//! HELLO and its echo, by which an endpoint port shows that it takes messages for a gate (protocol §7.5).
 
 use super::bytes::{Writer, part};
 use crate::{ids::Gate, packet::HELLO_DATAGRAM};
@@ -9,16 +9,16 @@ pub type HelloNonce = [u8; 16];
 /// A datagram of 64 bytes between endpoint ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hello {
-    /// 1: does this port take messages for this gate?
+    /// 1, a HELLO: asks if this port takes messages for this gate.
     Question {
         /// The first 8 bytes of the message that waits.
         gate: Gate,
-        /// To be repeated in the echo.
+        /// Nonce that the echo repeats.
         nonce: HelloNonce,
     },
-    /// 2: it does.
+    /// 2, the echo: the port takes them.
     Echo {
-        /// From the question.
+        /// Nonce of the HELLO.
         nonce: HelloNonce,
     },
 }
@@ -27,7 +27,7 @@ const QUESTION: u8 = 1;
 const ECHO: u8 = 2;
 
 impl Hello {
-    /// The datagram; `random` fills what has no meaning and must be drawn anew for each.
+    /// Encodes the datagram. `random` fills the bytes without meaning and must be drawn anew for each.
     #[must_use]
     pub fn encode(&self, random: [u8; HELLO_DATAGRAM]) -> [u8; HELLO_DATAGRAM] {
         let mut datagram = random;
@@ -42,7 +42,7 @@ impl Hello {
         datagram
     }
 
-    /// Reads one; `None`: the kind is unknown.
+    /// Decodes a datagram; `None` if its kind is unknown.
     #[must_use]
     pub fn decode(datagram: &[u8; HELLO_DATAGRAM]) -> Option<Self> {
         let nonce = *part::<9, 16, _>(datagram);

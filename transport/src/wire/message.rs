@@ -1,4 +1,4 @@
-//! What the seal of a message hides: request and response plaintexts (protocol §8).
+//! The plaintexts of requests and responses, which the seal of a message hides (protocol §8).
 
 use std::net::SocketAddr;
 
@@ -13,13 +13,13 @@ use crate::{
     packet::MESSAGE_DATAGRAM,
 };
 
-/// Plaintext of a request.
+/// Length of the plaintext of a request.
 pub const REQUEST_PLAINTEXT: usize = 1_064;
-/// Longest body of a request.
+/// Length of the longest body of a request.
 pub const MAX_REQUEST_BODY: usize = 1_016;
-/// Plaintext of a response.
+/// Length of the plaintext of a response.
 pub const RESPONSE_PLAINTEXT: usize = 1_048;
-/// Longest body of a response.
+/// Length of the longest body of a response.
 pub const MAX_ANSWER_BODY: usize = 1_046;
 
 const _: () = assert!(8 + 32 + REQUEST_PLAINTEXT + 16 == MESSAGE_DATAGRAM);
@@ -32,24 +32,24 @@ const _: () = assert!(2 + MAX_ANSWER_BODY == RESPONSE_PLAINTEXT);
 #[error("the body does not fit into a message")]
 pub struct TooLong;
 
-/// Everything in a request but its body.
+/// Everything in a request except its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHeader {
-    /// The same in every copy.
+    /// Random id, the same in every copy.
     pub request_id: [u8; 16],
-    /// Where the answer is awaited.
+    /// The address to which the answer is to be sent.
     pub reply: SocketAddr,
-    /// What the answer begins with.
+    /// The gate at that address, with which the answer begins.
     pub reply_gate: Gate,
-    /// Which protocol the body speaks.
+    /// The protocol of the body.
     pub service: Service,
 }
 
 impl RequestHeader {
-    /// `header 48 ‖ body ‖ zero`.
+    /// Encodes as `header 48 ‖ body ‖ zero`.
     ///
     /// # Errors
-    /// The body is longer than 1,016 bytes.
+    /// If the body is longer than 1,016 bytes.
     pub fn encode(&self, body: &[u8]) -> Result<[u8; REQUEST_PLAINTEXT], TooLong> {
         let length = length_of(body, MAX_REQUEST_BODY)?;
         let mut plaintext = [0; REQUEST_PLAINTEXT];
@@ -64,10 +64,10 @@ impl RequestHeader {
         Ok(plaintext)
     }
 
-    /// The other way round: header and body.
+    /// Decodes header and body.
     ///
     /// # Errors
-    /// A reserved byte is set, the length points outside, padding is not zero.
+    /// If a reserved byte is set, the length points outside, or padding is not zero.
     pub fn decode(plaintext: &[u8; REQUEST_PLAINTEXT]) -> Result<(Self, &[u8]), Malformed> {
         let mut reader = Reader::new(plaintext);
         let header = Self {
@@ -86,10 +86,10 @@ impl RequestHeader {
     }
 }
 
-/// `length 2 ‖ body ‖ zero`.
+/// Encodes as `length 2 ‖ body ‖ zero`.
 ///
 /// # Errors
-/// The body is longer than 1,046 bytes.
+/// If the body is longer than 1,046 bytes.
 pub fn encode_response(body: &[u8]) -> Result<[u8; RESPONSE_PLAINTEXT], TooLong> {
     let length = length_of(body, MAX_ANSWER_BODY)?;
     let mut plaintext = [0; RESPONSE_PLAINTEXT];
@@ -99,10 +99,10 @@ pub fn encode_response(body: &[u8]) -> Result<[u8; RESPONSE_PLAINTEXT], TooLong>
     Ok(plaintext)
 }
 
-/// The body of a response.
+/// Decodes the body of a response.
 ///
 /// # Errors
-/// The length points outside or padding is not zero.
+/// If the length points outside or padding is not zero.
 pub fn decode_response(plaintext: &[u8; RESPONSE_PLAINTEXT]) -> Result<&[u8], Malformed> {
     let mut reader = Reader::new(plaintext);
     let length = usize::from(reader.u16()?);

@@ -1,4 +1,4 @@
-//! Everything that has a layout, without keys: protocol §3.1, §4, §5, §7.2, §7.5, §8.
+//! Everything that has a layout but needs no keys: protocol §3.1, §4, §5, §7.2, §7.5, §8.
 
 pub mod bytes;
 pub mod cell;

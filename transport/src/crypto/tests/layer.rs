@@ -3,7 +3,7 @@ use rand::Rng;
 use super::{rng, share_a_run};
 use crate::crypto::layer::LayerKeys;
 
-/// Master's and hops' copies of the same keys.
+/// The master's and the hops' copies of the same keys.
 fn keys(hops: usize, seed: u64) -> (Vec<LayerKeys>, Vec<LayerKeys>) {
     let mut rng = rng(seed);
     (0..hops)

@@ -1,4 +1,4 @@
-//! What each role can and cannot do with which bytes.
+//! Tests of what each role can and cannot do with the bytes it sees.
 
 mod layer;
 mod message;
@@ -15,7 +15,7 @@ fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// Whether some 8 bytes in a row of one are also in the other.
+/// Returns true if some run of 8 bytes of one is also in the other.
 fn share_a_run(one: &[u8], other: &[u8]) -> bool {
     let runs: std::collections::BTreeSet<&[u8]> = one.windows(8).collect();
     other.windows(8).any(|run| runs.contains(run))

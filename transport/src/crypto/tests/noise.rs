@@ -30,7 +30,7 @@ fn bob() -> RelayKeys {
     RelayKeys::from_seed(&[2; 32])
 }
 
-/// What Alice shows: a descriptor of hers.
+/// A descriptor of Alice's.
 fn shown() -> Descriptor {
     Descriptor::sign(
         &alice(),
@@ -42,7 +42,7 @@ fn shown() -> Descriptor {
     )
 }
 
-/// The keys of a relay, as its descriptor tells them.
+/// The keys of a relay as its descriptor shows them.
 fn to(keys: &RelayKeys) -> Responder {
     Responder {
         network: NETWORK,
@@ -157,7 +157,7 @@ fn a_descriptor_of_somebody_else_fails_the_handshake() {
 
 #[test]
 fn a_descriptor_with_another_relays_link_key_leads_nowhere() {
-    // Mallory's descriptor shows Bob's link key: the handshake reaches Bob, who is not Mallory
+    // Mallory's descriptor shows Bob's link key: the handshake reaches Bob, who is not Mallory.
     let mallory = Responder {
         identity: RelayKeys::from_seed(&[3; 32]).identity(),
         ..to(&bob())

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::crypto::replay::{LinkWindow, ReplayWindow, TunnelWindow};
 
-/// What the window must do, said as simply as possible.
+/// The required behaviour of the window in its simplest form.
 #[derive(Default)]
 struct Model {
     seen: BTreeSet<u64>,

@@ -280,7 +280,7 @@ fn genuine_nonsense_is_malformed_and_uses_up_its_counter() {
     assert_eq!(endpoint.open([0; 16], &mut body), Err(DropReason::Replayed));
 }
 
-/// Everything that goes into the keys.
+/// All inputs of the key derivation.
 #[derive(Clone)]
 struct Parts {
     points: [[u8; 32]; 2],

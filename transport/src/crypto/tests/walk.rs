@@ -44,7 +44,7 @@ fn endpoint_answer(address: &str, families: u8) -> EndpointAnswer {
     }
 }
 
-/// The answer as each hop passes it on; the first entry is what the endpoint passes on.
+/// The answer as each hop passes it on, the endpoint's first.
 fn answers(hops: &[Hop], rng: &mut StdRng) -> Vec<Onion> {
     let mut block = [0; 384];
     rng.fill_bytes(&mut block);

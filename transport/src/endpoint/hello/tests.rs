@@ -11,7 +11,7 @@ const TUNNEL: ServedId = ServedId(7);
 const TOKEN: PortToken = PortToken(7);
 const HOUR_US: u64 = 3_600_000_000;
 
-/// The HELLOs of one endpoint, a tunnel's budget, and what they need.
+/// The HELLOs of one endpoint, the budget of a tunnel, and the context they need.
 struct Fixture {
     cx: Context,
     hellos: Hellos,
@@ -42,7 +42,7 @@ impl Fixture {
         self.hellos.ask(&mut self.cx, &mut self.budget, to, waiting)
     }
 
-    /// Lets the time of everything that is due within `us` come. `open`: the tunnel still stands.
+    /// Runs everything that is due within `us` microseconds. `open`: the tunnel still stands.
     fn run(&mut self, us: u64, open: bool) {
         let end = Mono(self.cx.mono().0 + us);
         while let Some((at, timer)) = self.cx.timers.next().filter(|(at, _)| *at <= end) {
@@ -62,7 +62,7 @@ impl Fixture {
         };
     }
 
-    /// What left since the last time.
+    /// HELLOs that left since the last call.
     fn left(&mut self) -> Vec<(SocketAddr, Hello)> {
         let sent = self.cx.out.drain(..).map(|output| {
             let Output::Do(Action::Transmit { from, to, packet }) = output else {
@@ -105,14 +105,14 @@ fn a_silent_address_gets_one_hello_twice_an_hour() {
     );
     it.run(1, true);
     assert_eq!(it.left(), first, "the same question again");
-    // Every ten seconds for most of an hour somebody wants to send there.
+    // Every ten seconds, for most of an hour, somebody wants to send there.
     for _ in 0..359 {
         it.run(10_000_000, true);
         assert_eq!(it.ask(to, 3, 1), Err(DropReason::SilentDestination));
     }
     assert_eq!(it.left(), []);
     assert_eq!(it.cx.drops.of(DropReason::SilentDestination), 1);
-    // Another gate and another address are other questions, and so is the next hour.
+    // Another gate or another address is a new question, and so is the next hour.
     assert_eq!(it.ask(to, 4, 1), Ok(()));
     assert_eq!(it.ask(address(2, 5_000), 3, 1), Ok(()));
     it.run(20_000_000, true);

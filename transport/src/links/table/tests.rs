@@ -39,7 +39,7 @@ impl Node {
         self.links.dial(cx, own, &to.own).expect("below the caps")
     }
 
-    /// The other one takes what this one has sent, and may refuse it.
+    /// Hands all that this side has sent to the other, which may refuse it.
     fn deliver(&mut self, other: &mut Self) {
         for output in std::mem::take(&mut self.cx.out) {
             let Output::Do(Action::Transmit { mut packet, .. }) = output else {
@@ -58,7 +58,7 @@ impl Node {
 }
 
 impl Table {
-    /// The indexes hold what the links have and nothing else.
+    /// Checks that the indexes hold exactly what the links have.
     fn check(&self) {
         let links = || self.by_handle.values();
         let dials = links().filter_map(|link| Some(link.dial.as_ref()?.initiator.index()));

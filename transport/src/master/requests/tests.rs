@@ -97,7 +97,7 @@ fn a_contact_is_sent_as_it_is_by_then() {
     assert!(queue.renew_contact(&[2]));
     queue.begin_next(Mono(0));
     assert_eq!(queue.send(SOON), Some(contact(0, &[2])));
-    // It is under way, so that the new one still has to be asked for; but repeats carry it.
+    // The request is under way, so the new contact must still be asked for; but repeats carry it.
     assert!(!queue.renew_contact(&[3]));
     assert_eq!(queue.send(SOON), Some(contact(0, &[3])));
 }

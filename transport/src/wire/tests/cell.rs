@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::{hex, padding_is_checked, rule};
 use crate::{ids::Gate, wire::cell::Cell};
 
-/// One of each type with the bytes before its padding.
+/// One cell of each type, with its bytes before the padding.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn golden() -> Vec<(Cell, Vec<u8>)> {
     let number = 0x0102_0304;
@@ -226,7 +226,7 @@ fn the_longest_contacts_fit_and_longer_ones_are_refused() {
     };
     assert_eq!(Cell::decode(&longest.encode()), Ok(longest.clone()));
 
-    // one contact more, one byte more: only somebody else's encoder writes that
+    // one contact more or one byte more: only another encoder writes that
     let mut nine = full.encode();
     nine[7] = 9;
     nine[1..3].copy_from_slice(&(4_u16 + 1 + 9).to_be_bytes());

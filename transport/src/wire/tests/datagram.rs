@@ -143,7 +143,7 @@ fn the_time_in_an_answer_is_its_signers_or_none() {
             answer.time(&SuiteRef::default(), &own),
         )
     };
-    // Of a relay that tells no time.
+    // The answer of a relay that tells no time.
     assert_eq!(read(&datagram), (true, None));
     put_time(&mut datagram, &keys(), Unix(1_800_000_123));
     assert_eq!(read(&datagram), (true, Some(Unix(1_800_000_123))));
@@ -152,7 +152,7 @@ fn the_time_in_an_answer_is_its_signers_or_none() {
         altered[at] ^= 1;
         assert_eq!(read(&altered), (true, None), "byte {at}");
     }
-    // It belongs to this question.
+    // The time belongs to this question only.
     datagram[6] ^= 1;
     assert_eq!(read(&datagram), (false, None));
 }

@@ -45,7 +45,7 @@ pub(crate) fn descriptor(network: crate::ids::NetworkId) -> Descriptor {
     Descriptor::sign(&keys(), network, address, range, 29_000_000, 29_001_440)
 }
 
-/// Every byte behind `content`, made non-zero alone, is refused; the untouched bytes are not.
+/// Checks that any byte behind `content` alone, made non-zero, is refused, and that the unchanged bytes are not.
 pub(crate) fn padding_is_checked<const N: usize>(
     bytes: &[u8; N],
     content: usize,
