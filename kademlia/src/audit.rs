@@ -2,7 +2,7 @@
 use crate::contact::ContactError;
 use std::collections::BTreeMap;
 
-/// Why something that came from outside was discarded.
+/// The reason why input from outside was discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DropReason {
     /// The token of a STORE is not ours or too old.
@@ -17,33 +17,33 @@ pub enum DropReason {
     ForgedRecord,
     /// A value that does not hash to the key that was asked for.
     ForgedValue,
-    /// The answer's bytes are no answer.
+    /// The bytes of an answer have no valid form.
     MalformedAnswer,
-    /// The request's bytes are no request.
+    /// The bytes of a request have no valid form.
     MalformedRequest,
-    /// A request, but there is no persona with a current contact to answer it.
+    /// There is no persona with a current contact to answer the request.
     NoPersona,
     /// A STORE of a mutable record has a lower sequence number than the version that is kept.
     OldSequence,
-    /// The body is longer than any may be.
+    /// The body is longer than a message can carry.
     Oversize,
-    /// A contact of ours came back to us.
+    /// Another node sent us our own contact.
     OwnContact,
     /// A STORE of a mutable record has the sequence number of the version that is kept, but another value.
     SameSequence,
     /// The store is full of records that matter more.
     StoreFull,
-    /// More seeds than are taken from one answer.
+    /// An answer has more seeds than are taken from one.
     TooManySeeds,
-    /// More contacts wait for their first PING than may.
+    /// The list of contacts that wait for their first PING is full.
     TooManyUnverified,
-    /// An answer of another kind than its request asks for.
+    /// The answer is of another kind than its request asks for.
     UnexpectedAnswer,
-    /// A ticket that is not, or no longer, in use.
+    /// The ticket is not in use, or no longer.
     UnknownTicket,
 }
 
-/// Discards counted by reason.
+/// Numbers of discarded inputs, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drops(BTreeMap<DropReason, u64>);
 
@@ -52,18 +52,18 @@ impl Drops {
         *self.0.entry(reason).or_default() += 1;
     }
 
-    /// How often it happened.
+    /// Number of times this reason occurred.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0.get(&reason).copied().unwrap_or_default()
     }
 
-    /// All reasons that happened, with their numbers.
+    /// All reasons that occurred, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> {
         self.0.iter().map(|(reason, times)| (*reason, *times))
     }
 
-    /// All of them together.
+    /// The sum over all reasons.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.values().sum()
@@ -73,21 +73,21 @@ impl Drops {
 /// Sizes and counters of one plane; the planes share nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlaneAudit {
-    /// Contacts: in the users' cache, or in the persona's buckets.
+    /// Number of contacts in the users' cache or in the persona's buckets.
     pub contacts: usize,
-    /// RPCs under way.
+    /// Number of RPCs under way.
     pub calls: usize,
-    /// Lookups that run now.
+    /// Number of lookups that run now.
     pub lookups: usize,
-    /// Requests sent since the start.
+    /// Number of requests sent since the start.
     pub sent: u64,
-    /// Answers received that were accepted.
+    /// Number of answers received and accepted.
     pub answered: u64,
     /// Messages discarded, by reason.
     pub drops: Drops,
 }
 
-/// Contacts that answered and are not expired.
+/// Numbers of contacts that answered and have not expired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LiveContacts {
     /// In the users' cache.
@@ -103,7 +103,7 @@ pub struct Audit {
     pub user: PlaneAudit,
     /// The persona's plane, empty while there is none.
     pub persona: PlaneAudit,
-    /// Discards while there was no persona.
+    /// Messages discarded while there was no persona.
     pub without_persona: Drops,
     /// Requests answered by the present persona.
     pub requests_answered: u64,

@@ -1,10 +1,10 @@
-//! As much of BitTorrent's bencoding (BEP 3) as mutable records need: reading one value strictly, without
-//! recursion, and writing a byte string and the value of BEP 46.
+//! The part of BitTorrent's bencoding (BEP 3) that mutable records need: reading one value strictly, without recursion, and writing
+//! a byte string and the value of BEP 46.
 //!
-//! Strict: one value and nothing after it, numbers without leading zeros or `-0`, keys of dictionaries in
-//! strictly ascending order, at most [`MAX_DEPTH`] levels. What is accepted has one form for each meaning.
+//! Strict means: one value and nothing after it, numbers without leading zeros or `-0`, the keys of a dictionary in strictly
+//! ascending order, and at most [`MAX_DEPTH`] levels. Each meaning has one accepted form.
 
-/// Lists and dictionaries inside each other at most.
+/// Largest depth of nested lists and dictionaries.
 pub const MAX_DEPTH: usize = 16;
 
 /// The bytes are not exactly one bencoded value.
@@ -15,7 +15,7 @@ pub struct NotBencoded;
 /// A list or dictionary that is open.
 enum Open<'a> {
     List,
-    /// With the last key, and whether its value comes next.
+    /// The last key, and whether its value comes next.
     Dictionary {
         last: Option<&'a [u8]>,
         value_next: bool,
@@ -25,7 +25,7 @@ enum Open<'a> {
 /// Checks that `bytes` is exactly one value.
 ///
 /// # Errors
-/// It is not.
+/// If it is anything else.
 pub fn check(bytes: &[u8]) -> Result<(), NotBencoded> {
     walk(bytes, |_, _| {})
 }
@@ -43,7 +43,7 @@ pub fn of_string(content: &[u8]) -> Vec<u8> {
     [content.len().to_string().as_bytes(), b":", content].concat()
 }
 
-/// The infohash in a value as BEP 46 has it: a dictionary, whatever else is in it, with 20 bytes under `ih`.
+/// The infohash in a value of BEP 46: a dictionary with 20 bytes under `ih` and any other keys.
 #[must_use]
 pub fn infohash(bytes: &[u8]) -> Option<[u8; 20]> {
     let mut found = None;
@@ -65,8 +65,7 @@ fn string_at_start(bytes: &[u8]) -> Option<&[u8]> {
     take_string(bytes).map(|(string, _)| string)
 }
 
-/// Reads exactly one value. `entry` hears of each key of the outermost dictionary, with the bytes that its
-/// value begins.
+/// Reads exactly one value. `entry` is called for each key of the outermost dictionary, with the bytes at which its value begins.
 fn walk<'a>(bytes: &'a [u8], mut entry: impl FnMut(&'a [u8], &'a [u8])) -> Result<(), NotBencoded> {
     let mut open: Vec<Open<'a>> = Vec::new();
     let mut rest = bytes;
@@ -98,7 +97,7 @@ fn walk<'a>(bytes: &'a [u8], mut entry: impl FnMut(&'a [u8], &'a [u8])) -> Resul
                 continue;
             }
         }
-        // A value ended.
+        // A value has ended.
         match open.last_mut() {
             None => {
                 return if rest.is_empty() {
@@ -113,7 +112,7 @@ fn walk<'a>(bytes: &'a [u8], mut entry: impl FnMut(&'a [u8], &'a [u8])) -> Resul
     }
 }
 
-/// Takes a number or string, or opens a list or dictionary.
+/// Reads a number or string, or opens a list or dictionary. Returns the bytes after it.
 fn begin_value<'a>(bytes: &'a [u8], open: &mut Vec<Open<'a>>) -> Result<&'a [u8], NotBencoded> {
     let (first, after) = bytes.split_first().ok_or(NotBencoded)?;
     let opened = match first {
@@ -132,7 +131,7 @@ fn begin_value<'a>(bytes: &'a [u8], open: &mut Vec<Open<'a>>) -> Result<&'a [u8]
     Ok(after)
 }
 
-/// What follows a number and its `e`.
+/// The bytes after a number and its `e`.
 fn take_number(bytes: &[u8]) -> Option<&[u8]> {
     let (digits, rest) = bytes.split_at_checked(bytes.iter().position(|byte| *byte == b'e')?)?;
     let positive = digits.strip_prefix(b"-");
@@ -140,7 +139,7 @@ fn take_number(bytes: &[u8]) -> Option<&[u8]> {
     rest.get(1..).filter(|_| canonical)
 }
 
-/// A byte string and what follows it.
+/// A byte string, and the bytes after it.
 fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (digits, rest) = bytes.split_at_checked(bytes.iter().position(|byte| *byte == b':')?)?;
     // A length beyond 9 digits is longer than anything that arrives here.
@@ -151,7 +150,7 @@ fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.get(1..)?.split_at_checked(length)
 }
 
-/// Decimal digits without a leading zero.
+/// Returns true for decimal digits without a leading zero.
 fn is_number(digits: &[u8]) -> bool {
     let leading_zero = digits.first() == Some(&b'0') && digits.len() > 1;
     !digits.is_empty() && !leading_zero && digits.iter().all(u8::is_ascii_digit)

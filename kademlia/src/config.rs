@@ -1,4 +1,4 @@
-//! Every number that can be set, every cap and what happens at it.
+//! Every setting and every cap, with the effect of reaching the cap.
 use deut_common::{address::AddressRule, suite::SuiteRef};
 
 use crate::contact::ContactRules;
@@ -9,111 +9,111 @@ const MINUTE: u64 = 60 * SECOND;
 /// Settings of a [`crate::Kademlia`]. Times are in microseconds unless the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Public-key operations.
+    /// The implementation of the public-key operations.
     pub suite: SuiteRef,
-    /// Rules for contacts.
+    /// The rules that contacts must satisfy.
     pub contact: ContactRules,
 
-    /// How many of the closest nodes a lookup ends with, a record is stored at, an answer names (≤ 8).
+    /// Number of the closest nodes that a lookup ends with, that store a record and that an answer names (at most 8).
     pub width: usize,
-    /// RPCs of one lookup that may be under way and not slow.
+    /// Number of RPCs of one lookup that may be under way without being slow.
     pub parallel: usize,
-    /// RPCs of one lookup at most; then it ends with what it has.
+    /// Largest number of RPCs of one lookup; then it ends with what it has.
     pub max_rpcs: u32,
-    /// Duration of one lookup at most; then it ends with what it has.
+    /// Longest duration of one lookup; then it ends with what it has.
     pub max_lookup: u64,
-    /// How long a lookup that is done otherwise waits for a slow one among the closest.
+    /// Time for which a lookup that is otherwise done waits for a slow node among the closest.
     pub slow_grace: u64,
-    /// A lookup that found something and has answers of three quarters of the closest waits for the others four times as
-    /// long as the slowest answer took, but so long at least.
+    /// A lookup that found something and has answers from three quarters of the closest waits for the others four times as long as
+    /// the slowest answer took, but at least this long.
     pub least_grace: u64,
-    /// Nodes of whom users' lookups remember that they failed; beyond it the one that failed longest ago is forgotten.
+    /// Number of failed nodes that users' lookups remember; beyond it the one that failed longest ago is forgotten.
     pub max_doubted: usize,
-    /// A node that failed is not counted on for so long, twice as long each time, up to the second number.
+    /// Time for which a node that failed is not counted on. It doubles with each failure, up to the second number.
     pub doubt: (u64, u64),
-    /// Of the closest candidates of a lookup so many may stand behind one machine that hosts endpoints; further ones wait
-    /// until closer ones failed. A contact with several endpoints counts as long as one of them is below it.
+    /// At most this many of the closest candidates of a lookup may be reached through one machine that hosts endpoints; further
+    /// ones wait until closer ones have failed. A contact with several endpoints counts while one of them is below the limit.
     pub max_per_endpoint: usize,
-    /// A lookup counts all nodes of the region that should hold `width` nodes, up to so many.
+    /// A lookup counts all nodes of the region that should hold `width` nodes, but at most this many.
     pub max_region: usize,
-    /// A lookup that found nothing is tried again so often over nodes that it did not ask yet.
+    /// Number of further tries of a lookup that found nothing, each over nodes that it has not asked yet.
     pub max_retries: u32,
-    /// Candidates of one lookup; beyond it the farthest that were not asked are forgotten.
+    /// Number of candidates of one lookup; beyond it the farthest that were not asked are forgotten.
     pub max_candidates: usize,
-    /// Running queries of users; beyond it a new one is refused.
+    /// Number of running queries of users; beyond it a new one is refused.
     pub max_queries: usize,
-    /// Announced personas that one query resolves to contacts; further ones are reported without.
+    /// Number of announced personas for which one query finds contacts; further ones are reported without a contact.
     pub max_resolved: usize,
-    /// Announced personas that one query asks whether they are there; of further ones it is not known.
+    /// Number of announced personas to which one query sends a PING; of further ones it is not known if they answer.
     pub max_probes: usize,
-    /// How long a query that found one that answers waits for others.
+    /// Time for which a query that found a persona that answers waits for others.
     pub probe_grace: u64,
-    /// Different announcements that one query collects; beyond it further ones are ignored.
+    /// Number of different announcements that one query collects; further ones are ignored.
     pub max_found: usize,
 
-    /// Contacts in the users' cache; beyond it the least recently answered is forgotten.
+    /// Number of contacts in the users' cache; beyond it the one that answered longest ago is forgotten.
     pub max_user_contacts: usize,
-    /// Below this many live contacts the users' plane asks for seeds from time to time.
+    /// With fewer live contacts than this, the users' plane asks for seeds from time to time.
     pub low_user_contacts: usize,
-    /// Contacts taken from one answer with seeds, drawn at random; the others are ignored.
+    /// Number of contacts taken from one answer with seeds, drawn at random; the others are ignored.
     pub seeds_per_answer: usize,
-    /// Between two requests for seeds while there are no contacts. While there are few it is this at first, then twice as
-    /// long each time.
+    /// Time between two requests for seeds while there are no contacts. While there are few, it starts with this and doubles each
+    /// time.
     pub seeds_interval: u64,
-    /// Between two requests for seeds while there are few contacts, at most.
+    /// Longest time between two requests for seeds while there are few contacts.
     pub seeds_interval_low: u64,
-    /// Between two requests for seeds otherwise.
+    /// Time between two requests for seeds otherwise.
     pub seeds_interval_enough: u64,
 
-    /// Contacts per bucket; a newcomer to a full one goes to the replacement cache.
+    /// Number of contacts per bucket; a newcomer to a full bucket goes to the replacement cache.
     pub bucket_size: usize,
-    /// Contacts per replacement cache; beyond it the least recently seen is forgotten.
+    /// Number of contacts per replacement cache; beyond it the one seen longest ago is forgotten.
     pub replacements: usize,
-    /// PINGs of the persona under way; beyond it unverified contacts are ignored, re-asks wait.
+    /// Number of PINGs of the persona under way; beyond it unverified contacts are ignored and repeated PINGs wait.
     pub max_checks: usize,
-    /// Contacts waiting to be asked for the first time; beyond it further ones are ignored.
+    /// Number of contacts that wait for their first PING; further ones are ignored.
     pub max_unverified: usize,
-    /// Failures in a row, over at least two tunnels where known, that make a contact bad.
+    /// Number of failures in a row, over at least two tunnels if these are known, that make a contact bad.
     pub max_failures: u32,
-    /// After a failed PING the contact is asked again after this.
+    /// Time after a failed PING until the next one to the contact.
     pub retry_check: u64,
-    /// A contact is re-asked after this part of its remaining life, out of 100, but not sooner than `min_reask`.
+    /// A contact gets another PING after this percentage of its remaining life, but not before `min_reask`.
     pub reask_percent: u64,
-    /// See `reask_percent`.
+    /// Shortest time before a contact gets another PING; see `reask_percent`.
     pub min_reask: u64,
-    /// How long an expired contact is kept to be found again.
+    /// Time for which an expired contact is kept, so that it can be found again.
     pub stale_life: u64,
-    /// Between two maintenance lookups of the persona; one runs at a time.
+    /// Time between two maintenance lookups of the persona; one runs at a time.
     pub maintenance_gap: u64,
-    /// Maintenance lookups waiting; beyond it further ones are left to the next refresh.
+    /// Number of maintenance lookups that may wait; further ones are left to the next refresh.
     pub max_maintenance: usize,
-    /// A bucket that no lookup touched for this long (± 50 %) is refreshed.
+    /// A bucket that no lookup has touched for this long (± 50 %) is refreshed.
     pub refresh: u64,
-    /// The persona looks up its own id this often (± 50 %), and soon after its contact changed.
+    /// Time between two lookups of the persona's own id (± 50 %). One also follows soon after its contact changed.
     pub self_lookup: u64,
 
-    /// Bytes of stored records, counted with 128 for each; beyond it see `records::store`.
+    /// Number of bytes of stored records, each counted with 128 more; see `records::store` for what makes room.
     pub max_stored_bytes: usize,
-    /// Keys with stored records; beyond it see `records::store`.
+    /// Number of keys with stored records; see `records::store` for what makes room.
     pub max_stored_keys: usize,
-    /// Peer entries per key; beyond it the one that ends first makes room.
+    /// Number of peer entries per key; beyond it the one that ends first makes room.
     pub max_entries_per_key: usize,
     /// Life of a stored value.
     pub value_life: u64,
     /// Life of a stored peer entry.
     pub entry_life: u64,
-    /// A token secret is replaced after this; the one before stays valid as long again.
+    /// Age at which a token secret is replaced. The one before stays valid for as long again.
     pub token_rotation: u64,
 
-    /// Records kept published; beyond it a new one is refused.
+    /// Number of records kept published; beyond it a new one is refused.
     pub max_published: usize,
-    /// Re-announcing runs at most this often at once; others wait.
+    /// Number of records announced again at the same time; others wait.
     pub max_republishing: usize,
     /// Values are announced again after a random time in this range.
     pub value_republish: (u64, u64),
     /// Peer entries are announced again after a random time in this range.
     pub entry_republish: (u64, u64),
-    /// A record that is stored at few nodes or nowhere is announced again after a random time in this range, doubled each
+    /// A record that is stored at few nodes or at none is announced again after a random time in this range, which doubles each
     /// time.
     pub publish_retry: (u64, u64),
 }
@@ -179,7 +179,7 @@ impl Config {
         }
     }
 
-    /// The same for private test networks: no proof of work, private addresses allowed, every seed taken.
+    /// The defaults of a private test network: no proof of work, private addresses allowed, every seed taken.
     #[must_use]
     pub fn test() -> Self {
         let production = Self::production();

@@ -1,7 +1,7 @@
-//! A contact: what a persona signs so that others can reach it, at most 129 bytes.
+//! A contact: the signed bytes, at most 129, by which others can reach a persona.
 //!
 //! `persona key 32 | expiry 4 | nonce 4 | kinds 1 | addresses 6 to 24 | signature 64`, numbers big-endian.
-//! Layout and rules: `docs/protocol.md`, "Contact".
+//! Layout and rules: `docs/protocol.md` §10.3.
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -34,19 +34,19 @@ const V4: usize = 4 + 2;
 const V6: usize = 16 + 2;
 const SIGNATURE: usize = 64;
 
-/// What a contact must satisfy in this network.
+/// The rules that a contact must satisfy in this network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactRules {
     /// Leading zero bits of the proof of work.
     pub work_bits: u32,
     /// Longest time to the expiry, in seconds.
     pub max_life_seconds: u64,
-    /// Which addresses a contact may name.
+    /// The addresses that a contact may name.
     pub addresses: AddressRule,
 }
 
 impl ContactRules {
-    /// Whether a contact may name this address.
+    /// Returns true if a contact may name this address.
     #[must_use]
     pub fn allows(&self, address: &EndpointAddress) -> bool {
         self.addresses
@@ -61,44 +61,44 @@ pub struct Contact {
     id: NodeId,
 }
 
-/// Why a contact was refused.
+/// The reason why a contact was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum ContactError {
-    /// An address that may not be used in this network.
+    /// It names an address that may not be used in this network.
     #[error("address not allowed")]
     BadAddress,
-    /// The signature does not belong to key and content.
+    /// The signature does not match key and content.
     #[error("bad signature")]
     BadSignature,
     /// Its time is over.
     #[error("expired")]
     Expired,
-    /// Not one of the five sets of addresses, addresses out of order, a wrong length.
+    /// It is not one of the five sets of addresses, the addresses are out of order, or the length is wrong.
     #[error("malformed")]
     Malformed,
-    /// It claims to live longer than any contact does.
+    /// It claims a longer life than contacts may have.
     #[error("expiry too far ahead")]
     TooLong,
     /// The key is no point, of small order, or not canonically encoded.
     #[error("weak key")]
     WeakKey,
-    /// The proof of work is missing.
+    /// The proof of work is missing or too small.
     #[error("proof of work missing")]
     WorkMissing,
 }
 
 impl Contact {
-    /// Bytes up to and including the kinds, which tell the length.
+    /// Number of bytes up to and including the kinds, which determine the length.
     pub(crate) const HEAD_LEN: usize = HEAD + 1;
-    /// Shortest and longest encoding in bytes: one IPv4 address; one of each family.
+    /// Length in bytes of the shortest encoding, with one IPv4 address.
     pub const MIN_LEN: usize = HEAD + 1 + V4 + SIGNATURE;
-    /// See [`Self::MIN_LEN`].
+    /// Length in bytes of the longest encoding, with one address of each family; see also [`Self::MIN_LEN`].
     pub const MAX_LEN: usize = HEAD + 1 + V4 + V6 + SIGNATURE;
 
-    /// Signs a contact. `addresses` must be one to three IPv4, or one IPv6, or one of each.
+    /// Signs a contact. `addresses` must be one to three IPv4 addresses, one IPv6 address, or one of each.
     ///
     /// # Errors
-    /// [`ContactError::Malformed`] if the addresses are no such set.
+    /// [`ContactError::Malformed`] if the addresses are not such a set.
     pub fn sign(
         secret: &PersonaSecret,
         nonce: u32,
@@ -106,7 +106,7 @@ impl Contact {
         addresses: &[EndpointAddress],
     ) -> Result<Self, ContactError> {
         let mut addresses = addresses.to_vec();
-        // A fixed order, so that the order in which tunnels were built does not show.
+        // A fixed order, so that the order in which the tunnels were built does not show.
         addresses.sort_unstable();
         let mut bytes = Vec::with_capacity(Self::MAX_LEN);
         bytes.extend_from_slice(&secret.public());
@@ -157,7 +157,7 @@ impl Contact {
         self.raw.key()
     }
 
-    /// When the first of its addresses ends, in whole minutes.
+    /// The time at which the first of its addresses ends, in whole minutes.
     #[must_use]
     pub fn expiry(&self) -> Unix {
         self.raw.expiry()
@@ -175,13 +175,14 @@ impl Contact {
         &self.raw.bytes
     }
 
-    /// Whether its time is over.
+    /// Returns true if its time is over.
     #[must_use]
     pub fn is_expired(&self, now: Unix) -> bool {
         self.expiry() <= now
     }
 
-    /// Whether this contact is the same or a later one of the same persona: each new one ends later than those before.
+    /// Returns true if this contact is the same as `other` or a later one of its persona: each new one ends later than those
+    /// before.
     pub(crate) fn replaces(&self, other: &Self) -> bool {
         self == other || (self.raw.key() == other.raw.key() && self.expiry() > other.expiry())
     }
@@ -192,7 +193,7 @@ impl Contact {
 }
 
 impl fmt::Debug for Contact {
-    /// Shows the id's beginning and no address: contacts end up in logs.
+    /// Shows the beginning of the id but no address, since contacts end up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -203,7 +204,7 @@ impl fmt::Debug for Contact {
     }
 }
 
-/// A contact with the right layout and nothing verified yet.
+/// A contact with the right layout, of which nothing is verified yet.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct RawContact {
     bytes: Vec<u8>,
@@ -211,7 +212,7 @@ pub(crate) struct RawContact {
 }
 
 impl RawContact {
-    /// The length of the contact at the beginning of `bytes`, once `bytes` holds its first 41 bytes.
+    /// The length of the contact at the beginning of `head`, which must hold at least its first 41 bytes.
     pub(crate) fn length(head: &[u8]) -> Result<usize, ContactError> {
         let kinds = *head.get(HEAD).ok_or(ContactError::Malformed)?;
         let addresses = address_bytes(usize::from(kinds & 15), usize::from(kinds >> 4));
@@ -247,7 +248,7 @@ impl RawContact {
                 port: u16::from_be_bytes(port),
             });
         }
-        // One encoding per set: strictly ascending, so nothing twice either.
+        // One encoding per set: strictly ascending, so no address can occur twice either.
         if !addresses.is_sorted_by(|a, b| a < b) {
             return Err(ContactError::Malformed);
         }
@@ -286,7 +287,7 @@ impl RawContact {
         Unix(u64::from(u32::from_be_bytes(self.array(32))) * 60)
     }
 
-    /// As [`Self::verify`], but a contact that is byte for byte a verified one needs only its expiry checked.
+    /// Like [`Self::verify`], but if the bytes are those of a contact that was verified before, only the expiry is checked.
     pub(crate) fn verify_unless(
         self,
         suite: &SuiteRef,
@@ -300,7 +301,7 @@ impl RawContact {
         }
     }
 
-    /// Cheap rules first, the signature last.
+    /// Checks the cheap rules first and the signature last.
     pub(crate) fn verify(
         self,
         suite: &SuiteRef,
@@ -349,7 +350,7 @@ impl fmt::Debug for RawContact {
     }
 }
 
-/// Contacts tell their own length, so they need no prefix.
+/// A contact determines its own length, so it needs no length prefix.
 impl Encode for RawContact {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         encoder.writer().write(self.as_bytes())
@@ -369,7 +370,7 @@ fn kinds(v4: usize, v6: usize) -> u8 {
     (v4 & 15) as u8 | ((v6 & 15) as u8) << 4
 }
 
-/// Bytes of the addresses of a legal set, none for an illegal one.
+/// Number of bytes of the addresses of a legal set; `None` for an illegal one.
 fn address_bytes(v4: usize, v6: usize) -> Option<usize> {
     match (v4, v6) {
         (1..=3, 0) | (0..=1, 1) => Some(v4 * V4 + v6 * V6),

@@ -1,21 +1,21 @@
-//! How many nodes the network has, from what lookups saw.
+//! Estimates the number of nodes in the network from what lookups saw.
 use std::collections::VecDeque;
 
 use crate::{id::NodeId, query::NetworkRange};
 
-/// Lookups that are remembered.
+/// Number of lookups that are remembered.
 const REMEMBERED: usize = 15;
-/// Fewer say nothing.
+/// With fewer lookups there is no estimate.
 const ENOUGH: usize = 3;
 
-/// The median over the last lookups: one crowded neighbourhood does not move it.
+/// The size of the network: the median over the last lookups, which one crowded neighbourhood does not move.
 #[derive(Debug, Default)]
 pub(crate) struct NetworkSize {
     estimates: VecDeque<u64>,
 }
 
 impl NetworkSize {
-    /// A lookup saw a network of this size.
+    /// A lookup estimated this size of the network.
     pub(crate) fn seen(&mut self, estimate: u64) {
         self.estimates.push_back(estimate);
         if self.estimates.len() > REMEMBERED {
@@ -23,7 +23,7 @@ impl NetworkSize {
         }
     }
 
-    /// The part of the space around a point that should hold `width` nodes; 0.0 while too little is known.
+    /// The part of the id space around a point that should hold `width` nodes; 0.0 while too little is known.
     pub(crate) fn region(&self, width: usize) -> f64 {
         let mut sorted: Vec<u64> = self.estimates.iter().copied().collect();
         sorted.sort_unstable();
@@ -36,26 +36,26 @@ impl NetworkSize {
     }
 }
 
-/// Targets that are remembered.
+/// Number of targets that are remembered.
 const TARGETS: usize = 32;
 
-/// How dense the network is around one point.
+/// The density of the network around one point.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Density {
     pub(crate) target: NodeId,
-    /// So many of the closest nodes answered.
+    /// Number of the closest nodes that answered.
     pub(crate) nodes: u32,
-    /// The part of the space up to the last of them.
+    /// The part of the id space up to the last of them.
     pub(crate) within: f64,
 }
 
-/// The size as people are told it: from all the points that lookups went to lately, each once. A crowded neighbourhood
-/// adds its nodes but next to no space, so it hardly counts.
+/// The size to show to users, from all the points that lookups went to lately, each counted once. A crowded neighbourhood adds its
+/// nodes but next to no space, so it hardly counts.
 #[derive(Debug, Default)]
 pub(crate) struct Densities(VecDeque<Density>);
 
 impl Densities {
-    /// A lookup ended.
+    /// Adds the result of a lookup.
     pub(crate) fn seen(&mut self, density: Density) {
         self.0.retain(|known| known.target != density.target);
         self.0.push_back(density);
@@ -64,8 +64,8 @@ impl Densities {
         }
     }
 
-    /// The estimate with its range, two standard deviations each way; `answered` nodes have answered lately, so there are
-    /// as many at least. A lookup that `width` nodes did not answer has seen them all.
+    /// The estimate with its range, two standard deviations each way. It is at least `answered`, the number of nodes that answered
+    /// lately. A lookup that fewer than `width` nodes answered has seen all nodes.
     pub(crate) fn estimate(&self, width: usize, answered: u64) -> Option<NetworkRange> {
         let last = self.0.back()?;
         if (last.nodes as usize) < width {
@@ -75,7 +75,7 @@ impl Densities {
         let nodes: f64 = self.0.iter().map(|density| f64::from(density.nodes)).sum();
         let space: f64 = self.0.iter().map(|density| density.within).sum();
         let estimate = ((nodes - 1.0) / space.max(f64::MIN_POSITIVE)).max(answered as f64);
-        // Nodes that several lookups met tell nothing twice.
+        // A node that several lookups met must not count twice.
         let spread = 2.0 / nodes.min(estimate).max(1.0).sqrt();
         // `as` saturates, which is what a hostile set of ids deserves.
         let least = (estimate * (1.0 - spread)).round() as u64;
@@ -91,7 +91,7 @@ impl Densities {
 mod tests {
     use super::*;
 
-    /// What is told of a network of this size after lookups for so many points.
+    /// The estimate for a network of this size after lookups for this many points.
     fn told(size: u32, lookups: u8, answered: u64) -> NetworkRange {
         let mut densities = Densities::default();
         for number in 0..lookups {

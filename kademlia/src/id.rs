@@ -6,22 +6,22 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub [u8; 20]);
 
-/// The key of a record lives in the same space as node ids.
+/// The key of a record, which is in the same space as node ids.
 pub type Key = NodeId;
 
 impl NodeId {
-    /// Bytes of an id.
+    /// Number of bytes of an id.
     pub const LEN: usize = 20;
-    /// Bits of an id.
+    /// Number of bits of an id.
     pub const BITS: u32 = 160;
 
-    /// The point that `data` hashes to: SHA-1, as in BitTorrent's DHT.
+    /// The SHA-1 hash of `data`, as in BitTorrent's DHT.
     #[must_use]
     pub fn hash_of(data: &[u8]) -> Self {
         Self(Sha1::digest(data).into())
     }
 
-    /// The XOR distance to `other`: symmetric, 0 only to itself, and for each distance there is one point.
+    /// The XOR distance to `other`. It is symmetric, 0 only to the id itself, and for each distance there is one point.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Distance {
         let mut bytes = self.0;
@@ -38,7 +38,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// Ids are keys: debug output shows the first 32 bits only, so that a log cannot hold one.
+/// Ids are keys: debug output shows only the first 32 bits, so that a log never holds a whole one.
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.0;
@@ -51,7 +51,7 @@ impl fmt::Debug for NodeId {
 pub struct Distance(pub [u8; 20]);
 
 impl Distance {
-    /// How many leading bits two ids share: 160 for equal ids.
+    /// Number of leading bits that two ids at this distance share; 160 for equal ids.
     #[must_use]
     pub fn shared_bits(&self) -> u32 {
         let mut bits = 0;
@@ -116,7 +116,7 @@ mod tests {
             let (a, b, c) = (NodeId(a), NodeId(b), NodeId(c));
             prop_assert_eq!(a.distance(&b), b.distance(&a));
             prop_assert_eq!(a.distance(&b).0 == [0; 20], a == b);
-            // Unidirectional: the distance names the point.
+            // Unidirectional: the distance determines the point.
             prop_assert_eq!(NodeId(a.distance(&b).0).distance(&a).0, b.0);
             // XOR of two legs is the third side, which is stronger than the triangle inequality.
             prop_assert_eq!(NodeId(a.distance(&b).0).distance(&NodeId(b.distance(&c).0)), a.distance(&c));

@@ -4,17 +4,17 @@ use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// The Ed25519 signing key of a persona, never on disk; wiped when dropped.
+/// The Ed25519 signing key of a persona. It is never on disk and is wiped when dropped.
 pub struct PersonaSecret(SigningKey);
 
 impl PersonaSecret {
-    /// The key of a 32-byte seed (RFC 8032's private key).
+    /// The key for a 32-byte seed (the private key of RFC 8032).
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))
     }
 
-    /// The public key.
+    /// The Ed25519 public key.
     #[must_use]
     pub fn public(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()
@@ -37,7 +37,7 @@ impl fmt::Debug for PersonaSecret {
     }
 }
 
-/// Leading zero bits of SHA-256(label ‖ key ‖ nonce): the proof of work of `nonce`.
+/// The proof of work of `nonce`: the number of leading zero bits of SHA-256(label ‖ key ‖ nonce).
 pub(crate) fn work_bits(key: &[u8; 32], nonce: u32) -> u32 {
     let hash = Sha256::new()
         .chain_update(labels::CONTACT_WORK)
@@ -48,7 +48,7 @@ pub(crate) fn work_bits(key: &[u8; 32], nonce: u32) -> u32 {
     u32::from_be_bytes([a, b, c, d]).leading_zeros()
 }
 
-/// The search for a nonce, in slices, so that no call takes long.
+/// The search for a nonce, in slices so that no call takes long.
 #[derive(Debug)]
 pub(crate) struct WorkSearch {
     key: [u8; 32],
@@ -57,14 +57,14 @@ pub(crate) struct WorkSearch {
 }
 
 impl WorkSearch {
-    /// Tries per slice: about 0.1 ms.
+    /// Number of tries per slice, which take about 0.1 ms.
     const SLICE: u32 = 512;
 
     pub(crate) fn new(key: [u8; 32], bits: u32) -> Self {
         Self { key, bits, next: 0 }
     }
 
-    /// One slice; the smallest fitting nonce once it is found.
+    /// Tries one slice. Returns the smallest nonce that fits once it is found.
     pub(crate) fn step(&mut self) -> Option<u32> {
         let from = self.next;
         self.next = from.wrapping_add(Self::SLICE);

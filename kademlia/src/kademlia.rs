@@ -24,33 +24,33 @@ pub struct Kademlia {
     config: Config,
     user: UserPlane,
     persona: Option<PersonaPlane>,
-    /// The persona plane's tickets while there is no persona.
+    /// The tickets of the persona plane while there is no persona.
     persona_tickets: Tickets,
     persona_secrets: StdRng,
     persona_choices: StdRng,
     /// Outputs of a persona that is gone.
     left: VecDeque<DhtOutput>,
-    /// Discards while there is no persona.
+    /// Messages discarded while there is no persona.
     without_persona: Drops,
-    /// When something is due, as long as no input changed it: asked for after every datagram of the node.
+    /// The next deadline, kept until an input changes it, since it is asked for after every datagram of the node.
     wake: Option<Option<(Mono, &'static str)>>,
 }
 
-/// One contact of the routing table, for people who look.
+/// One contact of the routing table, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableEntry {
-    /// The bucket: leading bits shared with the own id.
+    /// Index of the bucket: the number of leading bits shared with the own id.
     pub bucket: u32,
-    /// The contact of the node.
+    /// The node's contact.
     pub contact: Contact,
-    /// When it last answered.
+    /// The time of its last answer.
     pub last_answer: Mono,
     /// True if it is handed out: neither expired nor bad.
     pub good: bool,
 }
 
 impl Kademlia {
-    /// A DHT without persona and contacts. All its randomness comes from `seed`.
+    /// A DHT without a persona and contacts. All its randomness comes from `seed`.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32], _now: &Now) -> Self {
         let seed = Zeroizing::new(seed);
@@ -72,7 +72,7 @@ impl Kademlia {
         }
     }
 
-    /// Takes one input; then drain [`Self::poll_output`].
+    /// Takes one input. Drain [`Self::poll_output`] after it.
     pub fn handle_input(&mut self, now: &Now, input: DhtInput) {
         self.wake = None;
         match input {
@@ -150,7 +150,7 @@ impl Kademlia {
         self.user.next_wake(now).into_iter().chain(persona).min()
     }
 
-    /// A new persona starts with an empty table and store and with random streams of its own.
+    /// Switches the persona. A new one starts with an empty table and store and with its own random streams.
     fn set_persona(&mut self, secret: Option<PersonaSecret>, now: &Now) {
         if let Some(old) = self.persona.take() {
             let (tickets, left) = old.close();
@@ -171,7 +171,7 @@ impl Kademlia {
             .set_persona(self.persona.as_ref().map(PersonaPlane::key), now);
     }
 
-    /// Contacts that answered and are not expired. Unlike [`Kademlia::audit`] it walks through them all.
+    /// Numbers of contacts that answered and have not expired. Unlike [`Kademlia::audit`], it walks through them all.
     #[must_use]
     pub fn live_contacts(&self, now: &Now) -> LiveContacts {
         let persona = self.persona.as_ref();
@@ -205,7 +205,7 @@ impl Kademlia {
         &self.config
     }
 
-    /// The persona's public key.
+    /// The persona's public key; `None` while it is off.
     #[must_use]
     pub fn persona_key(&self) -> Option<[u8; 32]> {
         self.persona.as_ref().map(PersonaPlane::key)
@@ -217,7 +217,7 @@ impl Kademlia {
         self.persona.as_ref()?.contact(now)
     }
 
-    /// How well the persona can be found by others; none while it is off.
+    /// How well others can find the persona; `None` while it is off.
     #[must_use]
     pub fn persona_reach(&self, now: &Now) -> Option<PersonaReach> {
         Some(self.persona.as_ref()?.reach(now))
@@ -246,7 +246,7 @@ impl Kademlia {
     }
 }
 
-/// Holds secrets and what users ask for: prints sizes only.
+/// It holds secrets and users' queries, so only sizes are shown.
 impl fmt::Debug for Kademlia {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kademlia")
@@ -256,7 +256,7 @@ impl fmt::Debug for Kademlia {
     }
 }
 
-/// A random stream of its own for each purpose.
+/// A separate random stream for each purpose.
 fn stream(seed: &[u8; 32], label: &[u8]) -> StdRng {
     let mut derived = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(None, seed)

@@ -23,7 +23,7 @@ pub const RANDOM_PERSONA_CHOICES: &[u8] = b"deut kademlia random persona choices
 /// Random stream: secrets of the persona plane.
 pub const RANDOM_PERSONA_SECRETS: &[u8] = b"deut kademlia random persona secrets v1";
 
-/// All of them, for the test of distinctness and for the documentation.
+/// All labels, for the test that they are distinct and for the documentation.
 pub const ALL: &[&[u8]] = &[
     CONTACT_WORK,
     CONTACT_SIGNATURE,

@@ -1,5 +1,4 @@
-//! What travels, read and written again: each decoder together with its encoder, so that anybody can check whether bytes
-//! have their one encoding.
+//! Encodings on the wire, decoded and encoded again, so that anybody can check if bytes are the only encoding of their meaning.
 
 use deut_common::{address::EndpointAddress, codec, suite::SuiteRef};
 
@@ -15,7 +14,7 @@ use crate::{
     },
 };
 
-/// Reads a request and writes it again.
+/// Decodes a request and encodes it again; `None` if it is malformed.
 #[must_use]
 pub fn request(body: &[u8]) -> Option<Body> {
     Request::from_body(body)
@@ -23,20 +22,20 @@ pub fn request(body: &[u8]) -> Option<Body> {
         .map(|request| request.to_body())
 }
 
-/// Reads an answer and writes it again.
+/// Decodes an answer and encodes it again; `None` if it is malformed.
 #[must_use]
 pub fn answer(body: &[u8]) -> Option<Body> {
     Answer::from_body(body).ok().map(|answer| answer.to_body())
 }
 
-/// Reads the layout of a contact: its bytes again, and its addresses. Nothing is verified.
+/// Decodes the layout of a contact. Returns its encoding and its addresses; nothing is verified.
 #[must_use]
 pub fn contact(bytes: &[u8]) -> Option<(Vec<u8>, Vec<EndpointAddress>)> {
     let raw = RawContact::parse_all(bytes).ok()?;
     Some((raw.as_bytes().to_vec(), raw.addresses().to_vec()))
 }
 
-/// Reads a peer entry and writes it again.
+/// Decodes a peer entry and encodes it again; `None` if it is malformed.
 #[must_use]
 pub fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
     let entry: PeerEntry = codec::decode(bytes).ok()?;
@@ -48,13 +47,13 @@ pub fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
 pub struct Peers(PeerSet);
 
 impl Peers {
-    /// Of this infohash.
+    /// The peer set of this infohash.
     #[must_use]
     pub fn of(infohash: &[u8; 20]) -> Self {
         Self(PeerSet::of(infohash))
     }
 
-    /// The blinded public key.
+    /// The blinded public key, under which entries are signed.
     #[must_use]
     pub fn blinded(&self) -> [u8; 32] {
         self.0.blinded()
@@ -66,14 +65,14 @@ impl Peers {
         codec::encode(&self.0.seal(writer, salt, what))
     }
 
-    /// What an entry announces, if it belongs here.
+    /// The content of an entry, if it belongs to this peer set.
     #[must_use]
     pub fn open(&self, entry: &[u8]) -> Option<Announced> {
         self.0
             .open(&SuiteRef::default(), &codec::decode(entry).ok()?)
     }
 
-    /// Whether a storing node, which does not know the infohash, takes the entry.
+    /// Returns true if a storing node, which does not know the infohash, accepts the entry.
     #[must_use]
     pub fn is_signed(&self, entry: &[u8]) -> bool {
         codec::decode::<PeerEntry>(entry)

@@ -3,13 +3,13 @@
 //! It knows nothing of tunnels, sealing, message ids, sockets, clocks or operating-system randomness.
 //! Time comes in as [`deut_common::time::Now`], randomness as one seed, requests and answers as bytes.
 //!
-//! - [`Kademlia::handle_input`] takes what happened,
-//! - [`Kademlia::poll_output`] returns what to do, until [`DhtOutput::Wait`] ends the drain,
-//! - [`Kademlia::audit`] shows sizes and counters.
+//! - [`Kademlia::handle_input`] takes an input,
+//! - [`Kademlia::poll_output`] returns the next thing to do, until [`DhtOutput::Wait`] ends the drain,
+//! - [`Kademlia::audit`] gives sizes and counters.
 //!
-//! Two planes share nothing but the settings: users' queries with their contact cache (`user`), and the
-//! persona with its contact, routing table, store and upkeep (`persona`). What passes between them is
-//! the persona's public key, which users may announce.
+//! Two planes share nothing but the settings: the users' queries with their contact cache (`user`), and the persona with its
+//! contact, routing table, store and upkeep (`persona`). Only the persona's public key passes from one to the other, since users
+//! may announce it.
 #![forbid(unsafe_code)]
 
 mod audit;

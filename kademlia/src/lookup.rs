@@ -1,17 +1,17 @@
-//! One iterative lookup, without any input or output of its own: whom to ask next, and when it is over.
+//! One iterative lookup without any input or output of its own: it decides which node to ask next, and when to end.
 //!
-//! It keeps `parallel` RPCs under way among the `width` closest candidates. A slow RPC gives its place
-//! to another one, its answer is still used. It is over when the `width` closest that are neither
-//! failed nor slow have answered, and the slow ones among them had `slow_grace` more. Once something was found and
-//! three quarters of the closest answered, nobody is waited for much longer than the slowest of those took.
+//! It keeps `parallel` RPCs under way among the `width` closest candidates. A slow RPC gives its place to another one; its answer
+//! is still used. The lookup ends when the `width` closest that neither failed nor are slow have answered, and the slow ones among
+//! them had `slow_grace` more. Once something was found and three quarters of the closest have answered, it waits for no node much
+//! longer than the slowest of those took.
 //!
-//! Candidates that failed lately are doubted: those among the closest are asked beside the others, but do not count as
-//! long as they do not answer, and have only as long as the others took; where all of the closest are wanted, so long once
-//! they are slow. Where nobody else answers they are asked as all others are.
+//! Candidates that failed lately are doubted. Those among the closest are asked beside the others, but do not count until they
+//! answer, and are waited for only as long as the others took. If the lookup wants all of the closest, that time begins when they
+//! are slow. If no other node answers, they are asked like all others.
 //!
-//! Where the size of the network is known, all candidates of the region that should hold `width` nodes count, up to
-//! `max_region`: whoever puts a few nodes beside a key does not push out those that belong there. Candidates that all
-//! stand behind the same few endpoints count only up to `max_per_endpoint`, as long as there are `width` others.
+//! If the size of the network is known, all candidates of the region that should hold `width` nodes count, up to `max_region`: an
+//! attacker who puts a few nodes beside a key does not push out those that belong there. Candidates that can all be reached only
+//! through the same few endpoints count up to `max_per_endpoint`, as long as there are `width` others.
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -40,32 +40,32 @@ enum State {
 struct Candidate {
     contact: Contact,
     state: State,
-    /// Since it was last asked its addresses have changed.
+    /// Its addresses have changed since it was last asked.
     moved: bool,
     trust: Trust,
     asked_at: Mono,
-    /// Length of the chain of answers that led here; 1 for those known at the start.
+    /// Length of the chain of answers that led here; 1 for candidates known at the start.
     depth: u32,
     token: Option<Token>,
 }
 
-/// How far a candidate is counted on; the least first.
+/// The degree to which a candidate is counted on, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trust {
-    /// It failed lately: it does not count as long as it does not answer.
+    /// It failed lately, and does not count until it answers.
     Doubted,
-    /// It failed before, some time ago or at other addresses: once it is slow it is doubted.
+    /// It failed some time ago or at other addresses. Once it is slow it is doubted.
     Suspected,
-    /// It answers, as far as is known.
+    /// Nothing is known against it.
     Usual,
 }
 
-/// How a node was silent in a lookup that is over.
+/// The way in which a node was silent in a lookup that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Silence {
-    /// One copy of the request had no answer, though others came in a third of the time.
+    /// One copy of the request was not answered, though other nodes answered in a third of the time.
     Once,
-    /// It was slow: copies over several tunnels of ours had no answer.
+    /// It was slow: copies over several of our tunnels were not answered.
     Often,
 }
 
@@ -73,12 +73,11 @@ pub(crate) enum Silence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Ask(Contact),
-    /// Nothing to ask now; look again at this time at the latest.
+    /// There is nothing to ask now; look again at this time at the latest.
     Wait(Mono),
     Finished,
 }
 
-/// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     target: NodeId,
@@ -94,13 +93,13 @@ pub(crate) struct Lookup {
     least_grace: u64,
     max_per_endpoint: usize,
     max_region: usize,
-    /// Something was found: who is missing can hardly better it.
+    /// Something was found, and the missing answers can hardly improve it.
     has_enough: bool,
-    /// All of the closest are wanted, for what they are or to store at them.
+    /// All of the closest nodes are wanted, for their own sake or to store at them.
     thorough: bool,
-    /// The longest round trip of those that answered without having been slow.
+    /// The longest round trip of a node that answered without having been slow.
     slowest: Option<u64>,
-    /// The part of the space around the target that counts; 0.0: no more than `width` candidates count.
+    /// The part of the id space around the target that counts. With 0.0, no more than `width` candidates count.
     region: f64,
     /// Nodes that an earlier path went through.
     avoided: BTreeSet<NodeId>,
@@ -130,13 +129,13 @@ impl Lookup {
         }
     }
 
-    /// All nodes in this part of the space around the target count.
+    /// Lets all nodes in this part of the id space around the target count.
     pub(crate) fn with_region(mut self, region: f64) -> Self {
         self.region = region;
         self
     }
 
-    /// A second path to the same target that goes through no node of this one, over at `deadline`.
+    /// A second path to the same target that goes through no node of this one and ends by `deadline`.
     pub(crate) fn disjoint(&self, config: &Config, now: Mono, deadline: Mono) -> Self {
         let mut path = Self::new(self.target, config, now).with_region(self.region);
         let used = |candidate: &&Candidate| candidate.state != State::Waiting;
@@ -149,23 +148,23 @@ impl Lookup {
         path
     }
 
-    /// All of the closest are wanted.
+    /// All of the closest nodes are wanted.
     pub(crate) fn thorough(mut self) -> Self {
         self.thorough = true;
         self
     }
 
-    /// Something was found already, so it need not wait long for the last ones.
+    /// Something was found already, so the lookup need not wait long for the last nodes.
     pub(crate) fn has_enough(&mut self) {
         self.has_enough = true;
     }
 
-    /// True if it is a path that avoids the nodes of another one.
+    /// Returns true if it is a path that avoids the nodes of another one.
     pub(crate) fn is_second_path(&self) -> bool {
         !self.avoided.is_empty()
     }
 
-    /// True if it has no candidates.
+    /// Returns true if it has no candidates.
     pub(crate) fn is_empty(&self) -> bool {
         self.candidates.is_empty()
     }
@@ -174,13 +173,13 @@ impl Lookup {
         &self.target
     }
 
-    /// Adds a candidate, `via` the node whose answer named it. A newer contact of a candidate that
-    /// waits or failed takes its place.
+    /// Adds a candidate; `via` is the node whose answer named it. A newer contact of a candidate that waits or has failed replaces
+    /// the old one.
     pub(crate) fn add(&mut self, contact: Contact, via: Option<&NodeId>) {
         self.add_as(Trust::Usual, contact, via);
     }
 
-    /// The same where more is known of it.
+    /// The same, with what is known against the candidate.
     pub(crate) fn add_as(&mut self, trust: Trust, contact: Contact, via: Option<&NodeId>) {
         if self.avoided.contains(&contact.id()) {
             return;
@@ -193,7 +192,7 @@ impl Lookup {
         match self.candidates.get_mut(&distance) {
             Some(known) if known.contact == contact || !contact.replaces(&known.contact) => {}
             Some(known) => {
-                // Its addresses are new: what failed, or is slow, over the old ones may answer over these.
+                // Its addresses are new. A node that failed or is slow at the old ones may answer at these.
                 known.moved |= known.contact.addresses() != contact.addresses();
                 known.trust = known.trust.max(trust);
                 known.contact = contact;
@@ -233,7 +232,7 @@ impl Lookup {
         }
     }
 
-    /// Whom to ask next. [`Step::Ask`] counts as sent.
+    /// The next step. [`Step::Ask`] counts as sent.
     pub(crate) fn next(&mut self, now: Mono) -> Step {
         if now >= self.deadline {
             return Step::Finished;
@@ -258,7 +257,7 @@ impl Lookup {
         step
     }
 
-    /// True if something was found and three quarters of the closest candidates have answered.
+    /// Returns true if something was found and three quarters of the closest candidates have answered.
     fn is_hurried(&self) -> bool {
         if !self.has_enough {
             return false;
@@ -275,7 +274,7 @@ impl Lookup {
         4 * answered >= 3 * all
     }
 
-    /// Until when one that was asked is waited for; without end as long as it is not slow, for whoever counts.
+    /// The time until which a candidate that was asked is waited for. It has no end while a candidate that counts is not slow.
     fn patience(&self, candidate: &Candidate, pass: &Pass) -> Option<Mono> {
         let usual = match candidate.state {
             State::Slow(since) => since.plus_us(self.slow_grace),
@@ -291,7 +290,7 @@ impl Lookup {
                 pass.doubting && candidate.trust == Trust::Doubted,
                 pass.hurried,
             ) {
-                // It may be all right after all: where all are wanted the second copy of its request has its time too.
+                // The node may be all right after all: if all are wanted, the second copy of its request also gets its time.
                 (true, false) if self.thorough => match candidate.state {
                     State::Slow(since) => {
                         let least = self.slow_grace / 2;
@@ -300,14 +299,14 @@ impl Lookup {
                     _ => usual,
                 },
                 (true, _) => usual.min(after(slowest.saturating_mul(3) / 2)),
-                // By then the second copy of a slow request has had as long as the slowest answer took, where that is long.
+                // By then the second copy of a slow request has had as long as the slowest answer took, if that was long.
                 (false, true) => usual.min(after(slowest.saturating_mul(4).max(self.least_grace))),
                 (false, false) => usual,
             },
         )
     }
 
-    /// The next step if candidates count as this pass says, and how many count.
+    /// The next step if candidates count according to `pass`, and the number of those that count.
     fn next_of(&mut self, pass: &Pass) -> (Step, usize) {
         let Pass { now, doubting, .. } = *pass;
         let is_beside =
@@ -332,7 +331,7 @@ impl Lookup {
             }
             seen += 1;
             if is_beside(candidate) {
-                // Those beyond the closest are not worth a request.
+                // Doubted candidates beyond the closest are not worth a request.
                 if candidate.state == State::Waiting && may_ask_beside && seen <= self.width {
                     next = Some(*distance);
                     break;
@@ -355,7 +354,7 @@ impl Lookup {
                     next = Some(*distance);
                     break;
                 }
-                // Out of RPCs: what was not asked yet will not be.
+                // No RPCs are left, so this candidate will not be asked.
                 State::Waiting if !left => continue,
                 State::Waiting => waits = true,
                 State::Asked | State::Answered | State::Failed => {}
@@ -384,7 +383,7 @@ impl Lookup {
         Some(candidate.contact.clone())
     }
 
-    /// An answer arrived, however late.
+    /// An answer arrived, perhaps late.
     pub(crate) fn answered(&mut self, node: &NodeId, token: Token, now: Mono) {
         if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node)) {
             if candidate.state == State::Asked {
@@ -408,7 +407,7 @@ impl Lookup {
                 true => State::Waiting,
                 false => State::Slow(now),
             };
-            // The transport sends it a second time now, and that counts.
+            // The transport now sends it a second time, which counts.
             self.sent += 1;
         }
     }
@@ -424,7 +423,7 @@ impl Lookup {
         }
     }
 
-    /// A node failed elsewhere.
+    /// A node failed in another lookup.
     pub(crate) fn doubt(&mut self, node: &NodeId) {
         if let Some(candidate) = self.candidates.get_mut(&self.target.distance(node))
             && candidate.state != State::Answered
@@ -433,14 +432,14 @@ impl Lookup {
         }
     }
 
-    /// Nodes that were asked, had time enough and are silent, closest first; none where nobody answered, as then it is
-    /// rather our own tunnels that fail, and not without bound.
+    /// Nodes that were asked and stayed silent for long enough, closest first, up to a limit. None if no node answered at all,
+    /// since then our own tunnels are more likely to fail.
     pub(crate) fn silent(&self, now: Mono) -> Vec<(Contact, Silence)> {
         let Some(slowest) = self.slowest else {
             return Vec::new();
         };
         let silence = |candidate: &Candidate| match candidate.state {
-            // The second copy had time as well.
+            // The second copy had its time as well.
             State::Slow(since) if now.since(since) > slowest.saturating_mul(3) / 2 => {
                 Some(Silence::Often)
             }
@@ -457,7 +456,7 @@ impl Lookup {
             .collect()
     }
 
-    /// Those that answered, closest first, each with the token that allows to store at the target.
+    /// The nodes that answered, closest first, each with the token that allows storing at the target.
     pub(crate) fn answers(&self) -> impl Iterator<Item = (&Contact, Token)> {
         self.candidates
             .values()
@@ -465,7 +464,7 @@ impl Lookup {
             .filter_map(|candidate| Some((&candidate.contact, candidate.token?)))
     }
 
-    /// How many of those that answered are in the region that counts; `width` of them at least count anyway.
+    /// Number of nodes that answered in the region that counts, but at least the `width` closest of them.
     pub(crate) fn in_region(&self) -> usize {
         self.candidates
             .iter()
@@ -476,7 +475,7 @@ impl Lookup {
             .min(self.max_region)
     }
 
-    /// Candidates that were not asked.
+    /// The candidates that were not asked.
     pub(crate) fn unasked(&self) -> impl Iterator<Item = &Contact> {
         self.candidates
             .values()
@@ -484,7 +483,7 @@ impl Lookup {
             .map(|c| &c.contact)
     }
 
-    /// True if nobody is left who could answer.
+    /// Returns true if no candidate is left that could answer.
     pub(crate) fn is_stuck(&self) -> bool {
         self.candidates
             .values()
@@ -499,12 +498,12 @@ impl Lookup {
         self.rounds
     }
 
-    /// How many of the `width` closest answered.
+    /// Number of the `width` closest nodes that answered.
     pub(crate) fn closest_answered(&self) -> usize {
         self.answers().count().min(self.width)
     }
 
-    /// How dense the network is around the target; none if nobody answered.
+    /// The density of the network around the target; `None` if no node answered.
     pub(crate) fn density(&self) -> Option<Density> {
         let closest = self.answers().take(self.width);
         let (nodes, farthest) = (1u32..).zip(closest).last()?;
@@ -515,9 +514,9 @@ impl Lookup {
         })
     }
 
-    /// How many nodes the network has, from how dense it is around the target: for ids spread evenly
-    /// the i-th closest of n is expected at i / (n + 1) of the space, and this is the least-squares fit.
-    /// With fewer than `width` answers there are no more nodes than those.
+    /// The number of nodes in the network, estimated from the density around the target: for evenly spread ids the i-th closest of
+    /// n is expected at i / (n + 1) of the space, and this is the least-squares fit. With fewer than `width` answers there are no
+    /// more nodes than those.
     pub(crate) fn network_estimate(&self) -> Option<u64> {
         let distances: Vec<f64> = self
             .answers()
@@ -542,18 +541,18 @@ impl Lookup {
     }
 }
 
-/// How candidates count.
+/// The rules by which candidates count.
 struct Pass {
     now: Mono,
-    /// So many count behind one machine.
+    /// Number of candidates that count behind one machine.
     per_endpoint: usize,
-    /// Those that failed lately do not count.
+    /// Nodes that failed lately do not count.
     doubting: bool,
-    /// Nobody is waited for much longer than the others took.
+    /// No node is waited for much longer than the others took.
     hurried: bool,
 }
 
-/// Counts how many of the closest candidates stand behind each machine that hosts endpoints.
+/// Counts the closest candidates behind each machine that hosts endpoints.
 struct Endpoints {
     most: usize,
     behind: BTreeMap<IpAddr, usize>,
@@ -567,7 +566,8 @@ impl Endpoints {
         }
     }
 
-    /// True if at least one of its endpoints hosts fewer than `most` before it; then it counts for all of them.
+    /// Returns true if fewer than `most` were admitted behind at least one of its endpoints; the contact then counts for all of
+    /// them.
     fn admit(&mut self, contact: &Contact) -> bool {
         let free = |ip: &IpAddr| self.behind.get(ip).copied().unwrap_or(0) < self.most;
         let admitted = contact.addresses().iter().any(|address| free(&address.ip));

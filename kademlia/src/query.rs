@@ -1,4 +1,4 @@
-//! Queries of users, the steps that are told on the way, and their results.
+//! Queries of users, the steps reported on the way, and their results.
 use std::fmt;
 
 use crate::{
@@ -13,24 +13,23 @@ use crate::{
 /// A user's request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Query {
-    /// Announce on an infohash, and keep it announced until the node stops.
+    /// Announce on an infohash, and repeat that until the node stops.
     Announce {
-        /// The first 20 bytes of the torrent's hash; never leaves this crate in clear.
+        /// The first 20 bytes of the torrent's hash. They never leave this crate in clear.
         infohash: [u8; 20],
-        /// The thing that readers shall find.
+        /// The persona or address that readers are to find.
         what: Announced,
     },
     /// The eight closest nodes to a point.
     FindNode {
-        /// The point, as an id.
+        /// The point in the id space.
         target: NodeId,
     },
-    /// The current version of a mutable record: of those that the closest nodes give, the one with the
-    /// highest sequence number.
+    /// The current version of a mutable record: the one with the highest sequence number of those that the closest nodes give.
     GetMutable {
-        /// The key of the record.
+        /// The public key and salt of the record.
         of: MutableKey,
-        /// Versions with a lower number are not taken: who has seen a version cannot be given an older one.
+        /// Versions with a lower number are refused. A reader who passes the last number seen cannot be given an older version.
         min_seq: Option<i64>,
     },
     /// The announcements on an infohash, with personas resolved to their current contacts.
@@ -43,8 +42,8 @@ pub enum Query {
         /// SHA-1 of the value.
         key: NodeId,
     },
-    /// Store a version of a mutable record, and keep it published until the node stops, a newer one is
-    /// put, or a newer one is seen. It comes signed: no secret is needed to announce it again.
+    /// Store a version of a mutable record, and keep it published until the node stops or a newer version is put or seen. It comes
+    /// signed, so no secret is needed to announce it again.
     PutMutable {
         /// The version to store, with its signature.
         record: MutableRecord,
@@ -58,7 +57,7 @@ pub enum Query {
     },
 }
 
-/// Names the kind of query only: what users ask for does not belong in a log.
+/// Shows only the kind of query: users' questions do not belong in a log.
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -73,80 +72,80 @@ impl fmt::Debug for Query {
     }
 }
 
-/// One step of a running query, for people who watch.
+/// One step of a running query, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// A node was asked.
     Asked {
         /// The node's id.
         node: NodeId,
-        /// How many leading bits it shares with the target.
+        /// Number of leading bits that it shares with the target.
         shared_bits: u32,
     },
     /// A node answered.
     Answered {
         /// The node's id.
         node: NodeId,
-        /// Contacts in its answer that passed verification.
+        /// Number of contacts in its answer that were accepted.
         contacts: usize,
     },
-    /// A node failed: no answer, or an answer that was refused.
+    /// A node failed: it did not answer, or its answer was refused.
     Failed {
         /// The node's id.
         node: NodeId,
     },
-    /// An announcement was found; it is told again when a persona's contact is found, and when it answers there.
+    /// An announcement was found. Reported again when a persona's contact is found, and when the persona answers there.
     Found(FoundPeer),
-    /// A lookup is over without the answer of this node, which it had asked.
+    /// A lookup ended without the answer of a node that it had asked.
     GivenUp {
         /// The node's id.
         node: NodeId,
     },
     /// A version of the mutable record was found.
     FoundVersion {
-        /// The node that gave it.
+        /// The node that gave the version.
         node: NodeId,
-        /// Its sequence number.
+        /// The sequence number of the version.
         seq: i64,
     },
-    /// A node answered that it does not take the record.
+    /// A node answered that it does not accept the record.
     Refused {
         /// The node's id.
         node: NodeId,
     },
-    /// A node did not answer in time yet; its slot went to another.
+    /// A node has not answered in time; its place among the RPCs under way went to another.
     Slow {
         /// The node's id.
         node: NodeId,
     },
-    /// A node took the record.
+    /// A node stored the record.
     Stored {
         /// The node's id.
         node: NodeId,
     },
-    /// No contacts are known; waiting for seeds.
+    /// No contacts are known; the query waits for seeds.
     WaitingForContacts,
 }
 
-/// Something announced on an infohash.
+/// An announcement that was found on an infohash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPeer {
-    /// The thing announced. An address is only a claim of its announcer.
+    /// The announced persona or address. An address is only a claim of its announcer.
     pub what: Announced,
-    /// How many nodes gave it to us.
+    /// Number of nodes that gave it to us.
     pub given_by: usize,
-    /// The current contact of an announced persona, where it was found.
+    /// The current contact of an announced persona, if it was found.
     pub contact: Option<Contact>,
-    /// True if the persona answers at the addresses in its contact; none if that is not known. Always none for an address.
+    /// True if the persona answers at the addresses in its contact; `None` if that is not known, and for every address.
     pub reachable: Option<bool>,
 }
 
-/// How a query ended.
+/// The end of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryOutcome {
     /// The result.
     pub result: QueryResult,
-    /// Its cost, and estimates that came with it.
+    /// The cost of the query, and estimates made on the way.
     pub stats: QueryStats,
 }
 
@@ -155,62 +154,62 @@ pub struct QueryOutcome {
 pub enum QueryResult {
     /// It was cancelled.
     Cancelled,
-    /// Nodes keep another version of the mutable record, signed by its key, that stands against the one that
-    /// was put. That one is not published any further; nodes that took it keep it until it ends.
+    /// Nodes keep another version of the mutable record, signed by its key, which takes precedence over the one that was put. That
+    /// one is no longer published; nodes that stored it keep it until it ends.
     Conflict {
-        /// The version that stands: the newest of those that nodes gave.
+        /// The version that takes precedence: the newest of those that nodes gave.
         kept: MutableRecord,
-        /// How many nodes took the new one nevertheless.
+        /// Number of nodes that stored the new version nevertheless.
         at: usize,
     },
     /// The current version of a mutable record.
     Mutable {
-        /// It, with its signature.
+        /// The version with its signature.
         record: MutableRecord,
-        /// How many nodes gave it.
+        /// Number of nodes that gave it.
         given_by: usize,
-        /// How many nodes gave an older one.
+        /// Number of nodes that gave an older version.
         older_by: usize,
     },
     /// The closest nodes that answered, closest first.
     Nodes(Vec<Contact>),
-    /// The closest nodes that answered (see the statistics) do not know it; or nobody answered.
+    /// The closest nodes that answered (see the statistics) do not have it, or no node answered.
     NotFound,
     /// Only versions of the mutable record below the wanted sequence number were found; this is the newest.
     OnlyOlder {
-        /// Its sequence number.
+        /// The sequence number of that version.
         seq: i64,
     },
     /// All announcements that were found.
     Peers(Vec<FoundPeer>),
     /// The query was not run.
     Refused(Refusal),
-    /// The record is kept and announced again from time to time, whatever `at` says.
+    /// The record is kept and announced again from time to time, even if `at` is 0.
     Stored {
-        /// Its key in the DHT.
+        /// The record's key in the DHT.
         key: NodeId,
-        /// How many nodes took it.
+        /// Number of nodes that stored it.
         at: usize,
-        /// How many were asked to.
+        /// Number of nodes that were asked to store it.
         of: usize,
     },
     /// The value that was asked for.
     Value(Vec<u8>),
 }
 
-/// Why a query was not run.
+/// The reason why a query was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// An address with port 0, or an unspecified, multicast or broadcast one.
+    /// The address has port 0, or is an unspecified, multicast or broadcast one.
     #[error(
         "nobody could connect to this address: its port is 0, or its IP address is unspecified, multicast or broadcast"
     )]
     BadAddress,
-    /// This node publishes another version of the mutable record, with this sequence number, which is not
-    /// lower than the new one's or not the expected one.
+    /// This node publishes another version of the mutable record, with this sequence number: the new one's number is not higher, or
+    /// the expected number is another one.
     #[error("this node publishes the mutable record with sequence number {0}")]
     OtherVersionPublished(i64),
-    /// The ticket belongs to a running query.
+    /// The ticket belongs to a query that is running.
     #[error("this ticket is in use")]
     TicketInUse,
     /// `Config::max_published` records are already kept.
@@ -224,7 +223,7 @@ pub enum Refusal {
     ValueTooLarge(usize),
 }
 
-/// How many nodes a network has.
+/// An estimate of the number of nodes in a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkRange {
     /// The best estimate.
@@ -236,7 +235,7 @@ pub struct NetworkRange {
 }
 
 impl NetworkRange {
-    /// All were seen.
+    /// The size of a network of which all nodes were seen.
     pub(crate) const fn exactly(nodes: u64) -> Self {
         Self {
             about: nodes,
@@ -246,26 +245,26 @@ impl NetworkRange {
     }
 }
 
-/// The cost of a query, and estimates that came with it.
+/// The cost of a query, and estimates made on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueryStats {
-    /// Length of the longest chain of answers: 1 = only nodes known at the start were asked.
+    /// Length of the longest chain of answers. 1 means that only nodes known at the start were asked.
     pub rounds: u32,
-    /// RPCs sent, those that store included.
+    /// Number of RPCs sent, STOREs included.
     pub sent: u32,
-    /// RPCs answered acceptably.
+    /// Number of RPCs with an accepted answer.
     pub answered: u32,
-    /// RPCs that failed or brought a refused answer.
+    /// Number of RPCs that failed or had an answer that was refused.
     pub failed: u32,
-    /// Nodes among the eight closest to the target that answered.
+    /// Number of the eight nodes closest to the target that answered.
     pub closest_answered: u32,
-    /// Estimated number of nodes in the network, from how dense it is around the points that lookups went to lately;
-    /// none if nobody answered.
+    /// Estimated number of nodes in the network, from the density around the points that lookups went to lately; `None` if no node
+    /// answered.
     pub network_estimate: Option<u64>,
-    /// The same with its range.
+    /// The same estimate with its range.
     pub network_range: Option<NetworkRange>,
-    /// If nodes gave only a part of the announcements that they keep: so many there are at least, very probably, by how
-    /// often each was given (the lower end of the 95 % interval of Chao's estimate).
+    /// Set if nodes gave only a part of the announcements that they keep. There are very probably at least this many, judging by
+    /// how often each was given (the lower end of the 95 % interval of Chao's estimate).
     pub peers_at_least: Option<u64>,
     /// Duration in microseconds.
     pub micros: u64,

@@ -1,27 +1,27 @@
-//! When a plane asks endpoints for contacts.
+//! Decides when a plane asks endpoints for contacts.
 use deut_common::time::Mono;
 
 use crate::config::Config;
 
-/// Often while there are no contacts, less and less often while there are few, and now and then always: parts of a network
-/// that know only themselves find each other through endpoints that they share.
+/// Asks often while there are no contacts, less and less often while there are few, and now and then in any case: isolated parts of
+/// a network find each other through endpoints that they share.
 #[derive(Debug, Default)]
 pub(crate) struct Seeding {
     last: Option<Mono>,
-    /// The most live contacts since there were enough for a while, and requests since they grew beyond that or other
-    /// endpoints were wanted. Who comes and goes is no growth: nobody can drive tunnels from endpoint to endpoint that way.
+    /// The most live contacts since there were enough for a while, and the requests since they grew beyond that or other endpoints
+    /// were wanted. Contacts that come and go are no growth, so nobody can drive our tunnels from endpoint to endpoint that way.
     most: usize,
     in_vain: u32,
-    /// How often other endpoints were wanted since then.
+    /// Number of times that other endpoints were wanted since then.
     moves: u32,
 }
 
-/// Requests in vain, while there are few contacts, after which other endpoints are wanted; doubled each time, six times
-/// at most.
+/// Number of requests in vain, while there are few contacts, after which other endpoints are wanted. It doubles each time, at most
+/// six times.
 const PATIENCE: u32 = 3;
 
 impl Seeding {
-    /// The earliest time to ask again, with this many live contacts.
+    /// The earliest time to ask again, given the number of live contacts.
     pub(crate) fn due(
         &self,
         contacts: usize,
@@ -41,7 +41,7 @@ impl Seeding {
         Some(self.last.map_or(now, |last| last.plus_us(interval)))
     }
 
-    /// Notes that seeds are asked for, if it is time to.
+    /// Registers a request for seeds. True if it is due.
     pub(crate) fn ask(
         &mut self,
         contacts: usize,
@@ -56,7 +56,7 @@ impl Seeding {
             self.last = Some(now);
             self.in_vain = self.in_vain.saturating_add(1);
         }
-        // Enough for a moment is no new start: only who still has enough at the next request begins anew.
+        // Enough contacts for a moment are no new start: there must still be enough at the next request.
         if contacts >= enough && due {
             (self.most, self.in_vain, self.moves) = (0, 0, 0);
         } else if contacts > self.most {
@@ -65,8 +65,8 @@ impl Seeding {
         due
     }
 
-    /// True if the same endpoints were asked in vain for too long: nodes whose tunnels end at endpoints that nobody else
-    /// uses know only each other, and stay so until a tunnel ends elsewhere. True once each time.
+    /// Returns true if the same endpoints were asked in vain for too long; true only once each time. Nodes whose tunnels end at
+    /// endpoints that no others use know only each other, and stay so until a tunnel ends elsewhere.
     pub(crate) fn wants_other_endpoints(&mut self) -> bool {
         let wants = self.in_vain >= PATIENCE << self.moves.min(6);
         if wants {
@@ -81,7 +81,7 @@ impl Seeding {
 mod tests {
     use super::*;
 
-    /// Seconds at which other endpoints are wanted, in half an hour with so many contacts at each second.
+    /// The seconds of half an hour in which other endpoints are wanted, given the number of contacts in each second.
     fn moves(contacts: impl Fn(u64) -> usize) -> Vec<u64> {
         let (mut seeding, config) = (Seeding::default(), Config::production());
         (0..1_800)
@@ -92,7 +92,7 @@ mod tests {
             .collect()
     }
 
-    /// The seconds at which seeds are asked for within so many, with so many contacts at each second.
+    /// The seconds up to `within` in which seeds are asked for, given the number of contacts in each second.
     fn asked(within: u64, contacts: impl Fn(u64) -> usize) -> Vec<u64> {
         let (mut seeding, config) = (Seeding::default(), Config::production());
         (0..within)

@@ -39,13 +39,13 @@ pub(crate) fn contact(number: u64, life_minutes: u32) -> Contact {
     contact_at(number, life_minutes, EndpointAddress { ip, port: 20_000 })
 }
 
-/// The same behind this address.
+/// The same at this address.
 pub(crate) fn contact_at(number: u64, life_minutes: u32, address: EndpointAddress) -> Contact {
     let minutes = (NOW.unix.0 / 60) as u32 + life_minutes;
     Contact::sign(&secret(number), 0, minutes, &[address]).expect("signs")
 }
 
-/// The longest contact there is.
+/// A contact of the greatest length.
 pub(crate) fn longest_contact(number: u64) -> Contact {
     let minutes = (NOW.unix.0 / 60) as u32 + 10;
     let addresses = [address("198.51.100.7:8080"), address("[2001:db8::1]:8081")];

@@ -1,11 +1,11 @@
-//! Numbers for RPCs and groups, from which the plane can be read.
+//! Numbers for RPCs and groups, which also show the plane.
 
-/// Which plane an RPC belongs to, so which tunnel pool carries it.
+/// The plane of an RPC, and so the tunnel pool that carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OnBehalf {
-    /// The persona's own maintenance: persona pool; the request carries its contact.
+    /// The persona's own upkeep: it uses the persona pool, and requests carry the persona's contact.
     Persona,
-    /// A user's query: lookup pool; the request carries nobody's contact.
+    /// A user's query: it uses the lookup pool, and requests carry no contact.
     User,
 }
 
@@ -13,25 +13,25 @@ pub enum OnBehalf {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RpcTicket(pub u64);
 
-/// Names one incoming request; chosen by the caller, given back with the answer.
+/// Names one incoming request. It is chosen by the caller and comes back with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IncomingTicket(pub u64);
 
-/// Names one query; chosen by the caller, must not be in use by a running query.
+/// Names one query. It is chosen by the caller and must not be that of a running query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueryTicket(pub u64);
 
-/// RPCs that belong together: they share the two reply tunnels of one lookup. Chosen by this crate,
-/// never used twice, ended by exactly one [`DhtOutput::GroupEnded`](crate::io::DhtOutput::GroupEnded).
+/// RPCs that belong together and share the two reply tunnels of one lookup. A group is chosen by this crate, is never used twice,
+/// and is ended by exactly one [`DhtOutput::GroupEnded`](crate::io::DhtOutput::GroupEnded).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Group(pub u64);
 
-/// Any number that is the same for the same sending tunnel of ours; tells failures over one tunnel
-/// from failures over several.
+/// Any number that is the same for the same sending tunnel of ours. It distinguishes failures over one tunnel from failures over
+/// several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TunnelTag(pub u64);
 
-/// Counts up; the lowest bit is the plane.
+/// A counter whose lowest bit is the plane.
 #[derive(Debug)]
 pub(crate) struct Tickets {
     next: u64,

@@ -43,7 +43,7 @@ fn verify(bytes: &[u8]) -> Result<Contact, ContactError> {
     Contact::verify(&SuiteRef::default(), bytes, &rules(), NOW.unix)
 }
 
-/// Signs whatever the bytes are, so that only the rule under test refuses them.
+/// Signs any bytes, so that only the rule under test refuses them.
 fn signed(mut body: Vec<u8>) -> Vec<u8> {
     let signature =
         PersonaSecret::from_seed(&[7; 32]).sign(&[labels::CONTACT_SIGNATURE, &body].concat());

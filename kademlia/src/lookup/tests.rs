@@ -85,7 +85,7 @@ fn a_slow_one_gives_its_place_away_and_its_late_answer_counts() {
         lookup.answered(&contact.id(), [1; 8], Mono(1));
         asked(&mut lookup, Mono(1_000_001));
     }
-    // All others answered: it waits for the slow one a little, then goes without.
+    // All others have answered: it waits a little for the slow one, then ends without it.
     let patience = Mono(1_000_000 + config.slow_grace);
     assert_eq!(lookup.next(Mono(1_000_001)), Step::Wait(patience));
     assert_eq!(lookup.next(patience), Step::Finished);
@@ -137,7 +137,7 @@ fn one_that_moved_while_it_was_asked_is_asked_again_where_it_is_now() {
     for (moved, slow) in [(true, true), (true, false), (false, true), (false, false)] {
         let mut lookup = lookup(&Config::test());
         let old = contact(1, 10);
-        // The same persona with a later contact, at other addresses or at the same.
+        // A later contact of the same persona, at other addresses or at the same.
         let new = if moved {
             contact_at(1, 20, address("10.0.0.9:2009"))
         } else {
@@ -158,7 +158,7 @@ fn one_that_moved_while_it_was_asked_is_asked_again_where_it_is_now() {
         let again = moved.then_some(new.id());
         let asked_again = asked(&mut lookup, Mono(2));
         assert_eq!(asked_again, Vec::from_iter(again), "slow: {slow}");
-        // Only once: nothing newer is known now.
+        // Only once: no newer contact is known now.
         lookup.failed(&old.id());
         assert!(asked(&mut lookup, Mono(3)).is_empty() && lookup.is_stuck());
     }
@@ -240,7 +240,7 @@ fn the_estimate_of_the_networks_size_is_right_on_average() {
         for round in 0..rounds {
             let target = NodeId::hash_of(&[round as u8]);
             let mut lookup = Lookup::new(target, &Config::test(), Mono(0));
-            // Ids of made-up contacts are as good as any; only the nearest are added, as a lookup would.
+            // Made-up ids are as good as any; only the nearest contacts are added, as a lookup would do.
             let mut near: Vec<Contact> = Vec::new();
             let ids = (0..size).map(|number| {
                 NodeId::hash_of(&[&number.to_be_bytes()[..], &[round as u8]].concat())
@@ -273,7 +273,7 @@ fn the_estimate_of_the_networks_size_is_right_on_average() {
 }
 
 proptest! {
-    /// Whatever order answers, delays and failures come in, all that answers is asked, and it ends.
+    /// In any order of answers, delays and failures, all nodes that answer are asked, and the lookup ends.
     #[test]
     fn it_ends_and_finds_the_closest_that_answer(behaviour in proptest::collection::vec(0u8..4, 40), seed in 0usize..40) {
         let config = Config::test();
@@ -307,14 +307,14 @@ proptest! {
         }
         let found = lookup.answers().count();
         prop_assert!(lookup.sent <= config.max_rpcs && found <= 40);
-        // Everything nearer than the eighth answer that was ever named has been asked.
+        // Every node ever named that is nearer than the eighth answer has been asked.
         let eighth = lookup.answers().nth(7).map(|(c, _)| TARGET.distance(&c.id()));
         prop_assert!(lookup.unasked().all(|c| eighth.is_some_and(|eighth| TARGET.distance(&c.id()) > eighth)));
         prop_assert!(contact(1, 10).expiry() > Unix(0));
     }
 }
 
-/// Lets every node answer until nothing more is asked; who was asked.
+/// Lets every node answer until nothing more is asked. Returns the nodes that were asked.
 fn run(lookup: &mut Lookup) -> Vec<NodeId> {
     let mut all = Vec::new();
     loop {

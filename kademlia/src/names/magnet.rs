@@ -1,4 +1,4 @@
-//! Magnet links and keys as people type them.
+//! Magnet links and keys as users type them.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::{
     records::mutable::{MAX_SALT, MutableError, MutableKey},
 };
 
-/// Longest text that is looked at, in bytes; real magnet links have at most some hundred.
+/// Longest accepted text in bytes. Real magnet links have a few hundred at most.
 const MAX_TEXT: usize = 16_384;
 
 /// The torrent that a magnet link names.
@@ -24,7 +24,7 @@ pub enum Magnet {
     Hybrid([u8; 20], [u8; 32]),
 }
 
-/// The thing that a magnet link leads to.
+/// The target of a magnet link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
     /// A mutable record that names a torrent (BEP 46).
@@ -33,16 +33,16 @@ pub enum Link {
     Torrent(Magnet),
 }
 
-/// Why a text is no magnet link or key that can be looked up, in one line for the user.
+/// The reason why a text is no magnet link or key that can be looked up, in one line for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MagnetError {
     /// A base32 digit is not one of A to Z and 2 to 7.
     #[error("{0} has 32 characters, so it must be base32, but one is not A-Z or 2-7")]
     BadBase32(&'static str),
-    /// A character of a hexadecimal number is not a digit.
+    /// A hexadecimal number has a character that is not a digit.
     #[error("{0} must be written in the digits 0-9 and a-f")]
     BadHex(&'static str),
-    /// Not the multihash of SHA-256.
+    /// The hash of a version 2 torrent is not a multihash of SHA-256.
     #[error(
         "the hash of a version 2 torrent must be a SHA-256 multihash: 1220 and then 64 hex digits"
     )]
@@ -50,17 +50,17 @@ pub enum MagnetError {
     /// A `%` without two hexadecimal digits after it.
     #[error("a % in the hash of the magnet link is not followed by two hex digits")]
     BadPercent,
-    /// A wrong number of characters.
+    /// A hash or key has a wrong number of characters.
     #[error("{what} has {found} characters, expected {expected}")]
     BadLength {
-        /// The thing that has a wrong length, such as a hash.
+        /// The thing with the wrong length, such as a hash.
         what: &'static str,
-        /// How many there are.
+        /// The number of characters that it has.
         found: usize,
-        /// How many there must be.
+        /// The number of characters that it must have.
         expected: &'static str,
     },
-    /// A hash that does not end where it should.
+    /// A hash is followed by a character that is neither its end nor an `&`.
     #[error("{what} is followed by {character:?}: only an & may come between it and the rest")]
     FollowedBy {
         /// The thing that does not end where it should.
@@ -68,29 +68,29 @@ pub enum MagnetError {
         /// The character that follows it.
         character: char,
     },
-    /// Two hashes of the same version, public keys or salts that differ.
+    /// There are two different hashes of the same version, public keys or salts.
     #[error("the magnet link names two different torrents or records")]
     Contradiction,
-    /// A magnet link of another network.
+    /// The magnet link belongs to another kind of network and names no torrent.
     #[error("the magnet link names no torrent (no xt=urn:btih: or xt=urn:btmh:)")]
     NoTorrent,
-    /// Not a mutable record.
+    /// The key or salt of a mutable record is invalid.
     #[error("the magnet link names a mutable record that cannot be: {0}")]
     NoMutable(MutableError),
-    /// No magnet link at all.
+    /// The text is no magnet link at all.
     #[error("not a magnet link: it must begin with magnet:?")]
     NotAMagnet,
-    /// A link to a mutable record (BEP 46), where one to a torrent is needed.
+    /// The link leads to a mutable record (BEP 46), but one to a torrent is needed.
     #[error("the magnet link names a mutable record (xs=urn:btpk:), not a torrent")]
     OnlyMutable,
-    /// Longer than any real link.
+    /// The text is longer than any real link.
     #[error("the magnet link is longer than 16,384 bytes")]
     TooLong,
 }
 
 impl Link {
-    /// Reads a magnet link: one to a torrent as in [`Magnet::parse`], else `xs=urn:btpk:` with 64 hex
-    /// characters and perhaps `s=` with the salt in hex. A link that names both leads to the torrent.
+    /// Reads a magnet link: one to a torrent as in [`Magnet::parse`], else `xs=urn:btpk:` with 64 hex characters and, optionally,
+    /// `s=` with the salt in hex. A link that names both leads to the torrent.
     ///
     /// # Errors
     /// The first fault that is found.
@@ -104,7 +104,7 @@ impl Link {
         mutable_key(&public, &salt).map(Self::Mutable)
     }
 
-    /// True if a text is more like a link, perhaps a damaged one, than like a key.
+    /// Returns true if a text looks more like a link, perhaps a damaged one, than like a key.
     #[must_use]
     pub fn is_like(text: &str) -> bool {
         text.contains([':', '?', '%', '=', '&'])
@@ -112,8 +112,8 @@ impl Link {
 }
 
 impl Magnet {
-    /// Reads a magnet link: `xt=urn:btih:` with 40 hex or 32 base32 characters, `xt=urn:btmh:1220` with
-    /// 64 hex characters. What has nothing to do with that is passed over, whatever is wrong with it.
+    /// Reads a magnet link: `xt=urn:btih:` with 40 hex or 32 base32 characters, `xt=urn:btmh:1220` with 64 hex characters. All
+    /// other parameters are ignored, even if they are malformed.
     ///
     /// # Errors
     /// The first fault that is found.
@@ -125,8 +125,8 @@ impl Magnet {
         })
     }
 
-    /// Reads a torrent's hash without a link around it: 40 hex or 32 base32 characters, or `1220` and 64
-    /// hex characters. Nothing else: 64 alone may as well be a public key.
+    /// Reads a torrent's hash without a link around it: 40 hex or 32 base32 characters, or `1220` and 64 hex characters. 64 hex
+    /// characters alone are refused, since they may as well be a public key.
     ///
     /// # Errors
     /// The first fault that is found.
@@ -147,8 +147,8 @@ impl Magnet {
         }
     }
 
-    /// Where announcements are looked for and made: under the hash of version 1, else under the first 20 bytes
-    /// of that of version 2.
+    /// The infohash under which announcements are made and searched for: the hash of version 1, or else the first 20 bytes of that
+    /// of version 2.
     #[must_use]
     pub fn infohash(&self) -> [u8; 20] {
         match self {
@@ -157,7 +157,7 @@ impl Magnet {
         }
     }
 
-    /// Both torrents that a hybrid one is; none if it has one infohash only.
+    /// The two torrents of a hybrid one; `None` if it has only one infohash.
     #[must_use]
     pub fn split(&self) -> Option<(Self, Self)> {
         match self {
@@ -168,14 +168,14 @@ impl Magnet {
         }
     }
 
-    /// Where else: a hybrid torrent has two swarms, and who knows one of its hashes only is in one of them.
+    /// The second infohash of a hybrid torrent, which has two swarms: a client that knows only one of its hashes is in one of them.
     #[must_use]
     pub fn other_infohash(&self) -> Option<[u8; 20]> {
         self.split().map(|(_, second)| second.infohash())
     }
 }
 
-/// The plainest link to it.
+/// Writes the plainest link to the torrent.
 impl fmt::Display for Magnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, second) = match self {
@@ -196,7 +196,7 @@ impl fmt::Display for Magnet {
     }
 }
 
-/// A parameter that a link should have at most once. If it has more, only the end of the link tells if that matters.
+/// A parameter that a link should have at most once. Whether a second one matters is known only at the end of the link.
 #[derive(Default)]
 enum Parameter<T> {
     #[default]
@@ -223,11 +223,11 @@ impl<T: PartialEq> Parameter<T> {
     }
 }
 
-/// The parameters of a magnet link that mean something here.
+/// The parameters of a magnet link that have a meaning here.
 struct Parameters {
     first: Option<[u8; 20]>,
     second: Option<[u8; 32]>,
-    /// What follows `urn:btpk:`.
+    /// The text after `urn:btpk:`.
     mutable: Parameter<String>,
     salt: Parameter<String>,
 }
@@ -276,7 +276,7 @@ impl Parameters {
     }
 }
 
-/// The value of an `xt`: a hash of a torrent, or something that is passed over.
+/// Reads the value of an `xt`: a torrent's hash, or something to be ignored.
 fn take_topic(
     value: &str,
     first: &mut Parameter<[u8; 20]>,
@@ -292,20 +292,20 @@ fn take_topic(
     Ok(())
 }
 
-/// What comes after `magnet:?`. Some programs put slashes before the question mark, as in links of the web.
+/// The text after `magnet:?`. Some programs put slashes before the question mark, as in web links.
 fn query(text: &str) -> Result<&str, MagnetError> {
     strip_prefix_any_case(text, "magnet:")
         .and_then(|rest| rest.trim_start_matches('/').strip_prefix('?'))
         .ok_or(MagnetError::NotAMagnet)
 }
 
-/// True if a link was encoded to be a part of another one, so that not even its beginning is as it should be.
+/// Returns true if a link was percent-encoded to be part of another one, so that not even its beginning is readable.
 fn is_encoded_as_a_whole(text: &str) -> bool {
     strip_prefix_any_case(text, "magnet%3a").is_some()
         || strip_prefix_any_case(text, "magnet:%3f").is_some()
 }
 
-/// A name without what links copied out of HTML have after the `&`: the rest of `&amp;`, `&#38;` or `&#x26;`.
+/// A name without the rest of `&amp;`, `&#38;` or `&#x26;`, which links copied out of HTML have after the `&`.
 fn without_entity(mut name: &str) -> &str {
     while let Some(rest) = name.strip_prefix("amp;").or_else(|| after_number(name)) {
         name = rest;
@@ -322,14 +322,14 @@ fn after_number(name: &str) -> Option<&str> {
     (number == Ok(u32::from(b'&'))).then_some(rest)
 }
 
-/// A blank, or what cannot be seen: byte-order marks, zero-width spaces, marks of the direction of writing.
+/// Returns true for blanks and invisible characters: byte-order marks, zero-width spaces, marks of the direction of writing.
 fn is_blank(character: char) -> bool {
     character.is_whitespace()
         || character.is_control()
         || matches!(character, '\u{ad}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
 }
 
-/// What was typed or copied, without blanks, quotes or angle brackets around it.
+/// The text as typed or copied, without blanks, quotes or angle brackets around it.
 fn cleaned(text: &str) -> &str {
     let text = text.trim_matches(is_blank);
     let quoted = [('"', '"'), ('\'', '\''), ('“', '”'), ('<', '>')];
@@ -339,12 +339,12 @@ fn cleaned(text: &str) -> &str {
     inner.unwrap_or(text).trim_matches(is_blank)
 }
 
-/// A hash without blanks around it; `+` is one in a query.
+/// A hash without blanks around it; in a query `+` is a blank too.
 fn without_blanks(hash: &str) -> &str {
     hash.trim_matches(|character| is_blank(character) || character == '+')
 }
 
-/// The first 20 bytes: by these a version 2 torrent is known in a DHT (BEP 52).
+/// The first 20 bytes, by which a DHT knows a version 2 torrent (BEP 52).
 fn truncated(hash: &[u8; 32]) -> [u8; 20] {
     let [start @ .., _, _, _, _, _, _, _, _, _, _, _, _] = *hash;
     start
@@ -368,7 +368,7 @@ fn mutable_key(public: &str, salt: &str) -> Result<MutableKey, MagnetError> {
 /// Reads a key of the DHT: 40 hex characters.
 ///
 /// # Errors
-/// A wrong number of characters, or one that is no hex digit.
+/// If the number of characters is wrong or one is no hex digit.
 pub fn parse_key(text: &str) -> Result<NodeId, MagnetError> {
     const WHAT: &str = "a key";
     let text = cleaned(text);
@@ -378,7 +378,7 @@ pub fn parse_key(text: &str) -> Result<NodeId, MagnetError> {
     }
 }
 
-/// `xt`, or `xt.1`, `xt.2` and so on, where a link has several.
+/// Returns true for `xt`, and for `xt.1`, `xt.2` and so on, which a link with several topics has.
 fn is_topic(name: &str) -> bool {
     let number = name.strip_prefix("xt.");
     name == "xt" || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
@@ -405,7 +405,7 @@ fn version_two(text: &str, what: &'static str) -> Result<[u8; 32], MagnetError> 
     hex(digest).ok_or(MagnetError::BadHex(what))
 }
 
-/// True if a hash of one of these lengths stands there and then something that is no part of it.
+/// An error if `text` begins with a hash of one of these lengths, followed by something that is not part of it.
 fn followed_by(what: &'static str, text: &str, lengths: &[usize]) -> Option<MagnetError> {
     let end = text.find(|character: char| !character.is_ascii_alphanumeric())?;
     let character = text.get(end..)?.chars().next()?;
@@ -426,8 +426,8 @@ fn strip_prefix_any_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// The text, and whether there was a `%` without two digits after it. It stays as it is: outside of hashes
-/// nobody minds.
+/// The decoded text, and whether there was a `%` without two digits after it. Such a `%` stays as it is: outside of hashes it does
+/// not matter.
 fn percent_decoded(text: &str) -> (String, bool) {
     let is_code = |after: &str| {
         let digits = after.as_bytes().first_chunk::<2>();
@@ -446,7 +446,7 @@ fn base32(text: &str) -> Option<[u8; 20]> {
     decoded(&BASE32_NOPAD_NOCASE, text)
 }
 
-/// Exactly as many bytes.
+/// Decodes a text to exactly `N` bytes; `None` if it has another length or is malformed.
 fn decoded<const N: usize>(encoding: &Encoding, text: &str) -> Option<[u8; N]> {
     encoding.decode(text.as_bytes()).ok()?.try_into().ok()
 }

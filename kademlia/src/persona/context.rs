@@ -1,4 +1,4 @@
-//! All that the parts of the persona's plane have in common.
+//! The state that all parts of the persona's plane share.
 use std::collections::VecDeque;
 
 use deut_common::time::Now;
@@ -17,7 +17,7 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// See the module's text. Each part is handed it when something happens.
+/// Lent to each part when something happens.
 pub(super) struct PersonaContext {
     pub(super) config: Config,
     pub(super) own: OwnContact,
@@ -28,17 +28,17 @@ pub(super) struct PersonaContext {
 }
 
 impl PersonaContext {
-    /// Counts something that is discarded.
+    /// Counts an input that is discarded.
     pub(super) fn discard(&mut self, reason: DropReason) {
         self.counters.drops.count(reason);
     }
 
-    /// Our contact, as requests carry it.
+    /// Our contact in the form that requests carry.
     pub(super) fn sender(&self, now: &Now) -> Option<RawContact> {
         self.own.current(now).map(Contact::to_raw)
     }
 
-    /// A random time around this one, from half to one and a half times as long.
+    /// A random time from half of `micros` to one and a half times that.
     pub(super) fn jittered(&mut self, micros: u64) -> u64 {
         micros / 2 + self.choices.random_range(0..=micros)
     }

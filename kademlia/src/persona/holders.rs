@@ -1,23 +1,21 @@
-//! Nodes that hold our contact, so that a search for us is given it.
+//! Nodes that hold our contact, so that a search for us finds it.
 //!
-//! A node hands out only who answered it, so what we sent it tells nothing by itself: it counts from its first own request on
-//! that we answered, and with the newest contact that it was sent since. All of this the persona hears anyway: it asks nobody
-//! whether it is found. A search for it by the same machine's lookups would tell whoever watches both that the two belong
-//! together.
+//! A node hands out only contacts that answered it, so what we sent it proves nothing by itself: it counts from its first own
+//! request that we answered, with the newest contact it was sent since. The persona hears all this anyway, and asks nobody if it
+//! can be found. A search for it by lookups of the same machine would tell an observer of both that they belong together.
 use std::collections::BTreeMap;
 
 use deut_common::address::EndpointAddress;
 
 use crate::id::NodeId;
 
-/// Holders that are remembered; beyond it the one that is farthest from us is forgotten.
+/// Number of holders that are remembered; beyond it the one farthest from us is forgotten.
 const MOST: usize = 64;
 
-/// See the module's text.
 #[derive(Debug)]
 pub(super) struct Holders {
     own: NodeId,
-    /// By id, the addresses in the newest contact of ours that it has.
+    /// By id: the addresses in the newest of our contacts that the node has.
     with: BTreeMap<NodeId, Vec<EndpointAddress>>,
 }
 
@@ -29,7 +27,7 @@ impl Holders {
         }
     }
 
-    /// It asked us something in its own name, while our contact had these addresses, and is answered.
+    /// The node asked us in its own name while our contact had these addresses, and is answered.
     pub(super) fn asked(&mut self, node: NodeId, addresses: &[EndpointAddress]) {
         self.with.insert(node, addresses.to_vec());
         if self.with.len() > MOST {
@@ -40,7 +38,7 @@ impl Holders {
         }
     }
 
-    /// It answered a request that carried such a contact.
+    /// The node answered a request that carried our contact with these addresses.
     pub(super) fn was_sent(&mut self, node: &NodeId, addresses: &[EndpointAddress]) {
         if let Some(known) = self.with.get_mut(node) {
             known.clear();
@@ -48,7 +46,7 @@ impl Holders {
         }
     }
 
-    /// True if it holds a contact with an address that still leads to us.
+    /// Returns true if the node holds a contact with an address that still leads to us.
     pub(super) fn holds(
         &self,
         node: &NodeId,

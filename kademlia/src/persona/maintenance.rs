@@ -17,11 +17,11 @@ use crate::{
 /// The reason for a maintenance lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LookupReason {
-    /// Some id of this bucket.
+    /// A random id of this bucket is looked up.
     Bucket(u32),
-    /// Our own id.
+    /// Our own id is looked up.
     Own,
-    /// An expired contact.
+    /// An expired contact is looked up.
     Stale(NodeId),
 }
 
@@ -35,25 +35,24 @@ struct Running {
     sent: bool,
 }
 
-/// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Maintenance {
     running: Option<Running>,
     waiting: VecDeque<LookupReason>,
     /// The earliest start of the next lookup.
     next_start: Mono,
-    /// When to look up our own id; none until there is a contact to ask.
+    /// Time of the next lookup of our own id; `None` until there is a contact to ask.
     next_own: Option<Mono>,
     own_lookups: u32,
-    /// When to refresh each bucket that a lookup went through.
+    /// Time to refresh each bucket that a lookup went through.
     refresh_at: BTreeMap<u32, Mono>,
 }
 
-/// The first lookups of our own id follow sooner, each after four times as long; microseconds.
+/// The first lookups of our own id follow sooner, each after four times as long as the one before, µs.
 const FIRST_OWN_GAP: u64 = 5_000_000;
-/// After a change of our contact our own id is looked up within this range, to spread it.
+/// After a change of our contact, our own id is looked up after a time in this range, to spread the contact. µs.
 const AFTER_CHANGE: std::ops::Range<u64> = 500_000..3_000_000;
-/// Buckets nearer than this hold nobody in a network of fewer than some million nodes.
+/// In a network of fewer than some million nodes, the buckets nearer than this are empty.
 const DEEPEST_REFRESH: u32 = 24;
 
 impl Maintenance {
@@ -68,14 +67,14 @@ impl Maintenance {
         running.map(|running| running.group)
     }
 
-    /// Our contact, or what we know of the network, is new: our own id is looked up soon.
+    /// Our contact or our view of the network is new: our own id is looked up soon.
     pub(super) fn look_around_soon(&mut self, cx: &mut PersonaContext, now: Mono) {
         if let Some(next) = &mut self.next_own {
             *next = (*next).min(now.plus_us(cx.choices.random_range(AFTER_CHANGE)));
         }
     }
 
-    /// When something is due, each with its name for logs.
+    /// The time of each deadline, with its name for logs.
     pub(super) fn wakes(&self) -> impl Iterator<Item = (Mono, &'static str)> {
         let running = self.running.as_ref().map(|running| running.wake);
         let may_start = running.is_none() && !self.waiting.is_empty();
@@ -114,7 +113,7 @@ impl Maintenance {
             self.touch(cx, index, now);
             self.add(LookupReason::Bucket(index), cap);
         }
-        // Only when nothing else waits: there is no hurry for what is gone.
+        // Only if nothing else waits: there is no hurry for contacts that are gone.
         if self.running.is_none()
             && self.waiting.is_empty()
             && let Some(id) = neighbours.take_stale(now)
@@ -129,7 +128,7 @@ impl Maintenance {
         }
     }
 
-    /// A lookup goes through this bucket: its refresh can wait.
+    /// A lookup goes through this bucket, so its refresh can wait.
     fn touch(&mut self, cx: &mut PersonaContext, index: u32, now: &Now) {
         let gap = cx.jittered(cx.config.refresh);
         if index <= DEEPEST_REFRESH {
@@ -137,7 +136,7 @@ impl Maintenance {
         }
     }
 
-    /// Lets the lookup that runs, or the next one, do all it can now.
+    /// Lets the running lookup, or the next one, do all it can now.
     pub(super) fn drive(
         &mut self,
         cx: &mut PersonaContext,
@@ -220,7 +219,7 @@ impl Maintenance {
         neighbours.send_pings(cx, now);
     }
 
-    /// Buckets that no lookup went through yet, up to that of our closest neighbour, are filled at once.
+    /// Plans a lookup at once for each bucket that no lookup has gone through, up to that of our closest neighbour.
     fn plan_first_refreshes(&mut self, cx: &mut PersonaContext, depth: u32, now: &Now) {
         for index in 0..=depth.min(DEEPEST_REFRESH) {
             if !self.refresh_at.contains_key(&index) {

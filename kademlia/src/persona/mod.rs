@@ -1,6 +1,6 @@
-//! The persona's plane: its contact, routing table, store, upkeep, and the answers it gives.
+//! The persona's plane: its contact, its routing table, its store, its upkeep, and its answers.
 //!
-//! Nothing in here knows a user's query or contact cache. A new persona is a new plane.
+//! Nothing in here knows a user's query or contact cache. Each persona gets a new plane.
 mod context;
 mod holders;
 mod maintenance;
@@ -37,7 +37,6 @@ use own_contact::OwnContact;
 use rpcs::{PersonaRpc, PersonaRpcs, RpcKind};
 use serving::Serving;
 
-/// See the module's text.
 pub(crate) struct PersonaPlane {
     cx: PersonaContext,
     neighbours: Neighbours,
@@ -47,11 +46,11 @@ pub(crate) struct PersonaPlane {
     next_purge: Mono,
 }
 
-/// Records and nodes that ended are forgotten this often, in microseconds.
+/// Time between two purges of records and nodes that ended, in microseconds.
 const PURGE_INTERVAL: u64 = 60_000_000;
 
 impl PersonaPlane {
-    /// `tickets` continue those of the persona before, so that no ticket is used twice.
+    /// `tickets` continues the numbers of the persona before, so that no ticket is used twice.
     pub(crate) fn new(
         secret: PersonaSecret,
         config: &Config,
@@ -79,7 +78,7 @@ impl PersonaPlane {
         }
     }
 
-    /// Ends the plane: what is under way is given up. Returns the tickets for the next persona, and what is left to do.
+    /// Ends the plane and gives up whatever is under way. Returns the tickets for the next persona and the remaining outputs.
     pub(crate) fn close(self) -> (Tickets, VecDeque<DhtOutput>) {
         let (mut groups, tickets) = self.cx.rpcs.close();
         groups.extend(self.maintenance.group_in_use());
@@ -100,14 +99,14 @@ impl PersonaPlane {
         self.cx.own.key()
     }
 
-    /// The endpoint addresses of now.
+    /// Sets the present endpoint addresses.
     pub(crate) fn set_addresses(&mut self, addresses: Vec<(EndpointAddress, Unix)>, now: &Now) {
         let PersonaContext { own, config, .. } = &mut self.cx;
         own.set_addresses(addresses, &config.contact);
         self.advance(now);
     }
 
-    /// Contacts that an endpoint gave.
+    /// An endpoint gave these contacts.
     pub(crate) fn seeds(&mut self, mut bodies: Vec<Vec<u8>>, now: &Now) {
         let Self { cx, neighbours, .. } = self;
         bodies.shuffle(&mut cx.choices);
@@ -123,7 +122,7 @@ impl PersonaPlane {
             }
         }
         if neighbours.unverified() > waiting {
-            // Somebody new may belong to a part of the network that we do not know: look around when it has answered.
+            // A new node may belong to a part of the network that we do not know: look around when it has answered.
             self.maintenance.look_around_soon(cx, now.mono);
         }
         self.advance(now);
@@ -133,13 +132,13 @@ impl PersonaPlane {
     pub(crate) fn request(&mut self, ticket: IncomingTicket, body: &[u8], now: &Now) {
         let Self { cx, neighbours, .. } = self;
         self.serving.request(cx, neighbours, (ticket, body), now);
-        // A request may have brought a contact to be asked.
+        // The request may have brought a contact to send a PING to.
         if self.neighbours.unverified() > 0 {
             self.keep_up(now);
         }
     }
 
-    /// Everything whose time has come.
+    /// Does everything whose time has come.
     pub(crate) fn advance(&mut self, now: &Now) {
         let PersonaContext {
             own, config, out, ..
@@ -169,13 +168,13 @@ impl PersonaPlane {
             return;
         }
         out.push_back(DhtOutput::WantSeeds(OnBehalf::Persona));
-        // While nobody is known the transport moves on by itself, as soon as endpoints have nobody to name.
+        // While no node is known, the transport moves tunnels by itself as soon as endpoints have no contacts to give.
         if good > 0 && self.seeding.wants_other_endpoints() {
             out.push_back(DhtOutput::WantOtherEndpoints(OnBehalf::Persona));
         }
     }
 
-    /// Starts PINGs and lookups whose time has come; to be called while the persona has a contact.
+    /// Starts the PINGs and lookups that are due. Call it while the persona has a contact.
     fn keep_up(&mut self, now: &Now) {
         let Self { cx, neighbours, .. } = self;
         neighbours.send_pings(cx, now);
@@ -183,7 +182,7 @@ impl PersonaPlane {
         self.maintenance.drive(cx, neighbours, now);
     }
 
-    /// When [`Self::advance`] has something to do.
+    /// The time at which [`Self::advance`] has something to do.
     pub(crate) fn next_wake(&self, now: &Now) -> Option<(Mono, &'static str)> {
         let PersonaContext { own, config, .. } = &self.cx;
         if own.is_searching() {
@@ -205,7 +204,6 @@ impl PersonaPlane {
             .min()
     }
 
-    /// An answer came.
     pub(crate) fn response(&mut self, ticket: RpcTicket, body: &[u8], now: &Now) {
         let Some(rpc) = self.cx.rpcs.take(ticket) else {
             return self.cx.discard(DropReason::UnknownTicket);
@@ -223,7 +221,7 @@ impl PersonaPlane {
         self.ended(&rpc, now);
     }
 
-    /// No answer came.
+    /// There was no answer.
     pub(crate) fn failed(&mut self, ticket: RpcTicket, how: Failure, now: &Now) {
         let Some(rpc) = self.cx.rpcs.take(ticket) else {
             return self.cx.discard(DropReason::UnknownTicket);
@@ -232,7 +230,7 @@ impl PersonaPlane {
         self.ended(&rpc, now);
     }
 
-    /// No answer came yet.
+    /// There is no answer yet.
     pub(crate) fn slow(&mut self, ticket: RpcTicket, now: &Now) {
         let Self {
             cx,
@@ -251,7 +249,7 @@ impl PersonaPlane {
         }
     }
 
-    /// An RPC has no answer, or none that was accepted.
+    /// An RPC has no answer or one that was refused.
     fn lost(&mut self, rpc: &PersonaRpc, how: Failure, now: &Now) {
         let node = rpc.to.id();
         if let (RpcKind::Lookup, Some(lookup)) = (rpc.kind, self.maintenance.lookup_mut()) {
@@ -300,11 +298,11 @@ impl PersonaPlane {
         }
     }
 
-    /// The answer to a lookup names a contact.
+    /// The answer to a lookup named a contact.
     fn learn(&mut self, raw: RawContact, rpc: &PersonaRpc, now: &Now) {
         match self.neighbours.verify(&self.cx, raw, now) {
             Err(error) => self.cx.discard(DropReason::Contact(error)),
-            // Neighbours know us; that is no fault of theirs.
+            // Neighbours may name us: that is no fault of theirs.
             Ok(contact) if contact.id() == self.cx.own.id() => {}
             Ok(contact) => {
                 if let Some(lookup) = self.maintenance.lookup_mut() {
@@ -324,7 +322,7 @@ impl PersonaPlane {
         }
     }
 
-    /// How many requests were answered.
+    /// Number of requests that were answered.
     pub(crate) fn requests_answered(&self) -> u64 {
         self.serving.answered()
     }
@@ -342,7 +340,7 @@ impl PersonaPlane {
         self.cx.own.current(now)
     }
 
-    /// How well it can be found: its addresses of now, and how many nodes around it hand out a contact that leads to them.
+    /// The reach of the persona: its present addresses, and the number of nodes around it that hand out a contact with them.
     pub(crate) fn reach(&self, now: &Now) -> PersonaReach {
         let (held_by, of) = self.neighbours.held_by(&self.cx, now);
         let contact = self.contact(now);

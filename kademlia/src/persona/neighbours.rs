@@ -1,4 +1,4 @@
-//! The nodes that the persona knows, and those that it has yet to ask for the first time.
+//! The nodes that the persona knows, and those that have yet to get their first PING.
 use std::collections::VecDeque;
 
 use deut_common::{
@@ -18,10 +18,9 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// See the module's text.
 pub(super) struct Neighbours {
     table: RoutingTable,
-    /// Contacts to be asked for the first time.
+    /// Contacts that wait for their first PING.
     unverified: VecDeque<Contact>,
     holders: Holders,
 }
@@ -39,7 +38,7 @@ impl Neighbours {
         &self.table
     }
 
-    /// How many contacts are to be asked for the first time.
+    /// Number of contacts that wait for their first PING.
     pub(super) fn unverified(&self) -> usize {
         self.unverified.len()
     }
@@ -54,7 +53,7 @@ impl Neighbours {
         raw.verify_unless(&cx.config.suite, known, &cx.config.contact, now.unix)
     }
 
-    /// Remembers a contact that never answered, to be asked, if there may be a place for it.
+    /// Remembers a contact that never answered, so that it gets a PING, if there may be a place for it.
     pub(super) fn consider(&mut self, cx: &mut PersonaContext, contact: Contact, now: &Now) {
         if contact.id() == cx.own.id() {
             return cx.discard(DropReason::OwnContact);
@@ -75,7 +74,7 @@ impl Neighbours {
         }
     }
 
-    /// Sends as many PINGs as may be under way: to contacts that were never asked, else to those whose time has come.
+    /// Sends as many PINGs as may be under way: first to contacts that never got one, then to those that are due.
     pub(super) fn send_pings(&mut self, cx: &mut PersonaContext, now: &Now) {
         for _ in 0..free_pings(cx) {
             let contact = match self.unverified.pop_front() {
@@ -92,17 +91,17 @@ impl Neighbours {
         }
     }
 
-    /// When [`Self::send_pings`] has something to do.
+    /// The time at which [`Self::send_pings`] has something to do.
     pub(super) fn next_ping(&self, cx: &PersonaContext, now: &Now) -> Option<Mono> {
         self.table.next_due(now).filter(|_| free_pings(cx) > 0)
     }
 
-    /// A node answered, with this contact or at it.
+    /// A node answered with this contact, or at it.
     pub(super) fn answered(&mut self, contact: &Contact, now: &Now) {
         self.table.answered(contact, now);
     }
 
-    /// A node did not answer, or not as it should. If it is bad now, another one is asked first of all.
+    /// A node did not answer, or not as it should. If that makes it bad, a replacement is next to get a PING.
     pub(super) fn failed(&mut self, cx: &PersonaContext, id: &NodeId, how: Failure, now: &Now) {
         if let Some(replacement) = self.table.failed(id, how, now)
             && self.unverified.len() < cx.config.max_unverified
@@ -116,12 +115,12 @@ impl Neighbours {
         self.table.take_stale(now)
     }
 
-    /// Forgets nodes that are bad or expired for long.
+    /// Forgets nodes that have been bad or expired for a long time.
     pub(super) fn purge(&mut self, now: &Now) {
         self.table.purge(now);
     }
 
-    /// A node asked us something in its own name, and is answered: that makes us one of those that it hands out.
+    /// A node asked us in its own name and is answered, so it now hands out our contact.
     pub(super) fn was_told(&mut self, node: NodeId, addresses: &[EndpointAddress]) {
         self.holders.asked(node, addresses);
     }
@@ -131,7 +130,7 @@ impl Neighbours {
         self.holders.was_sent(node, addresses);
     }
 
-    /// How many of the closest nodes hand out a contact that still leads to us, and how many of them there are.
+    /// Number of the closest nodes that hand out a contact which still leads to us, and number of the closest nodes.
     pub(super) fn held_by(&self, cx: &PersonaContext, now: &Now) -> (usize, usize) {
         let around = self.table.closest(&cx.own.id(), cx.config.width, now);
         let leads_here = |at: &EndpointAddress| cx.own.has(at);

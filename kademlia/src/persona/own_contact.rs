@@ -10,7 +10,7 @@ use crate::{
     identity::{PersonaSecret, WorkSearch},
 };
 
-/// An address with less life than this, in seconds, is not advertised.
+/// An address with less time left than this, in seconds, is not advertised.
 const MIN_LIFE: u64 = 60;
 
 #[derive(Debug)]
@@ -19,7 +19,6 @@ enum Work {
     Searching(WorkSearch),
 }
 
-/// See the module's text.
 #[derive(Debug)]
 pub(super) struct OwnContact {
     secret: PersonaSecret,
@@ -27,7 +26,7 @@ pub(super) struct OwnContact {
     work: Work,
     addresses: Vec<(EndpointAddress, Unix)>,
     contact: Option<Contact>,
-    /// The end of the newest contact that was signed, in minutes. Others may hold it when its addresses are gone.
+    /// The end of the newest signed contact, in minutes. Others may still hold that contact when its addresses are gone.
     last_minutes: u64,
 }
 
@@ -65,12 +64,12 @@ impl OwnContact {
         contact.copied().collect()
     }
 
-    /// True if a tunnel of now ends at this address.
+    /// Returns true if a tunnel ends at this address at present.
     pub(super) fn has(&self, address: &EndpointAddress) -> bool {
         self.addresses.iter().any(|(known, _)| known == address)
     }
 
-    /// The addresses of now. At most `max` are kept, those that live longest.
+    /// Sets the present addresses. At most `max` are kept, those that live longest.
     pub(super) fn set_addresses(
         &mut self,
         mut addresses: Vec<(EndpointAddress, Unix)>,
@@ -83,13 +82,12 @@ impl OwnContact {
         self.addresses = addresses;
     }
 
-    /// True if a slice of the proof of work is to be done.
+    /// Returns true if the proof of work needs another slice.
     pub(super) fn is_searching(&self) -> bool {
         matches!(self.work, Work::Searching(_))
     }
 
-    /// Does a slice of the proof of work, or signs a new contact if the addresses ask for one.
-    /// True if the contact is a new one.
+    /// Does a slice of the proof of work, or signs a new contact if the addresses call for one. True if the contact is new.
     pub(super) fn renew(&mut self, rules: &ContactRules, now: &Now) -> bool {
         let nonce = match &mut self.work {
             Work::Found(nonce) => *nonce,
@@ -102,7 +100,7 @@ impl OwnContact {
             }
         };
         let (addresses, until) = self.chosen(rules, now);
-        // Whole minutes, downwards: a second would tell our clock, and an endpoint must not be asked late.
+        // Whole minutes, rounded down: seconds would give away our clock, and an endpoint must not be asked after its end.
         let minutes = until.0 / 60;
         let same = self.contact.as_ref().map(Contact::addresses) == Some(&addresses[..]);
         if same && self.last_minutes >= minutes {
@@ -110,7 +108,7 @@ impl OwnContact {
         }
         let before = self.last_minutes;
         let minutes = if !same && before.saturating_mul(60) > now.unix.0 {
-            // A node that holds both must see which one is newer. The tunnels are replaced long before.
+            // A node that holds both contacts must see which is newer. The tunnels are replaced long before.
             minutes.max(before + 1)
         } else {
             minutes
@@ -124,7 +122,7 @@ impl OwnContact {
         self.contact.is_some()
     }
 
-    /// One address of each family, or up to three IPv4, in order; and the first end among them.
+    /// One address of each family, or up to three of IPv4, in order; and the first end among them.
     fn chosen(&self, rules: &ContactRules, now: &Now) -> (Vec<EndpointAddress>, Unix) {
         let most = now.unix.0.saturating_add(rules.max_life_seconds);
         let fresh = || {
@@ -242,7 +240,7 @@ mod tests {
                 own.set_addresses(Vec::new(), &rules);
                 assert!(!own.renew(&rules, &NOW) && own.current(&NOW).is_none());
             }
-            // Its tunnels end before those of the older one.
+            // The tunnels of this address end before those of the older one.
             let until = Unix(NOW.unix.0 + 300);
             own.set_addresses(vec![(address("10.0.0.2:2000"), until)], &rules);
             assert!(own.renew(&rules, &NOW));

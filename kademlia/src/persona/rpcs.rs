@@ -14,25 +14,25 @@ pub(super) struct PersonaRpc {
     pub(super) to: Contact,
     pub(super) group: Group,
     pub(super) kind: RpcKind,
-    /// The addresses in our contact that it carried.
+    /// The addresses in our contact that the request carried.
     pub(super) carried: Vec<EndpointAddress>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RpcKind {
-    /// A FIND_NODE of the maintenance lookup that runs.
+    /// A FIND_NODE of the running maintenance lookup.
     Lookup,
     Ping,
 }
 
-/// All of them, by the tickets that come back with their answers.
+/// All RPCs under way, by the tickets that come back with their answers.
 pub(super) struct PersonaRpcs {
     under_way: BTreeMap<RpcTicket, PersonaRpc>,
     tickets: Tickets,
 }
 
 impl PersonaRpcs {
-    /// `tickets` continue those of the persona before, so that no ticket is used twice.
+    /// `tickets` continues the numbers of the persona before, so that no ticket is used twice.
     pub(super) fn new(tickets: Tickets) -> Self {
         Self {
             under_way: BTreeMap::new(),
@@ -45,7 +45,7 @@ impl PersonaRpcs {
         self.tickets.group()
     }
 
-    /// Notes an RPC that is to be sent with the ticket returned.
+    /// Registers an RPC, which is to be sent with the returned ticket.
     pub(super) fn begin(&mut self, rpc: PersonaRpc) -> RpcTicket {
         let ticket = self.tickets.rpc();
         self.under_way.insert(ticket, rpc);
@@ -56,7 +56,7 @@ impl PersonaRpcs {
         self.under_way.get(&ticket)
     }
 
-    /// Takes out the RPC that was answered or failed.
+    /// Removes and returns an RPC that was answered or failed.
     pub(super) fn take(&mut self, ticket: RpcTicket) -> Option<PersonaRpc> {
         self.under_way.remove(&ticket)
     }
@@ -66,7 +66,7 @@ impl PersonaRpcs {
         self.under_way.retain(|_, rpc| rpc.kind != RpcKind::Lookup);
     }
 
-    /// All contacts that a PING is under way to.
+    /// The contacts to which a PING is under way.
     pub(super) fn pinged(&self) -> impl Iterator<Item = &Contact> {
         let pings = self.under_way.values();
         pings
@@ -78,7 +78,7 @@ impl PersonaRpcs {
         self.under_way.len()
     }
 
-    /// Gives up all of them; returns their groups and the tickets for the next persona.
+    /// Gives up all RPCs. Returns their groups and the tickets for the next persona.
     pub(super) fn close(self) -> (Vec<Group>, Tickets) {
         let groups = self.under_way.values().map(|rpc| rpc.group).collect();
         (groups, self.tickets)

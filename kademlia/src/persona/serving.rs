@@ -26,7 +26,6 @@ use crate::{
     },
 };
 
-/// See the module's text.
 pub(super) struct Serving {
     store: Store,
     tokens: Tokens,
@@ -44,27 +43,27 @@ impl Serving {
         }
     }
 
-    /// The records that are kept for others.
+    /// The records that this persona keeps for others.
     pub(super) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// How many requests were answered.
+    /// Number of requests that were answered.
     pub(super) fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// Replaces the token secret if it is time to.
+    /// Replaces the token secret if it is due.
     pub(super) fn rotate_tokens(&mut self, now: &Now) {
         self.tokens.rotate(now.mono, &mut self.secrets);
     }
 
-    /// Forgets records that ended.
+    /// Forgets records that have ended.
     pub(super) fn purge(&mut self, now: &Now) {
         self.store.purge(now.mono);
     }
 
-    /// Answers a request, or counts why not.
+    /// Answers a request, or counts the reason why not.
     pub(super) fn request(
         &mut self,
         cx: &mut PersonaContext,
@@ -113,7 +112,7 @@ impl Serving {
         )
     }
 
-    /// The closest nodes to a target, without the one that asks.
+    /// The closest nodes to a target, except the one that asks.
     fn nodes(
         &self,
         cx: &PersonaContext,
@@ -133,7 +132,7 @@ impl Serving {
         }
     }
 
-    /// The answer with the records of this kind under a key, if there are any.
+    /// The answer with the records of this kind under a key; `None` if there are none.
     fn find(
         &mut self,
         cx: &mut PersonaContext,
@@ -163,7 +162,7 @@ impl Serving {
         }
     }
 
-    /// Accepts or refuses a STORE: the token, the signature and the version are checked here, room and age by the store.
+    /// Accepts or refuses a STORE. Token, signature and version are checked here, room and age by the store.
     fn put(&mut self, cx: &mut PersonaContext, token: &Token, record: Record, now: &Now) -> Answer {
         if !self.tokens.accepts(&record.key(), token) {
             cx.discard(DropReason::BadToken);
@@ -192,7 +191,7 @@ impl Serving {
     }
 }
 
-/// Verifies the contact that a request carries, and remembers it to be asked.
+/// Verifies the contact that a request carries, and remembers it for a PING.
 fn meet(
     cx: &mut PersonaContext,
     neighbours: &mut Neighbours,
@@ -212,7 +211,7 @@ fn meet(
     Ok(Some(id))
 }
 
-/// The reason to refuse a record whose signature is forged.
+/// The reason to refuse a record with a forged signature; `None` if the signature is good.
 fn forgery(suite: &SuiteRef, record: &Record) -> Option<DropReason> {
     match record {
         Record::Value(_) => None,

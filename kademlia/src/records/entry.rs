@@ -1,7 +1,7 @@
-//! Blinded peer entries: who is on an infohash, kept by nodes that cannot know which infohash it is.
+//! Blinded peer entries: announcements on an infohash, kept by nodes that cannot know the infohash.
 //!
-//! From the infohash HKDF derives an Ed25519 key pair; its public key, the blinded key, signs every
-//! entry and its SHA-1 is the key in the DHT. The content is sealed under another key from the infohash.
+//! HKDF derives an Ed25519 key pair from the infohash. Its public key, the blinded key, verifies every entry, and the SHA-1 of that
+//! key is the key in the DHT. The content is sealed under another key that is derived from the infohash.
 use deut_common::suite::SuiteRef;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -27,7 +27,7 @@ const KIND_ADDRESS: u8 = 2;
 /// One entry as it is stored and sent: `writer tag 8 | salt 16 | sealed 49 | signature 64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerEntry {
-    /// Tells the entries of one writer from those of others, so that a new one replaces its old one.
+    /// Identifies the entries of one writer, so that a new one replaces the old one.
     pub(crate) writer: [u8; 8],
     salt: [u8; 16],
     sealed: [u8; SEALED],
@@ -37,7 +37,7 @@ pub(crate) struct PeerEntry {
 impl PeerEntry {
     pub(crate) const LEN: usize = 8 + 16 + SEALED + 64;
 
-    /// True if its maker knew the infohash behind the blinded key.
+    /// Returns true if its maker knew the infohash behind the blinded key.
     pub(crate) fn is_signed_by(&self, suite: &SuiteRef, blinded: &[u8; 32]) -> bool {
         let message = signed_message(blinded, &self.writer, &self.salt, &self.sealed);
         suite.verify(blinded, &message, &self.signature)
@@ -100,7 +100,7 @@ impl PeerSet {
         let (key, nonce) = self.entry_key(&salt);
         let computed =
             key.seal_in_place_separate_tag(nonce, self.associated_data(&writer), content);
-        // Sealing 33 bytes cannot fail; were it to, the entry would be zeros and open for nobody.
+        // Sealing 33 bytes cannot fail. If it did, the entry would be zeros and nobody could open it.
         match computed {
             Ok(computed) => tag.copy_from_slice(computed.as_ref()),
             Err(_) => content.fill(0),
@@ -114,7 +114,7 @@ impl PeerSet {
         }
     }
 
-    /// The thing that an entry announces; none if signature, seal or content is not right.
+    /// The persona or address that an entry announces; `None` if signature, seal or content is wrong.
     pub(crate) fn open(&self, suite: &SuiteRef, entry: &PeerEntry) -> Option<Announced> {
         if !entry.is_signed_by(suite, &self.blinded()) {
             return None;
@@ -210,7 +210,7 @@ fn announced_from(suite: &SuiteRef, content: &[u8; CONTENT]) -> Option<Announced
     }
 }
 
-/// True if anybody could connect to the address: port 0 and unspecified, multicast and broadcast addresses are nobody's.
+/// Returns true if somebody could be at this address: its port is not 0, and it is not unspecified, multicast or broadcast.
 #[must_use]
 pub fn can_be_announced(address: &SocketAddr) -> bool {
     let ip = address.ip().to_canonical();

@@ -1,4 +1,4 @@
-//! Records: values, peer entries and mutable records, who may store them, and where they are kept.
+//! Records: values, peer entries and mutable records, the rules for storing them, and the store.
 
 pub(crate) mod announced;
 pub(crate) mod entry;

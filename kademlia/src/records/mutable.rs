@@ -1,8 +1,7 @@
-//! Mutable records: a value that the holder of an Ed25519 key replaces, under a key that stays the same.
+//! Mutable records: values under a key that stays the same, replaced by the holder of an Ed25519 key.
 //!
-//! Key, signed bytes and rules are those of BEP 44, so that a record can be carried over from there. The
-//! signing key stays with whoever writes: this crate takes records that are signed already, which is all
-//! that announcing them again needs.
+//! Key, signed bytes and rules are those of BEP 44, so records can be carried over from there. The signing key stays with the
+//! writer: this crate takes records that are already signed, and needs no more to announce them again.
 use std::fmt;
 
 use bincode::{
@@ -26,7 +25,7 @@ use crate::{
 /// Longest salt in bytes (BEP 44).
 pub const MAX_SALT: usize = 64;
 
-/// Why something is no mutable record, in one line for the user.
+/// The reason why something is not a mutable record, in one line for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MutableError {
     /// The sequence number is negative.
@@ -44,12 +43,12 @@ pub enum MutableError {
     /// The public key is no point of the curve, not in its canonical encoding, or of small order.
     #[error("this is no public key: not a canonical Ed25519 point of large order")]
     WeakKey,
-    /// The key did not sign this.
+    /// The signature is not that of the key over this version.
     #[error("the signature does not fit")]
     WrongSignature,
 }
 
-/// The name of a mutable record: who signs it, and which of its signer's records it is.
+/// The identity of a mutable record: its signer's public key, and a salt for each of the signer's records.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MutableKey {
     public: [u8; 32],
@@ -57,7 +56,7 @@ pub struct MutableKey {
 }
 
 impl MutableKey {
-    /// The record of this public key under this salt; an empty salt is the same as none.
+    /// The record of this public key under this salt. An empty salt is the same as none.
     ///
     /// # Errors
     /// [`MutableError::SaltTooLong`] or [`MutableError::WeakKey`].
@@ -77,7 +76,7 @@ impl MutableKey {
         self.public
     }
 
-    /// Tells the records of one signer apart; at most [`MAX_SALT`] bytes.
+    /// The salt, which distinguishes the records of one signer; at most [`MAX_SALT`] bytes.
     #[must_use]
     pub fn salt(&self) -> &[u8] {
         &self.salt
@@ -89,20 +88,20 @@ impl MutableKey {
         mutable_key(&self.public, &self.salt)
     }
 
-    /// True if the holder of the key signed this version of this record.
+    /// Returns true if the holder of the key signed this version of this record.
     pub(crate) fn signed(&self, suite: &dyn Suite, version: &Version) -> bool {
         is_signed(suite, &self.public, &self.salt, version)
     }
 }
 
-/// Shows nothing: who reads what does not belong in a log.
+/// Shows nothing, since users' records do not belong in a log.
 impl fmt::Debug for MutableKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MutableKey(..)")
     }
 }
 
-/// A version of a mutable record whose signature is right.
+/// A version of a mutable record with a verified signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MutableRecord {
     of: MutableKey,
@@ -110,11 +109,11 @@ pub struct MutableRecord {
 }
 
 impl MutableRecord {
-    /// Signs a version with the key of a 32-byte seed (RFC 8032's private key). `value` is bencoded, of at
-    /// most [`MAX_VALUE`] bytes.
+    /// Signs a version with the key for a 32-byte seed (the private key of RFC 8032). `value` must be bencoded and have at most
+    /// [`MAX_VALUE`] bytes.
     ///
     /// # Errors
-    /// Which of them does not fit.
+    /// The first rule that the input breaks.
     pub fn sign(
         seed: &[u8; 32],
         salt: Vec<u8>,
@@ -126,7 +125,7 @@ impl MutableRecord {
         Self::new(key.verifying_key().to_bytes(), salt, seq, signature, value)
     }
 
-    /// Takes a version that is signed already.
+    /// Takes over a version that is already signed, and verifies it.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -155,18 +154,18 @@ impl MutableRecord {
         Ok(Self { of, version })
     }
 
-    /// A version whose signature was checked when it came.
+    /// A version whose signature was verified when it was received.
     pub(crate) fn of_checked(of: MutableKey, version: Version) -> Self {
         Self { of, version }
     }
 
-    /// Its name.
+    /// The public key and the salt.
     #[must_use]
     pub fn key(&self) -> &MutableKey {
         &self.of
     }
 
-    /// The sequence number, not negative; the highest is current.
+    /// The sequence number, which is never negative. The highest is current.
     #[must_use]
     pub fn seq(&self) -> i64 {
         self.version.seq
@@ -178,7 +177,7 @@ impl MutableRecord {
         &self.version.signature
     }
 
-    /// The value as it was signed. What other nodes gave need not be bencoded: only its signature counts.
+    /// The value as it was signed. Values from other nodes need not be bencoded: only the signature counts.
     #[must_use]
     pub fn value(&self) -> &[u8] {
         self.version.value.as_slice()
@@ -188,7 +187,7 @@ impl MutableRecord {
         &self.version
     }
 
-    /// As it is sent in a STORE.
+    /// The version in the form that a STORE carries.
     pub(crate) fn to_sent(&self, cas: Option<i64>) -> SentMutable {
         SentMutable {
             public: self.of.public,
@@ -208,10 +207,10 @@ impl fmt::Debug for MutableRecord {
     }
 }
 
-/// The part that changes from one version to the next: `seq 8 | signature 64 | length 2, value`. Readers know the rest.
+/// The part that changes between versions: `seq 8 | signature 64 | length 2, value`. Readers know the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
-    /// Not negative: other ones are not decoded.
+    /// Never negative: negative numbers are not decoded.
     pub(crate) seq: i64,
     pub(crate) signature: [u8; 64],
     pub(crate) value: ValueBytes,
@@ -221,18 +220,18 @@ impl Version {
     /// Longest encoding in bytes.
     pub(crate) const MAX_LEN: usize = 8 + 64 + 2 + MAX_VALUE;
 
-    /// True if it says the same, whatever the signature's bytes.
+    /// Returns true if number and value are the same; the signatures may differ.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         self.seq == other.seq && self.value == other.value
     }
 
-    /// True if a node that keeps this one refuses the other one, whatever its writer expects.
+    /// Returns true if a node that keeps this version refuses the other, whatever its writer expects.
     pub(crate) fn stands_against(&self, other: &Self) -> bool {
         self.seq >= other.seq && !self.says_the_same(other)
     }
 
-    /// True if readers that have both take this one: the higher number; of two with one number, which only
-    /// the signer can have made, the greater value, so that all readers take the same.
+    /// Returns true if readers that have both take this one: the one with the higher number or, if only the signer made two with
+    /// one number, the one with the greater value, so that all readers choose alike.
     pub(crate) fn supersedes(&self, other: &Self) -> bool {
         (self.seq, self.value.as_slice()) > (other.seq, other.value.as_slice())
     }
@@ -257,12 +256,12 @@ impl SentMutable {
         mutable_key(&self.public, self.salt.as_slice())
     }
 
-    /// Which record it is a version of; none if the key is not a good one.
+    /// The record of which it is a version; `None` if the key is invalid.
     pub(crate) fn of(&self) -> Option<MutableKey> {
         MutableKey::new(self.public, self.salt.as_slice().to_vec()).ok()
     }
 
-    /// True if the holder of the key signed it, and the key is a good one.
+    /// Returns true if the key is valid and signed this version.
     pub(crate) fn is_signed(&self, suite: &dyn Suite) -> bool {
         is_signed(suite, &self.public, self.salt.as_slice(), &self.version)
     }

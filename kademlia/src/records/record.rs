@@ -12,8 +12,8 @@ use crate::{
     records::{entry::PeerEntry, mutable::SentMutable, value::ValueBytes},
 };
 
-/// Which kind of record is asked for. Without it a value that happens to be a blinded public key, which
-/// storing nodes know, would hide the peer set under the same key.
+/// The kind of record that is asked for. Without it, a value equal to a blinded public key, which storing nodes know, would hide
+/// the peer set under the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum RecordKind {
@@ -33,7 +33,7 @@ impl RecordKind {
     }
 }
 
-/// A record to be stored; the key follows from it, so it cannot be wrong.
+/// A record to be stored. Its key follows from it, so it cannot be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     /// Key: SHA-1 of the value.
@@ -64,7 +64,7 @@ pub(crate) enum StoreResult {
     BadRecord = 3,
 }
 
-/// Why a mutable record was not stored over the one that is kept.
+/// The reason why a mutable record was not stored over the one that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Conflict {

@@ -1,7 +1,7 @@
 //! The records that a persona keeps for others.
 //!
-//! At the cap of keys or bytes, records that ended go first; then the key farthest from our own id
-//! makes room, if it is farther than the new one; else the new one is refused.
+//! At the cap of keys or bytes, records that have ended go first. Then the key farthest from our own id makes room if it is farther
+//! than the new one; else the new one is refused.
 use std::collections::BTreeMap;
 
 use deut_common::time::Mono;
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// The cost of a record besides its own bytes, roughly.
+/// Approximate cost of a record besides its own bytes.
 const OVERHEAD: usize = 128;
 
-/// Everything under one key. Values, peers and mutable records do not hide each other.
+/// All records under one key. Values, peers and mutable records do not hide each other.
 #[derive(Debug, Default)]
 struct KeyRecords {
     value: Option<(Vec<u8>, Mono)>,
@@ -42,7 +42,7 @@ impl KeyRecords {
         value + mutable + self.peers.len() * (PeerEntry::LEN + OVERHEAD)
     }
 
-    /// The record that a new one would replace.
+    /// Size of the record that a new one would replace.
     fn replaced_bytes(&self, record: &Record) -> usize {
         match record {
             Record::Value(_) => self
@@ -98,8 +98,8 @@ impl Store {
         }
     }
 
-    /// Keeps a record whose signature was checked, and that has no [`Self::conflict`]. A record that is
-    /// there already lives on.
+    /// Keeps a record whose signature was verified and that has no [`Self::conflict`]. A record that is already there gets a new
+    /// life.
     pub(crate) fn put(&mut self, record: Record, now: Mono) -> StoreResult {
         let at = self.own.distance(&record.key());
         if !self.make_room(&at, &record, now) {
@@ -143,8 +143,8 @@ impl Store {
         (*until > now).then_some(version)
     }
 
-    /// Tells if the version that is kept, which comes along, stands against a new one (BEP 44). The same
-    /// version again is no conflict, whatever the writer expects: an answer may have been lost.
+    /// The conflict, if the version that is kept, which is also returned, takes precedence over a new one (BEP 44). The same
+    /// version again is no conflict, whatever the writer expects: the answer to an earlier STORE may have been lost.
     pub(crate) fn conflict(&self, sent: &SentMutable, now: Mono) -> Option<(Conflict, &Version)> {
         let kept = self.mutable(&sent.key(), now)?;
         let conflict = if kept.says_the_same(&sent.version) {
@@ -179,7 +179,7 @@ impl Store {
         entries
     }
 
-    /// Forgets what ended.
+    /// Forgets records that have ended.
     pub(crate) fn purge(&mut self, now: Mono) {
         self.slots.values_mut().for_each(|slot| slot.purge(now));
         self.slots.retain(|_, slot| slot.bytes() > 0);
@@ -191,7 +191,7 @@ impl Store {
             return true;
         }
         self.purge(now);
-        // A record that ended no longer gives its place.
+        // A record that has ended makes no more room.
         let cost = self.cost(at, record);
         while !self.fits(at, cost) {
             match self.slots.last_key_value() {
@@ -205,7 +205,7 @@ impl Store {
         true
     }
 
-    /// Bytes that a record adds: what it replaces need not fit beside it.
+    /// Number of bytes that a record adds. The record that it replaces does not count.
     fn cost(&self, at: &Distance, record: &Record) -> usize {
         let slot = self.slots.get(at);
         let replaced = slot.map_or(0, |slot| slot.replaced_bytes(record));

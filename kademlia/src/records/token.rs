@@ -1,4 +1,4 @@
-//! Write tokens: whoever stores must have asked before, whatever address or tunnel it came from.
+//! Write tokens: a writer must have asked the node before, no matter from which address or tunnel.
 use deut_common::time::Mono;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::{Rng, rngs::StdRng};
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{id::NodeId, labels};
 
-/// Bytes of a write token.
+/// Length of a write token.
 pub(crate) const TOKEN_LEN: usize = 8;
 
 /// A write token: the right to store under one key, for a few minutes.
@@ -24,7 +24,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// `rotation` in microseconds.
+    /// `rotation` is in microseconds.
     pub(crate) fn new(rotation: u64, now: Mono, random: &mut StdRng) -> Self {
         Self {
             current: fresh(random),
@@ -34,13 +34,13 @@ impl Tokens {
         }
     }
 
-    /// Replaces secrets whose time is over; to be called before any use.
+    /// Replaces secrets whose time is over. Call it before any use.
     pub(crate) fn rotate(&mut self, now: Mono, random: &mut StdRng) {
         let age = now.since(self.rotated);
         if age < self.rotation {
             return;
         }
-        // After a long silence the current secret is as much out of date as the previous one.
+        // After a long silence the current secret is as outdated as the previous one.
         let keep_current = age < self.rotation.saturating_mul(2);
         let old = std::mem::replace(&mut self.current, fresh(random));
         self.previous = if keep_current { old } else { fresh(random) };

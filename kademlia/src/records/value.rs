@@ -4,5 +4,4 @@ use deut_common::codec::BoundedBytes;
 /// Longest value in bytes.
 pub const MAX_VALUE: usize = 800;
 
-/// The bytes of a value.
 pub(crate) type ValueBytes = BoundedBytes<MAX_VALUE>;

@@ -13,18 +13,18 @@ use crate::{config::Config, contact::Contact, id::NodeId, io::Failure, tickets::
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) contact: Contact,
-    /// A later contact of the same persona that was only heard of: it is handed out, and the next PING goes there.
+    /// A later contact of the same persona that was only heard of. It is handed out, and the next PING goes to it.
     newer: Option<Contact>,
     pub(crate) last_answer: Mono,
-    /// When to ask it again.
+    /// Time of the next PING to it.
     pub(super) ask_at: Mono,
     /// A PING to it is under way.
     pub(super) asked: bool,
-    /// When to look for its id, once it is expired.
+    /// Time to search for its id, once it has expired.
     pub(super) search_at: Mono,
     failures: u32,
     first_tunnel: Option<TunnelTag>,
-    /// The failures were over more than one tunnel, or over unknown ones.
+    /// The failures were over more than one tunnel or over unknown ones.
     several_tunnels: bool,
 }
 
@@ -43,8 +43,8 @@ impl Entry {
         }
     }
 
-    /// Where to ask it, expired or not. The persona signed it, and answered before: a neighbour whose tunnels died must
-    /// not be handed out under its old addresses until its turn to be asked comes.
+    /// The contact to send a PING to, expired or not. The persona signed it and has answered before: a neighbour whose tunnels died
+    /// must not be handed out with its old addresses until its turn for a PING comes.
     pub(crate) fn to_ask(&self) -> &Contact {
         self.newer.as_ref().unwrap_or(&self.contact)
     }
@@ -53,12 +53,12 @@ impl Entry {
         self.failures >= config.max_failures && self.several_tunnels
     }
 
-    /// True if it may be handed out.
+    /// Returns true if it may be handed out.
     pub(crate) fn is_good(&self, now: &Now, config: &Config) -> bool {
         !self.is_bad(config) && !self.to_ask().is_expired(now.unix)
     }
 
-    /// It did not answer when it was last asked.
+    /// Returns true if it did not answer the last time.
     pub(crate) fn failed_last(&self) -> bool {
         self.failures > 0
     }
@@ -67,7 +67,7 @@ impl Entry {
         self.asked = false;
         match (how, self.first_tunnel) {
             (Failure::NotSent, _) => {
-                // Our own tunnels are missing: asked again when they may stand.
+                // Our own tunnels are missing, so it is asked again when they may be up.
                 self.ask_at = now.mono.plus_us(config.retry_check);
                 return;
             }
@@ -76,30 +76,30 @@ impl Entry {
             _ => self.several_tunnels = true,
         }
         self.failures = self.failures.saturating_add(1);
-        // Each failure beyond the last that counts doubles the wait: a dead contact costs little.
+        // Each failure beyond the limit doubles the wait, so a dead contact costs little.
         let doublings = self.failures.saturating_sub(config.max_failures).min(8);
         self.ask_at = now.mono.plus_us(config.retry_check << doublings);
     }
 }
 
-/// After the configured part of the contact's remaining life.
+/// The time of the next PING: after the configured part of the contact's remaining life.
 fn reask_at(contact: &Contact, now: &Now, config: &Config) -> Mono {
     let remaining = contact.expiry().0.saturating_sub(now.unix.0);
     let part = remaining.saturating_mul(config.reask_percent * 10_000);
     now.mono.plus_us(part.max(config.min_reask))
 }
 
-/// Where a contact would go.
+/// The place that a contact would get.
 pub(super) enum Placed {
-    /// The bucket is full.
+    /// There is none: the bucket is full.
     Full,
-    /// It is an entry.
+    /// It is an entry already.
     Known,
-    /// There is a place, perhaps that of a bad one.
+    /// There is a place, perhaps that of a bad contact.
     Room,
 }
 
-/// Entries least recently seen first.
+/// Entries in the order in which they were last seen, the longest ago first.
 pub(super) struct Bucket {
     entries: Vec<Entry>,
     replacements: LruCache<NodeId, Contact, KeyedState>,
@@ -152,8 +152,8 @@ impl Bucket {
             .iter_mut()
             .find(|entry| entry.contact.id() == id)
         {
-            // Not asked at once: its contacts change every few minutes, and its turn comes anyway. But what failed, over
-            // addresses that may be gone, is alive: it signed new ones.
+            // It gets no PING at once: its contacts change every few minutes, and its turn comes anyway. But if it had failed, at
+            // addresses that may be gone, it is alive: it signed new ones.
             if *contact != entry.contact && contact.replaces(entry.to_ask()) {
                 entry.newer = Some(contact.clone());
                 if entry.failures > 0 {

@@ -1,8 +1,8 @@
 //! The persona's routing table: one bucket per number of leading bits shared with our own id.
 //!
-//! Only contacts that answered are in it; those seen longest stay; what finds no place waits in the
-//! bucket's replacement cache. Bad and expired contacts are not handed out, make room for newcomers,
-//! and are kept up to `stale_life` to be found again.
+//! It holds only contacts that answered. Those known longest stay, and contacts that find no place wait in the bucket's replacement
+//! cache. Bad and expired contacts are not handed out and make room for newcomers; they are kept for up to `stale_life` to be found
+//! again.
 mod bucket;
 
 use deut_common::{
@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 
 use bucket::{Bucket, Placed};
 
-/// See the module's text.
 pub(crate) struct RoutingTable {
     own: NodeId,
     buckets: BTreeMap<u32, Bucket>,
@@ -34,13 +33,13 @@ impl RoutingTable {
         }
     }
 
-    /// The bucket of an id: how many leading bits it shares with ours. None for our own.
+    /// Index of the bucket of an id: the number of leading bits it shares with ours. `None` for our own.
     pub(crate) fn index(&self, id: &NodeId) -> Option<u32> {
         let shared = self.own.distance(id).shared_bits();
         (shared < NodeId::BITS).then_some(shared)
     }
 
-    /// A contact answered an RPC: enters, or is the most recently seen of its bucket.
+    /// A contact answered an RPC: it enters, or becomes the most recently seen of its bucket.
     pub(crate) fn answered(&mut self, contact: &Contact, now: &Now) {
         let Some(index) = self.index(&contact.id()) else {
             return;
@@ -52,8 +51,8 @@ impl RoutingTable {
         bucket.answered(contact, now, &self.config);
     }
 
-    /// A contact was heard of. Whether it should be asked now, because there may be a place for it;
-    /// otherwise it is remembered as a replacement, or for the next time that its entry is asked.
+    /// A contact was heard of. True if it should get a PING now, because there may be a place for it; else it is remembered as a
+    /// replacement or for the next PING of its entry.
     pub(crate) fn heard(&mut self, contact: &Contact, now: &Now) -> bool {
         let Some(index) = self.index(&contact.id()) else {
             return false;
@@ -72,7 +71,7 @@ impl RoutingTable {
         }
     }
 
-    /// An RPC to a contact failed. Returns a replacement to be asked, if the contact is bad now.
+    /// An RPC to a contact failed. If that makes it bad, returns a replacement that should get a PING.
     pub(crate) fn failed(&mut self, id: &NodeId, how: Failure, now: &Now) -> Option<Contact> {
         let bucket = self.buckets.get_mut(&self.index(id)?)?;
         bucket.failed(id, how, now, &self.config)
@@ -83,8 +82,8 @@ impl RoutingTable {
         self.buckets.get(&self.index(id)?)?.find(id)
     }
 
-    /// Up to `count` contacts that may be handed out, closest to `target` first. Those that failed last are among them only
-    /// where there are not enough others: a dead one takes the place of one that lives.
+    /// Up to `count` contacts that may be handed out, closest to `target` first. Contacts that failed last are among them only if
+    /// there are not enough others, since a dead one would take the place of a live one.
     pub(crate) fn closest(&self, target: &NodeId, count: usize, now: &Now) -> Vec<&Contact> {
         let distance = |entry: &&Entry| target.distance(&entry.to_ask().id());
         let mut closest: Vec<&Entry> = self
@@ -101,7 +100,7 @@ impl RoutingTable {
         closest.into_iter().map(Entry::to_ask).collect()
     }
 
-    /// Contacts to be asked whether they are still there, at most `count`; they count as being asked.
+    /// At most `count` contacts that are due for a PING, which counts as sent.
     pub(crate) fn take_due(&mut self, count: usize, now: &Now) -> Vec<Contact> {
         let mut due = Vec::new();
         for entry in self.buckets.values_mut().flat_map(Bucket::entries_mut) {
@@ -116,8 +115,7 @@ impl RoutingTable {
         due
     }
 
-    /// An expired contact that should be looked up by its id now; asked for at most every `min_reask`
-    /// and, the older it is, the less often.
+    /// An expired contact that should be searched for by its id now: at most every `min_reask`, and less often the older it is.
     pub(crate) fn take_stale(&mut self, now: &Now) -> Option<NodeId> {
         let config = &self.config;
         let mut entries = self.buckets.values_mut().flat_map(Bucket::entries_mut);
@@ -128,7 +126,7 @@ impl RoutingTable {
         Some(entry.contact.id())
     }
 
-    /// Forgets contacts that are bad or expired since `stale_life`.
+    /// Forgets contacts that have been bad or expired for `stale_life`.
     pub(crate) fn purge(&mut self, now: &Now) {
         for bucket in self.buckets.values_mut() {
             bucket.purge(now, &self.config);
@@ -136,7 +134,7 @@ impl RoutingTable {
         self.buckets.retain(|_, bucket| !bucket.is_empty());
     }
 
-    /// When [`Self::take_due`] has something next, if nothing else happens.
+    /// The time at which [`Self::take_due`] has something next, if nothing else happens.
     pub(crate) fn next_due(&self, now: &Now) -> Option<Mono> {
         self.entries()
             .filter(|entry| !entry.asked && !entry.to_ask().is_expired(now.unix))
@@ -144,7 +142,7 @@ impl RoutingTable {
             .min()
     }
 
-    /// The most leading bits that a contact in the table shares with our id.
+    /// The largest number of leading bits that a contact in the table shares with our id.
     pub(crate) fn depth(&self) -> u32 {
         self.buckets
             .iter()
@@ -171,7 +169,7 @@ impl RoutingTable {
         self.buckets.values().map(Bucket::replacements).sum()
     }
 
-    /// Panics if the table is not what it should be; for tests.
+    /// Panics if the table is inconsistent. For tests.
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         for (index, bucket) in &self.buckets {

@@ -31,7 +31,7 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-/// Contacts that all belong into bucket 0.
+/// Contacts that all belong to bucket 0.
 fn crowd(count: usize, life_minutes: u32) -> Vec<Contact> {
     (1..)
         .map(|number| contact(number, life_minutes))
@@ -237,7 +237,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// The model: every contact with its failures, and per bucket the order of entering.
+    /// The model keeps every contact with its failures and, for each bucket, the order of entering.
     #[test]
     fn the_table_agrees_with_a_model_that_keeps_plain_lists(ops in proptest::collection::vec(op(), 0..200)) {
         let (config, mut table, mut second) = (config(), table(), 0);
@@ -280,7 +280,7 @@ proptest! {
             let mut good: Vec<(bool, NodeId)> = model.values().flatten()
                 .filter(|(_, failures)| *failures < 3 && second < 600).map(|(id, failures)| (*failures > 0, *id)).collect();
             let target = contacts[1].id();
-            // Those that failed last come in only if there are not eight others.
+            // Contacts that failed last come in only if there are fewer than eight others.
             good.sort_by_key(|(doubtful, id)| (*doubtful, target.distance(id)));
             good.truncate(8);
             let mut good: Vec<NodeId> = good.into_iter().map(|(_, id)| id).collect();

@@ -1,4 +1,4 @@
-//! All that the queries of the users' plane have in common.
+//! The state that all queries of the users' plane share.
 use std::collections::VecDeque;
 
 use deut_common::time::Now;
@@ -12,7 +12,7 @@ use crate::{
     lookup::Lookup,
 };
 
-/// See the module's text. Each query is handed it when something happens.
+/// Lent to each query when something happens.
 pub(super) struct UserContext {
     pub(super) config: Config,
     pub(super) contacts: UserContacts,
@@ -23,7 +23,7 @@ pub(super) struct UserContext {
 }
 
 impl UserContext {
-    /// Counts something that is discarded.
+    /// Counts an input that is discarded.
     pub(super) fn discard(&mut self, reason: DropReason) {
         self.counters.drops.count(reason);
     }
@@ -38,7 +38,7 @@ impl UserContext {
         self.contacts.begin(lookup, count, self.config.width, now);
     }
 
-    /// A lookup to the same target that goes through no node of this one; none if all nodes were asked.
+    /// A lookup to the same target that goes through no node of this one; `None` if all nodes were asked.
     pub(super) fn second_path(&self, lookup: &Lookup, now: &Now) -> Option<Lookup> {
         let deadline = now.mono.plus_us(self.config.max_lookup / 2);
         let mut path = lookup.disjoint(&self.config, now.mono, deadline);

@@ -1,6 +1,6 @@
 //! The users' plane: queries, publishing, and the contact cache they use.
 //!
-//! Nothing in here knows a persona, a routing table or a store, and no request from here names anybody.
+//! Nothing in here knows a persona, a routing table or a store, and no request from here carries a contact of ours.
 mod contacts;
 mod context;
 mod published;
@@ -31,7 +31,6 @@ use published::Published;
 use query::{QueryIo, Task, UserQuery};
 use rpcs::{QueryNumber, QueryRpcs};
 
-/// See the module's text.
 pub(crate) struct UserPlane {
     cx: UserContext,
     queries: BTreeMap<QueryNumber, UserQuery>,
@@ -44,7 +43,7 @@ pub(crate) struct UserPlane {
     choices: StdRng,
 }
 
-/// Expired contacts are forgotten this often, in microseconds.
+/// Time between two purges of expired contacts, in microseconds.
 const PURGE_INTERVAL: u64 = 60_000_000;
 
 impl UserPlane {
@@ -76,7 +75,7 @@ impl UserPlane {
         self.cx.out.pop_front()
     }
 
-    /// Starts a query, or refuses it.
+    /// Starts a query or refuses it.
     pub(crate) fn start(&mut self, ticket: QueryTicket, query: Query, now: &Now) {
         match self.admit(ticket, query) {
             Ok(task) => self.begin(Some(ticket), task, now),
@@ -132,7 +131,7 @@ impl UserPlane {
         self.spread_doubts(Some(number));
     }
 
-    /// Nodes failed: all queries but the one that found it out, which knows, do not count on them.
+    /// Nodes failed: all queries except `except`, which found it out, stop counting on them.
     fn spread_doubts(&mut self, except: Option<QueryNumber>) {
         let nodes = self.cx.contacts.take_newly_doubted();
         for (number, query) in &mut self.queries {
@@ -142,7 +141,7 @@ impl UserPlane {
         }
     }
 
-    /// Ends a query at the user's wish. What it was to publish is not kept.
+    /// Ends a query at the user's request. A record that it was to publish is not kept.
     pub(crate) fn cancel(&mut self, ticket: QueryTicket, now: &Now) {
         let number = self.number_of(ticket);
         let Some(query) = number.and_then(|number| self.queries.remove(&number)) else {
@@ -154,7 +153,7 @@ impl UserPlane {
         self.end(&query, QueryResult::Cancelled, now);
     }
 
-    /// A query is over and no longer among those that run: tells the outcome and forgets its RPCs.
+    /// Ends a query that no longer runs: reports its outcome and forgets its RPCs.
     fn end(&mut self, query: &UserQuery, result: QueryResult, now: &Now) {
         self.cx.rpcs.forget(query.io().number());
         if result != QueryResult::Cancelled {
@@ -186,7 +185,7 @@ impl UserPlane {
         }
     }
 
-    /// The estimate of the network's size is not the query's own, but that of all queries lately.
+    /// The costs of the query. The estimate of the network's size is that of all recent queries.
     fn stats(&self, query: &UserQuery, now: &Now) -> QueryStats {
         let mut stats = query.stats(now.mono);
         if stats.network_estimate.is_some() {
@@ -197,7 +196,6 @@ impl UserPlane {
         stats
     }
 
-    /// An answer came.
     pub(crate) fn response(&mut self, ticket: RpcTicket, body: &[u8], now: &Now) {
         let Some(rpc) = self.cx.rpcs.take(ticket) else {
             return self.cx.discard(DropReason::UnknownTicket);
@@ -208,7 +206,7 @@ impl UserPlane {
         }
     }
 
-    /// No answer came.
+    /// There was no answer.
     pub(crate) fn failed(&mut self, ticket: RpcTicket, how: Failure, now: &Now) {
         let Some(rpc) = self.cx.rpcs.take(ticket) else {
             return self.cx.discard(DropReason::UnknownTicket);
@@ -228,7 +226,7 @@ impl UserPlane {
         self.drive(rpc.query, now);
     }
 
-    /// No answer came yet.
+    /// There is no answer yet.
     pub(crate) fn slow(&mut self, ticket: RpcTicket, now: &Now) {
         let Some(rpc) = self.cx.rpcs.get(ticket) else {
             return self.cx.discard(DropReason::UnknownTicket);
@@ -240,7 +238,7 @@ impl UserPlane {
         }
     }
 
-    /// Contacts that an endpoint gave.
+    /// An endpoint gave these contacts.
     pub(crate) fn seeds(&mut self, mut bodies: Vec<Vec<u8>>, now: &Now) {
         bodies.shuffle(&mut self.choices);
         for (number, body) in bodies.into_iter().enumerate() {
@@ -265,15 +263,15 @@ impl UserPlane {
         self.advance(now);
     }
 
-    /// Announcements of this node's own persona follow it. Its key is all that comes over from there,
-    /// and it is only sealed into entries.
+    /// Sets the persona that this node's own announcements name. Only its key comes over from the persona plane, and it is only
+    /// sealed into entries.
     pub(crate) fn set_persona(&mut self, key: Option<[u8; 32]>, now: &Now) {
         self.cx
             .published
             .set_persona(key, now.mono, &mut self.choices);
     }
 
-    /// Everything whose time has come.
+    /// Does everything whose time has come.
     pub(crate) fn advance(&mut self, now: &Now) {
         if self.next_purge <= now.mono {
             self.next_purge = now.mono.plus_us(PURGE_INTERVAL);
@@ -304,8 +302,7 @@ impl UserPlane {
         }
     }
 
-    /// Announces records whose time has come. Without contacts there is nobody to announce them to; the first seeds bring
-    /// us back here.
+    /// Announces the records that are due. Without contacts nobody can store them; the first seeds lead here again.
     fn publish_due(&mut self, now: &Now) {
         while self.cx.contacts.live(now.unix).next().is_some() {
             let UserContext {
@@ -320,7 +317,7 @@ impl UserPlane {
         }
     }
 
-    /// Live contacts; none while a lookup has nobody to ask, whatever the cache holds.
+    /// Number of live contacts for the seeding, or 0 while a lookup has no node to ask, whatever the cache holds.
     fn contacts_for_seeding(&self, now: &Now) -> usize {
         match self.queries.values().any(UserQuery::waits_for_contacts) {
             true => 0,
@@ -331,14 +328,14 @@ impl UserPlane {
         }
     }
 
-    /// When [`Self::advance`] has something to do.
+    /// The time at which [`Self::advance`] has something to do.
     pub(crate) fn next_wake(&self, now: &Now) -> Option<(Mono, &'static str)> {
         let config = &self.cx.config;
         let queries = self.queries.values().map(|query| (query.wake(), "a query"));
         let contacts = self.contacts_for_seeding(now);
         let enough = config.low_user_contacts;
         let seeds = self.seeding.due(contacts, enough, config, now.mono);
-        // Without contacts a due record waits for seeds, not for a time.
+        // Without contacts a record that is due waits for seeds, not for a time.
         let publish = self.cx.published.next_due(config).filter(|_| contacts > 0);
         queries
             .chain(seeds.map(|due| (due, "seeds for users")))
@@ -357,7 +354,7 @@ impl UserPlane {
         }
     }
 
-    /// How many contacts are not expired.
+    /// Number of contacts that have not expired.
     pub(crate) fn live_contacts(&self, now: &Now) -> usize {
         self.cx.contacts.live(now.unix).count()
     }
@@ -367,7 +364,7 @@ impl UserPlane {
         self.cx.contacts.live(now.unix).cloned().collect()
     }
 
-    /// All that this node publishes.
+    /// All records that this node publishes.
     pub(crate) fn published(&self) -> &Published {
         &self.cx.published
     }

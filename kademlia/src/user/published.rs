@@ -1,4 +1,4 @@
-//! Records that this node publishes, and when to announce them again.
+//! The records that this node publishes, and the times to announce them again.
 use std::collections::BTreeMap;
 
 use deut_common::{codec::BoundedBytes, time::Mono};
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PublishedId(u64);
 
-/// The content of a published record; the same twice is one.
+/// The content of a published record. Equal contents are one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Publication {
     Mutable(MutableRecord),
@@ -33,12 +33,12 @@ pub(crate) enum Publication {
 
 struct Kept {
     publication: Publication,
-    /// It announces this node's own persona, so its key follows the persona's.
+    /// It announces this node's own persona, so it changes with the persona's key.
     own_persona: bool,
-    /// When to announce it again; none while that runs, and while there is no persona to announce.
+    /// Time of the next announcement; `None` while one is running, and while there is no persona to announce.
     due: Option<Mono>,
     running: bool,
-    /// How often in a row it was stored at few nodes, or nowhere.
+    /// Number of times in a row that it was stored at few nodes or at none.
     few: u32,
 }
 
@@ -46,15 +46,15 @@ struct Kept {
 pub(crate) struct Published {
     kept: BTreeMap<PublishedId, Kept>,
     next: u64,
-    /// Mutable records that were forgotten as a newer version was seen.
+    /// Number of mutable records that were forgotten because a newer version was seen.
     superseded: u64,
     persona: Option<[u8; 32]>,
     writer_secret: Zeroizing<[u8; 32]>,
 }
 
-/// A change of persona is announced within this time, in microseconds: not everything at one instant.
+/// A change of persona is announced at random times within this, in microseconds, and not all at once.
 const PERSONA_SPREAD: u64 = 60_000_000;
-/// While fewer nodes are known than a record should be stored at, it is announced again within this range at the latest.
+/// While fewer nodes are known than should store a record, it is announced again within this range at the latest, µs.
 const FEW_NODES: (u64, u64) = (30_000_000, 60_000_000);
 
 impl Published {
@@ -70,7 +70,7 @@ impl Published {
         }
     }
 
-    /// Keeps a record; the caller announces it now.
+    /// Keeps a record, which the caller announces now.
     pub(crate) fn keep(
         &mut self,
         publication: Publication,
@@ -105,8 +105,8 @@ impl Published {
         Ok(id)
     }
 
-    /// Keeps a version of a mutable record, in the place of an older one; the caller announces it now.
-    /// `cas` is the number that the older one must have, if there is one.
+    /// Keeps a version of a mutable record in place of an older one; the caller announces it now. `cas` is the number that the
+    /// older one must have, if there is one.
     pub(crate) fn keep_mutable(
         &mut self,
         record: MutableRecord,
@@ -125,8 +125,8 @@ impl Published {
         self.keep(Publication::Mutable(record), config)
     }
 
-    /// A version of a mutable record was seen, signed by its key. If readers take it rather than the one that this
-    /// node publishes, that is forgotten, and its number told.
+    /// A version of a mutable record was seen, signed by its key. If readers would prefer it to the version that this node
+    /// publishes, ours is forgotten, and its number is returned.
     pub(crate) fn saw(&mut self, of: &MutableKey, seen: &Version) -> Option<i64> {
         let (id, _, published) = self.find_mutable(of)?;
         if !seen.supersedes(published.version()) {
@@ -167,7 +167,7 @@ impl Published {
         }
     }
 
-    /// The next record whose time has come; it counts as running.
+    /// The next record that is due; it counts as running.
     pub(crate) fn take_due(&mut self, config: &Config, now: Mono) -> Option<PublishedId> {
         if self.next_due(config).is_none_or(|due| due > now) {
             return None;
@@ -183,7 +183,7 @@ impl Published {
         })
     }
 
-    /// Announcing ended: stored at `at` of `of` nodes.
+    /// An announcement ended, and `at` of `of` nodes stored the record.
     pub(crate) fn announced(
         &mut self,
         id: PublishedId,
@@ -199,8 +199,8 @@ impl Published {
             Publication::Peer { .. } => config.entry_republish,
             Publication::Mutable(_) | Publication::Value(_) => config.value_republish,
         };
-        // A node that has just joined knows few and soon more, so it is soon at first. But nodes that refuse to store must not
-        // make us come again and again: each time is one more chance to see where it comes from.
+        // A node that has just joined knows few nodes but soon more, so the first retry is soon. But nodes that refuse to store
+        // must not make us come again and again: each time is another chance to trace us.
         let latest = if of < config.width { FEW_NODES } else { usual };
         let few = of < config.width || 2 * at < config.width;
         kept.few = if few { kept.few.saturating_add(1) } else { 0 };
@@ -214,12 +214,12 @@ impl Published {
         kept.due = (!suspended).then(|| now.plus_us(choices.random_range(from..=to.max(from))));
     }
 
-    /// The user took it back.
+    /// The user withdrew the record.
     pub(crate) fn forget(&mut self, id: PublishedId) {
         self.kept.remove(&id);
     }
 
-    /// Announcements of this node's own persona follow it, and rest while there is none.
+    /// Sets the persona that this node's own announcements name. They are suspended while there is none.
     pub(crate) fn set_persona(
         &mut self,
         persona: Option<[u8; 32]>,
@@ -235,7 +235,7 @@ impl Published {
         }
     }
 
-    /// When [`Self::take_due`] has something next; while enough run, the end of one of them tells.
+    /// The time at which [`Self::take_due`] has something next. `None` while enough are running: the end of one leads here again.
     pub(crate) fn next_due(&self, config: &Config) -> Option<Mono> {
         if self.kept.values().filter(|kept| kept.running).count() >= config.max_republishing {
             return None;
@@ -247,7 +247,7 @@ impl Published {
             .min()
     }
 
-    /// Mutable records that are no longer published, because a newer version was seen.
+    /// Number of mutable records that are no longer published because a newer version was seen.
     pub(crate) fn superseded(&self) -> u64 {
         self.superseded
     }
@@ -256,8 +256,8 @@ impl Published {
         self.kept.len()
     }
 
-    /// The same for each announcement of the same thing, so that a new entry replaces the old one, and
-    /// unrelated between infohashes. One for this node's persona, whichever it is; one per address.
+    /// The tag is the same for each announcement of the same thing, so that a new entry replaces the old one, but differs between
+    /// infohashes. There is one for this node's persona, whichever it is, and one per address.
     fn writer_tag(&self, infohash: &[u8; 20], what: &Announced) -> [u8; 8] {
         let mac = Hmac::<Sha256>::new_from_slice(&*self.writer_secret)
             .expect("HMAC takes keys of any length")
@@ -272,7 +272,7 @@ impl Published {
     }
 }
 
-/// This range, doubled each time after the first, but not later than `latest`.
+/// This range, doubled each time after the first, but no later than `latest`.
 fn earlier((from, to): (u64, u64), times: u32, latest: (u64, u64)) -> (u64, u64) {
     let factor = 1 << times.saturating_sub(1).min(16);
     let doubled = |micros: u64| micros.saturating_mul(factor);

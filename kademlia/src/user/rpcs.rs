@@ -7,7 +7,7 @@ use crate::{
     tickets::{Group, OnBehalf, RpcTicket, Tickets},
 };
 
-/// Names a query within this plane, re-announcing included; never used twice.
+/// Names a query within this plane, re-announcing included. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueryNumber(pub(super) u64);
 
@@ -32,7 +32,7 @@ pub(super) enum RpcPurpose {
     Store,
 }
 
-/// All of them, by the tickets that come back with their answers.
+/// All RPCs under way, by the tickets that come back with their answers.
 pub(super) struct QueryRpcs {
     under_way: BTreeMap<RpcTicket, QueryRpc>,
     tickets: Tickets,
@@ -51,7 +51,7 @@ impl QueryRpcs {
         self.tickets.group()
     }
 
-    /// Notes an RPC that is to be sent with the ticket returned.
+    /// Registers an RPC, which is to be sent with the returned ticket.
     pub(super) fn begin(&mut self, rpc: QueryRpc) -> RpcTicket {
         let ticket = self.tickets.rpc();
         self.under_way.insert(ticket, rpc);
@@ -62,7 +62,7 @@ impl QueryRpcs {
         self.under_way.get(&ticket)
     }
 
-    /// Takes out the RPC that was answered or failed.
+    /// Removes and returns an RPC that was answered or failed.
     pub(super) fn take(&mut self, ticket: RpcTicket) -> Option<QueryRpc> {
         self.under_way.remove(&ticket)
     }

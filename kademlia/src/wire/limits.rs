@@ -1,9 +1,9 @@
-//! How long requests and answers may be.
+//! Maximum lengths of requests and answers.
 
 /// The bytes of one RPC: a request of at most [`MAX_REQUEST_BODY`], an answer of at most [`MAX_ANSWER_BODY`].
 pub type Body = Vec<u8>;
 
-/// Longest request body in bytes (what the transport's message layout leaves of 1,232).
+/// Longest request body in bytes: the room that the transport leaves in a message.
 pub const MAX_REQUEST_BODY: usize = 1_016;
 
 /// Longest answer body in bytes.

@@ -1,12 +1,12 @@
-//! The four RPCs: PING, FIND_NODE, FIND_VALUE, STORE. Layouts: `docs/protocol.md`, "RPC bodies".
+//! The four RPCs: PING, FIND_NODE, FIND_VALUE, STORE. Layouts: `docs/protocol.md` §10.4 and §10.5.
 //!
-//! Requests of users name nobody; only the persona's maintenance puts its contact into PING and
-//! FIND_NODE, so that it can enter the receiver's table.
+//! Users' requests carry no contact. Only the persona's upkeep puts its contact into PING and FIND_NODE, so that it can enter the
+//! receiver's table.
 //!
-//! A new RPC begins in `docs/protocol.md` and here: a variant each of [`Request`] and [`Answer`], its code, both directions, its
-//! longest form. A persona answers it in `persona/serving.rs`. Who asks it names it: users in `user/rpcs.rs`, with what becomes of
-//! its answer in `user/query/`; the persona in `persona/rpcs.rs`, with its answer in `persona/mod.rs`. The fuzzers know the forms
-//! in `tests/src/fuzz/rpc.rs`.
+//! A new RPC begins in `docs/protocol.md` and here, with a variant each of [`Request`] and [`Answer`], its code, both directions
+//! and its longest form. Personas answer it in `persona/serving.rs`. Users send it with a variant in `user/rpcs.rs`, and use the
+//! answer in `user/query/`; the persona sends it with a variant in `persona/rpcs.rs`, and uses the answer in `persona/mod.rs`. The
+//! fuzzers know the forms in `tests/src/fuzz/rpc.rs`.
 
 use bincode::{
     Decode, Encode,
@@ -30,12 +30,11 @@ use crate::{
     wire::limits::{Body, MAX_ANSWER_BODY, MAX_REQUEST_BODY},
 };
 
-/// Contacts in one answer at most: eight of the longest are 1,042 bytes.
+/// Largest number of contacts in one answer: eight of the longest are 1,042 bytes.
 pub(crate) const MAX_CONTACTS: usize = 8;
-/// Peer entries in one answer at most: seven are 969 bytes.
+/// Largest number of peer entries in one answer: seven are 969 bytes.
 pub(crate) const MAX_ENTRIES: usize = 7;
 
-/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Ping {
@@ -55,7 +54,7 @@ pub(crate) enum Request {
     },
 }
 
-/// An answer. The token is for the key or target that was asked for.
+/// An answer. Its token is for the key or target that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Pong {
@@ -73,13 +72,13 @@ pub(crate) enum Answer {
         token: Token,
         entries: Bounded<PeerEntry, MAX_ENTRIES>,
     },
-    /// A version of a mutable record. The asker knows public key and salt, others need not learn them.
+    /// A version of a mutable record. The asker knows public key and salt; others need not learn them.
     Mutable {
         token: Token,
         version: Version,
     },
     Stored(StoreResult),
-    /// A mutable record was not stored, for the sake of the version that is kept: its signature proves it.
+    /// A mutable record was not stored because of the version that is kept, which proves itself by its signature.
     Conflict {
         conflict: Conflict,
         kept: Version,
@@ -223,7 +222,7 @@ impl<C> Decode<C> for Answer {
             PEERS => {
                 let token = Decode::decode(decoder)?;
                 let entries: Bounded<PeerEntry, MAX_ENTRIES> = Decode::decode(decoder)?;
-                // Without entries the answer would have been NODES: one form for each meaning.
+                // Without entries the answer would be NODES: each meaning has one form.
                 if entries.is_empty() {
                     return Err(invalid());
                 }

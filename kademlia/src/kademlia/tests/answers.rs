@@ -1,4 +1,4 @@
-//! What others answer and offer to it.
+//! Answers and offers of other nodes.
 use super::*;
 
 #[test]
@@ -53,7 +53,7 @@ fn forged_entries_are_refused_and_good_ones_beside_them_used() {
         &peers(vec![entry(peer_record(2, 1)), entry(peer_record(1, 1))]),
     );
     assert_eq!(rig.user_drops(DropReason::ForgedEntry), 3);
-    // The announced persona is searched for, and found at the one that is left.
+    // The announced persona is searched for, and found at the node that is left.
     let search = rig.sent.iter().rposition(|sent| {
         sent.request
             == Request::FindNode {
@@ -64,7 +64,7 @@ fn forged_entries_are_refused_and_good_ones_beside_them_used() {
     });
     let search = rig.sent[search.expect("searched")].ticket;
     rig.respond(search, &nodes(&[contact(5, 10)]));
-    // And asked whether it is there.
+    // The persona also gets a PING.
     let contact_of_five = contact(5, 10).to_raw();
     let ping = rig.last(5).ticket;
     rig.respond(

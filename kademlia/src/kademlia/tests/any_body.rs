@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Bodies that mean something to somebody.
+/// Bodies that some recipient understands.
 fn bodies() -> Vec<Body> {
     let sender = || Some(contact(1, 10).to_raw());
     let requests = [

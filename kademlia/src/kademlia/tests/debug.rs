@@ -1,4 +1,4 @@
-//! What is shown of it to whoever debugs.
+//! The debug output of a node.
 use super::*;
 
 #[test]

@@ -1,5 +1,5 @@
-//! One node against a hostile world: what it refuses, that it counts each refusal, and that what is almost the same is
-//! accepted.
+//! One node against a hostile world: it refuses bad messages, counts each refusal, and accepts messages that are almost the same
+//! but good.
 use deut_common::{codec::Bounded, time::Unix};
 
 use super::*;
@@ -66,7 +66,7 @@ impl Rig {
         }
     }
 
-    /// With a persona that has a contact.
+    /// A node with a persona that has a contact.
     fn with_persona(config: Config) -> Self {
         let mut rig = Self::new(config);
         rig.input(DhtInput::Persona(Some(secret(0))));
@@ -155,7 +155,7 @@ impl Rig {
         }
     }
 
-    /// Starts a query with one seed, the first asked; its ticket.
+    /// Starts a query with one seed. Returns the ticket of the RPC to that seed, the first.
     fn query(&mut self, query: Query) -> RpcTicket {
         let seed = contact(1, 10).as_bytes().to_vec();
         self.input(DhtInput::Seeds(OnBehalf::User, vec![seed]));

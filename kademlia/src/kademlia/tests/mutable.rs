@@ -126,7 +126,7 @@ fn an_answer_names_neither_public_key_nor_salt() {
     assert!(contains(b"1:a"), "control");
 }
 
-/// Somebody looks for the record and asks three nodes for it.
+/// A query asks three nodes for the record. Returns their tickets.
 fn three_asked(rig: &mut Rig) -> [RpcTicket; 3] {
     let first = rig.query(get(None));
     rig.respond(
@@ -157,7 +157,7 @@ fn forged_versions_are_refused_and_counted_and_the_search_goes_on() {
     let mut rig = Rig::new(Config::test());
     let [two, three, four] = three_asked(&mut rig);
     rig.respond(two, &mutable(&forged(9)));
-    // Of another salt, so of another record.
+    // A version with another salt, so of another record.
     let other = MutableRecord::sign(&[1; 32], b"pepper".to_vec(), 9, b"1:o".to_vec());
     rig.respond(three, &mutable(other.expect("signs").version()));
     assert_eq!(rig.user_drops(DropReason::ForgedRecord), 2);
@@ -199,7 +199,7 @@ fn a_version_nobody_asked_for_is_an_unexpected_answer() {
     assert_eq!(rig.user_drops(DropReason::UnexpectedAnswer), 1);
 }
 
-/// Puts a version; the ticket of its STORE at the only node.
+/// Puts a version. Returns the ticket of its STORE at the only node.
 fn putting(rig: &mut Rig, record: MutableRecord, cas: Option<i64>) -> RpcTicket {
     let first = rig.query(Query::PutMutable { record, cas });
     rig.respond(first, &nodes(&[]));
@@ -220,7 +220,7 @@ fn a_conflict_ends_a_put_and_it_is_not_published() {
         (record(5, b"1:a"), None, record(6, b"1:b")),
         (record(5, b"1:a"), None, record(5, b"1:b")),
         (record(5, b"1:a"), Some(3), record(4, b"1:b")),
-        // Nobody took it, so it failed, though what is kept is old.
+        // No node took it, so it failed, although the kept version is old.
         (record(5, b"1:a"), Some(3), record(2, b"1:b")),
     ] {
         let mut rig = Rig::new(Config::test());
@@ -302,7 +302,7 @@ fn this_node_refuses_to_put_a_version_below_the_one_it_publishes() {
     assert_eq!(rig.results.last(), Some(&refused));
 }
 
-/// Puts a version among six nodes where two keep a record; how many are asked to store when each answers this.
+/// Puts a version among six nodes of which two keep a record. Returns how many are asked to store if each answers `to_each`.
 fn stores_sent(to_each: &Answer) -> usize {
     let key = record(5, b"1:a").key().dht_key();
     let mut all: Vec<Contact> = (1..=6).map(|number| contact(number, 10)).collect();

@@ -1,10 +1,10 @@
-//! Announced personas are asked whether they are there.
+//! Announced personas get a PING.
 use super::*;
 use crate::{FoundPeer, io::Failure};
 
 const INFOHASH: [u8; 20] = [1; 20];
 
-/// An answer with the personas of these numbers.
+/// An answer that announces the personas of these numbers.
 fn announced(numbers: &[u8]) -> Answer {
     let set = PeerSet::of(&INFOHASH);
     let entries = numbers.iter().map(|number| {
@@ -30,7 +30,7 @@ fn search(config: Config, numbers: &[u8]) -> Rig {
     rig
 }
 
-/// The PINGs that were sent, and to whom.
+/// The PINGs that were sent, each with its recipient.
 fn pings(rig: &Rig) -> Vec<(RpcTicket, NodeId)> {
     let ping = |sent: &&Sent| sent.request == Request::Ping { sender: None };
     let pings = rig.sent.iter().filter(ping);
@@ -49,7 +49,7 @@ fn pong(number: u64) -> Answer {
     }
 }
 
-/// All other requests of the query have no answer.
+/// Lets all other requests of the query fail.
 fn fail_the_rest(rig: &mut Rig) {
     let others = |sent: &&Sent| !matches!(sent.request, Request::Ping { .. });
     let tickets: Vec<_> = rig.sent.iter().filter(others).map(|s| s.ticket).collect();
@@ -115,7 +115,7 @@ fn so_many_are_asked_and_each_once() {
     };
     let mut rig = search(config, &[2, 3, 4, 5, 6, 7]);
     assert_eq!(pings(&rig).len(), 3);
-    // A newer contact of one that was asked does not make it be asked again.
+    // A persona that got a PING gets no second one because of a newer contact.
     let (_, to) = pings(&rig)[0];
     let number = (2..8).find(|n| contact(*n, 10).id() == to).expect("asked");
     let newer = contact(number, 30).as_bytes().to_vec();

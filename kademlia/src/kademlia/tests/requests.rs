@@ -1,4 +1,4 @@
-//! What others ask of its persona.
+//! Requests of other nodes to the persona.
 use super::*;
 
 #[test]
@@ -195,7 +195,7 @@ fn a_sender_enters_the_table_only_after_it_answered_a_ping() {
         ticket, request, ..
     } = rig.last(1);
     assert!(matches!(request, Request::Ping { sender: Some(_) }));
-    // Anybody else's PONG is refused, and so is one that is forged.
+    // A PONG of another persona is refused, and so is a forged one.
     let (ticket, mut forged) = (*ticket, sender.as_bytes().to_vec());
     *forged.last_mut().expect("bytes") ^= 1;
     for (answer, reason) in [

@@ -1,4 +1,4 @@
-//! Searches that find nothing at first, and how far a record is spread.
+//! Searches that find nothing at first, and the number of nodes that store a record.
 use std::sync::LazyLock;
 
 use super::*;
@@ -14,7 +14,7 @@ fn two() -> [Contact; 2] {
     both
 }
 
-/// A search for a value whose lookup counts only the closest node: the first to be asked, with its group.
+/// A search whose lookup counts only the closest node. Returns the first RPC and its group.
 fn search(config: Config) -> Rig {
     let mut rig = Rig::new(Config { width: 1, ..config });
     let seeds = two().map(|contact| contact.as_bytes().to_vec());
@@ -42,7 +42,7 @@ fn a_search_that_found_nothing_goes_on_over_nodes_that_it_did_not_ask() {
     };
     rig.respond(rig.sent[1].ticket, &found);
     assert_eq!(rig.results, [QueryResult::Value(KEY.to_vec())]);
-    // Control: without a second path it has found nothing.
+    // Control: without a second path nothing is found.
     let mut rig = search(Config {
         max_retries: 0,
         ..Config::test()
@@ -60,7 +60,7 @@ fn the_second_path_leads_through_no_node_of_the_first_and_is_the_last() {
     rig.respond(rig.sent[1].ticket, &nodes(&[first.clone(), second]));
     assert_eq!(rig.sent.len(), 2, "neither is asked again");
     assert_eq!(rig.results, [QueryResult::NotFound]);
-    // A first one that does not answer at all ends its path as well.
+    // A first node that does not answer at all ends its path as well.
     let mut rig = search(Config::test());
     let ticket = rig.sent[0].ticket;
     rig.input(DhtInput::Failed(ticket, crate::io::Failure::OverSeveral));
@@ -68,19 +68,19 @@ fn the_second_path_leads_through_no_node_of_the_first_and_is_the_last() {
     assert_eq!((rig.sent.len(), rig.results.len()), (2, 1));
 }
 
-/// All nodes of a network but the asker.
+/// Number of nodes of a network without the asker.
 const NODES: u64 = 40;
 
 static NETWORK: LazyLock<Vec<Contact>> =
     LazyLock::new(|| (1..=NODES).map(|number| contact(number, 10)).collect());
 
-/// Nodes within so much of the space around a key.
+/// Number of nodes within this part of the id space around a key.
 fn within(key: &NodeId, part: f64) -> usize {
     let near = |contact: &&Contact| key.distance(&contact.id()).fraction() <= part;
     NETWORK.iter().filter(near).count()
 }
 
-/// Answers everything as a network would in which everybody knows everybody.
+/// Answers everything, as in a network in which all nodes know each other.
 fn serve(rig: &mut Rig) {
     let mut done = 0;
     while let Some(sent) = rig.sent.get(done) {
@@ -101,7 +101,7 @@ fn serve(rig: &mut Rig) {
     rig.sent.clear();
 }
 
-/// Puts a value after so many other lookups: at how many nodes it is stored, and of how many.
+/// Puts a value after this many other lookups. Returns at how many nodes it is stored, and out of how many.
 fn put(text: &str, lookups: u8) -> (usize, usize) {
     let mut rig = Rig::new(Config::test());
     for some in NETWORK.chunks(8) {
@@ -127,7 +127,7 @@ fn put(text: &str, lookups: u8) -> (usize, usize) {
 fn a_value_is_stored_at_all_nodes_of_the_region_that_should_hold_eight() {
     let texts = || (0..1_000).map(|number| format!("value {number}"));
     let key = |text: &String| NodeId::hash_of(text.as_bytes());
-    // The size is estimated: crowded, or empty, whatever the estimate is within these bounds.
+    // The size is estimated. These regions are crowded or empty whatever the estimate is within these bounds.
     let (small, large) = (8.0 / (1.4 * NODES as f64), 8.0 / (NODES as f64 / 1.4));
     let crowded = texts()
         .find(|text| within(&key(text), small) >= 10)
@@ -139,7 +139,7 @@ fn a_value_is_stored_at_all_nodes_of_the_region_that_should_hold_eight() {
     assert_eq!(at, of);
     assert!(at >= within(&key(&crowded), small), "{at}");
     assert!(at > 8 && at <= within(&key(&crowded), large), "{at}");
-    // Controls: with fewer in the region there are eight; and where the size of the network is not known.
+    // Controls: with fewer nodes in the region there are eight, and also if the size of the network is not known.
     assert_eq!(put(&empty, 15), (8, 8));
     assert_eq!(put(&crowded, 0), (8, 8));
 }

@@ -1,4 +1,4 @@
-//! What a persona looks up to keep its table fresh.
+//! Lookups of a persona that keep its table fresh.
 use std::collections::BTreeMap;
 
 use super::*;
@@ -6,13 +6,13 @@ use super::*;
 const MINUTE: u64 = 60_000_000;
 const STEP: u64 = 5_000_000;
 
-/// A contact as its persona signs it now.
+/// A contact that its persona signs now.
 fn newest(number: u64, now: &Now) -> Contact {
     let minute = u32::try_from(now.unix.0 / 60).expect("before 10,000") + 60;
     Contact::sign(&secret(number), 0, minute, &[address("10.0.0.1:20000")]).expect("signs")
 }
 
-/// Answers what was asked: PINGs with the newest contact, searches with nobody. The targets of the searches.
+/// Answers the requests: a PING with the newest contact, a search with no contacts. Returns the targets of the searches.
 fn serve(rig: &mut Rig, known: &BTreeMap<NodeId, u64>) -> Vec<NodeId> {
     let mut targets = Vec::new();
     while let Some(sent) = rig.sent.pop() {
@@ -45,7 +45,7 @@ fn gaps(config: Config) -> Vec<f64> {
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
     let mut gaps = Vec::new();
     for step in 0..10 * 60 * MINUTE / STEP {
-        // Its own address has to be renewed like any other.
+        // The persona's own address has to be renewed too.
         if step % (10 * MINUTE / STEP) == 0 {
             let until = Unix(rig.now.unix.0 + 3_600);
             rig.input(DhtInput::OwnAddresses(vec![(
@@ -73,7 +73,7 @@ fn gaps(config: Config) -> Vec<f64> {
     gaps
 }
 
-/// All within half of it to one and a half, and spread over that.
+/// Returns true if all gaps are between half of `minutes` and one and a half times that, and spread over this range.
 fn around(gaps: &[f64], minutes: f64) -> bool {
     let slack = 0.5;
     let within = |gap: &f64| (minutes / 2.0 - slack..=minutes * 1.5 + slack).contains(gap);
@@ -87,7 +87,7 @@ fn around(gaps: &[f64], minutes: f64) -> bool {
 fn a_bucket_is_refreshed_after_half_an_hour_more_or_less() {
     let usual = gaps(Config::test());
     assert!(around(&usual, 30.0), "{usual:?}");
-    // Control and twin: it is the setting, and another one is told apart.
+    // Control and twin: the gaps follow the setting.
     let sooner = gaps(Config {
         refresh: 10 * MINUTE,
         ..Config::test()

@@ -1,4 +1,4 @@
-//! Tests of [`super`]; what each form from the wild means is in `tests/vectors/magnets.json`.
+//! Tests of [`super`]. The meaning of each form found in the wild is in `tests/vectors/magnets.json`.
 use proptest::prelude::*;
 
 use super::*;
@@ -99,7 +99,7 @@ fn a_hash_without_a_link_is_a_torrent_where_a_torrent_is_wanted() {
     }
 }
 
-/// A link may have 16,384 bytes; each shape that makes the reader go over a part again is still read in one go.
+/// A link may have 16,384 bytes. Shapes that make the reader go over a part again must still be read quickly.
 #[test]
 fn the_longest_links_are_read_as_quickly_as_others() {
     for part in [

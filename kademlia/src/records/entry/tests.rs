@@ -117,7 +117,7 @@ fn an_entry_of_another_infohash_is_refused() {
         None
     );
     assert!(!entry(PERSONA_ENTRY).is_signed_by(&SuiteRef::default(), &other.blinded()));
-    // A weak key, for which anybody can sign, is no blinded key.
+    // A weak key, for which anybody can sign, is not accepted as a blinded key.
     let mut weak = [0; 32];
     weak[0] = 1;
     assert!(!entry(PERSONA_ENTRY).is_signed_by(&SuiteRef::default(), &weak));

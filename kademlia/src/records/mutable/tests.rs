@@ -42,7 +42,7 @@ fn the_test_vectors_of_bep_44_have_their_signed_bytes_keys_and_signatures() {
         salted.key().dht_key().to_string(),
         "411eba73b6f087ca51a3795d9c8c938d365e32c1"
     );
-    // Test 3 is the key of the same bytes as an immutable value.
+    // Test 3 is the key of an immutable value with the same bytes.
     assert_eq!(
         NodeId::hash_of(VALUE).to_string(),
         "e5f96f6f38320f0f33959cb4d3d656452117aadb"
@@ -149,7 +149,8 @@ fn debug_output_names_neither_key_nor_value() {
 
 #[test]
 fn a_signature_with_an_r_of_small_order_is_refused() {
-    // Made by the holder of seed 01..01 with R = identity and s = H(R, A, M) * a: what plain `verify` checks holds.
+    // Made by the holder of seed 01..01 with R = identity and s = H(R, A, M) * a, which satisfies the equation that plain `verify`
+    // checks.
     let public = key("8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
     let signature: [u8; 64] = hex(
         "0100000000000000000000000000000000000000000000000000000000000000\

@@ -115,7 +115,7 @@ fn at_the_cap_of_keys_only_a_nearer_one_pushes_out_the_farthest() {
             && store.value(&records[0].key(), Mono(1)).is_some()
     );
     assert_eq!(store.keys(), 4);
-    // What ended makes room before anything else does: all but the two of a second ago.
+    // Ended records make room first: all but the two of a second ago.
     assert_eq!(
         store.put(records[10].clone(), Mono(120 * MINUTE)),
         StoreResult::Stored
@@ -155,7 +155,7 @@ fn sent(seq: i64, value: &[u8], cas: Option<i64>) -> SentMutable {
     record.expect("signs").to_sent(cas)
 }
 
-/// As the persona does it.
+/// Stores a version as the persona does.
 fn put(store: &mut Store, sent: SentMutable, now: Mono) -> Result<StoreResult, (Conflict, i64)> {
     match store.conflict(&sent, now) {
         Some((conflict, kept)) => Err((conflict, kept.seq)),
@@ -214,7 +214,7 @@ fn a_mutable_record_ends_after_two_hours_unless_it_is_stored_again() {
     assert_eq!(again(&mut store, 60 * MINUTE), Ok(StoreResult::Stored));
     assert!(store.mutable(&key, Mono(180 * MINUTE - 1)).is_some());
     assert_eq!(store.mutable(&key, Mono(180 * MINUTE)), None);
-    // What ended does not stand against anything.
+    // A record that has ended takes precedence over nothing.
     let older = put(&mut store, sent(0, b"1:z", None), Mono(180 * MINUTE));
     assert_eq!(older, Ok(StoreResult::Stored));
     store.purge(Mono(300 * MINUTE));
@@ -234,7 +234,7 @@ fn mutable_records_count_against_the_caps_and_hide_nothing() {
         Ok(StoreResult::Stored)
     );
     assert_eq!(store.bytes(), cost);
-    // What it replaces gives its place; anything else under its key has none.
+    // The version that it replaces makes room, but another record under the same key gets none.
     assert_eq!(
         put(&mut store, sent(2, &longest, None), Mono(0)),
         Ok(StoreResult::Stored)

@@ -1,4 +1,4 @@
-//! The contacts that users' lookups start from. Fed by seeds and by answers to users' lookups only.
+//! The contacts that users' lookups start from. They come only from seeds and from answers to users' lookups.
 use std::num::NonZeroUsize;
 
 use deut_common::{hasher::KeyedState, time::Unix};
@@ -12,15 +12,15 @@ struct Proven {
     failures: u32,
 }
 
-/// Contacts that answered and contacts that were only heard of, half of the cap each, so that made-up
-/// contacts cannot push out proven ones. At the cap the least recently used one goes.
+/// Contacts that answered and contacts that were only heard of get half of the cap each, so that made-up contacts cannot push out
+/// proven ones. At the cap the least recently used one makes room.
 pub(super) struct UserCache {
     proven: LruCache<NodeId, Proven, KeyedState>,
     heard: LruCache<NodeId, Contact, KeyedState>,
 }
 
 impl UserCache {
-    /// Failures in a row after which a proven contact is forgotten; an unproven one is at the first.
+    /// Failures in a row after which a proven contact is forgotten. An unproven one is forgotten at the first.
     const MAX_FAILURES: u32 = 2;
 
     pub(super) fn new(cap: usize, hasher: &KeyedState) -> Self {
@@ -87,7 +87,7 @@ impl UserCache {
             .or_else(|| self.heard.peek(id))
     }
 
-    /// Up to `count` contacts of these that are not expired, closest first.
+    /// Up to `count` of these contacts that have not expired, closest first.
     pub(super) fn closest(
         &self,
         target: &NodeId,
@@ -100,7 +100,7 @@ impl UserCache {
         all.into_iter().take(count).cloned().collect()
     }
 
-    /// Forgets what expired.
+    /// Forgets contacts that have expired.
     pub(super) fn purge(&mut self, now: Unix) {
         self.proven
             .retain(|_, proven| !proven.contact.is_expired(now));
@@ -114,7 +114,7 @@ impl UserCache {
             .filter(move |contact| !contact.is_expired(now))
     }
 
-    /// How many answered, failed not since and are not expired.
+    /// Number of contacts that answered, have not failed since and have not expired.
     pub(super) fn answered_lately(&self, now: Unix) -> usize {
         let fine = |proven: &&Proven| proven.failures == 0 && !proven.contact.is_expired(now);
         self.proven

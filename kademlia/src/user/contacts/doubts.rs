@@ -1,8 +1,8 @@
-//! Nodes that failed lately, so that the next lookup does not begin by waiting for them, although others go on naming them.
+//! Nodes that failed lately. The next lookup must not begin by waiting for them, although other nodes go on naming them.
 //!
-//! A doubt is about the addresses that failed: a contact with newer ones, which only the node itself can sign, is asked as
-//! any other, and doubted as soon as it is slow. It ends with an answer, which a doubted node still has the occasion to give
-//! (see [`crate::lookup`]), and after a time that grows while there is none.
+//! A doubt is about the addresses that failed: a contact with newer ones, which only the node itself can sign, is asked like any
+//! other, but is doubted as soon as it is slow. The doubt ends with an answer, for which a doubted node still gets the chance (see
+//! [`crate::lookup`]), and otherwise after a time that grows with each failure.
 use std::num::NonZeroUsize;
 
 use deut_common::{hasher::KeyedState, time::Mono};
@@ -10,26 +10,25 @@ use lru::LruCache;
 
 use crate::{config::Config, contact::Contact, id::NodeId, lookup::Trust};
 
-/// How sure it is that it is the node that failed, and no tunnel of ours.
+/// The certainty that the node failed, and not one of our tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::user) enum Evidence {
-    /// Over one tunnel of ours: only a second time over another one says more.
+    /// It failed over one of our tunnels. Only a second failure over another one says more.
     Weak,
-    /// Over several tunnels of ours.
+    /// It failed over several of our tunnels.
     Strong,
 }
 
 #[derive(Debug)]
 struct Doubt {
     contact: Contact,
-    /// It failed once with weak evidence, at this time.
+    /// The time at which it failed once with weak evidence.
     suspected: Option<Mono>,
     until: Mono,
-    /// How often in a row.
+    /// Number of failures in a row.
     times: u32,
 }
 
-/// See the module's text.
 pub(super) struct Doubts {
     failed: LruCache<NodeId, Doubt, KeyedState>,
     least: u64,
@@ -46,7 +45,7 @@ impl Doubts {
         }
     }
 
-    /// A node gave no answer, or not the one that it should. Whether it is doubted from now on.
+    /// A node did not answer, or not as it should. True if it is doubted from now on.
     pub(super) fn failed(&mut self, contact: &Contact, evidence: Evidence, now: Mono) -> bool {
         let doubt = self.failed.get_or_insert_mut(contact.id(), || Doubt {
             contact: contact.clone(),
@@ -80,7 +79,7 @@ impl Doubts {
         self.failed.pop(id);
     }
 
-    /// How far lookups may count on it. Newer addresses may have been signed before it failed.
+    /// The degree to which lookups may count on it. Newer addresses may have been signed before it failed.
     pub(super) fn trust(&self, contact: &Contact, now: Mono) -> Trust {
         match self.failed.peek(&contact.id()) {
             Some(doubt) if doubt.until > now && !is_elsewhere(contact, &doubt.contact) => {
@@ -91,13 +90,13 @@ impl Doubts {
         }
     }
 
-    /// True if lookups should not count on it.
+    /// Returns true if lookups should not count on it.
     pub(super) fn is_doubted(&self, contact: &Contact, now: Mono) -> bool {
         self.trust(contact, now) == Trust::Doubted
     }
 }
 
-/// True if a contact is a later one, with other addresses.
+/// Returns true if `contact` is later than `than` and has other addresses.
 fn is_elsewhere(contact: &Contact, than: &Contact) -> bool {
     contact.replaces(than) && contact.addresses() != than.addresses()
 }

@@ -1,4 +1,4 @@
-//! The contacts that users' lookups start from, and how far each of them is counted on.
+//! The contacts that users' lookups start from, and the doubts about them.
 pub(super) mod cache;
 pub(super) mod doubts;
 
@@ -16,7 +16,6 @@ use crate::{
 use cache::UserCache;
 use doubts::{Doubts, Evidence};
 
-/// See the module's text.
 pub(super) struct UserContacts {
     cache: UserCache,
     doubts: Doubts,
@@ -33,7 +32,7 @@ impl UserContacts {
         }
     }
 
-    /// A verified contact was heard of; returns how far lookups may count on it.
+    /// A verified contact was heard of. Returns the degree to which lookups may count on it.
     pub(super) fn heard(&mut self, contact: &Contact, now: Mono) -> Trust {
         self.cache.heard(contact);
         self.doubts.trust(contact, now)
@@ -51,14 +50,14 @@ impl UserContacts {
         self.doubt(contact, evidence, now);
     }
 
-    /// A node was silent in a lookup: those that run, and those to come, do not count on it. Its contact stays.
+    /// A node was silent in a lookup. Running and future lookups do not count on it, but its contact stays.
     pub(super) fn doubt(&mut self, contact: &Contact, evidence: Evidence, now: Mono) {
         if self.doubts.failed(contact, evidence, now) {
             self.newly_doubted.push(contact.id());
         }
     }
 
-    /// The nodes that came to be doubted since the last call.
+    /// The nodes that are doubted since the last call.
     pub(super) fn take_newly_doubted(&mut self) -> Vec<NodeId> {
         std::mem::take(&mut self.newly_doubted)
     }
@@ -68,7 +67,7 @@ impl UserContacts {
         self.cache.find(id)
     }
 
-    /// Lets a lookup begin with the closest contacts: `count` that are counted on and `doubted` others besides.
+    /// Lets a lookup begin with the closest contacts: `count` that are counted on, and `doubted` others.
     pub(super) fn begin(&self, lookup: &mut Lookup, count: usize, doubted: usize, now: &Now) {
         let target = *lookup.target();
         let is_doubted = |contact: &Contact| self.doubts.is_doubted(contact, now.mono);
@@ -80,12 +79,12 @@ impl UserContacts {
         }
     }
 
-    /// All that are not expired.
+    /// All contacts that have not expired.
     pub(super) fn live(&self, now: Unix) -> impl Iterator<Item = &Contact> {
         self.cache.live(now)
     }
 
-    /// How many live ones are counted on; no more than `most` are looked for.
+    /// Number of live contacts that are counted on, but at most `most`.
     pub(super) fn counted_on(&self, most: usize, now: &Now) -> usize {
         self.live(now.unix)
             .filter(|contact| !self.doubts.is_doubted(contact, now.mono))
@@ -93,12 +92,12 @@ impl UserContacts {
             .count()
     }
 
-    /// How many answered, failed not since and are not expired.
+    /// Number of contacts that answered, have not failed since and have not expired.
     pub(super) fn answered_lately(&self, now: Unix) -> usize {
         self.cache.answered_lately(now)
     }
 
-    /// Forgets what expired.
+    /// Forgets contacts that have expired.
     pub(super) fn purge(&mut self, now: Unix) {
         self.cache.purge(now);
     }

@@ -71,7 +71,7 @@ fn values_are_announced_again_after_50_to_60_minutes_and_entries_after_15_to_20(
     }
 }
 
-/// Announces it so often with this outcome; whether each pause, in seconds, is within its range.
+/// Announces a record once for each range, always with this outcome, and checks that each pause, in seconds, is in its range.
 fn pauses(f: &mut Fixture, id: PublishedId, (at, of): (usize, usize), ranges: &[(u64, u64)]) {
     for (number, (from, to)) in ranges.iter().enumerate() {
         let pause = f.announced(id, at, of, 5);
@@ -88,7 +88,7 @@ fn what_is_stored_nowhere_is_announced_again_soon_at_first() {
     pauses(&mut f, value, (0, 0), &nobody_answers);
 }
 
-/// How often it is announced in an hour if each time so many of eight nodes take it.
+/// Number of announcements in an hour if `at` of eight nodes store the record each time.
 fn announcements(publication: Publication, at: usize) -> u32 {
     let mut f = fixture();
     let id = f.keep(publication);
@@ -100,7 +100,7 @@ fn announcements(publication: Publication, at: usize) -> u32 {
     count
 }
 
-/// Whoever sits on a key and refuses to store cannot make its publisher come again and again.
+/// An attacker who holds the nodes at a key and refuses to store cannot make its publisher come again and again.
 #[test]
 fn who_refuses_to_store_brings_about_few_announcements() {
     let entry = || announcement(persona(1));

@@ -1,4 +1,4 @@
-//! Announcements that a query found on an infohash, with the contacts of announced personas as they come.
+//! The announcements that a query found on an infohash, with the contacts of announced personas as they arrive.
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,6 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// One announcement.
 #[derive(Default)]
 struct Announcement {
     /// The nodes that gave it, by id.
@@ -39,18 +38,17 @@ impl Announcement {
     }
 }
 
-/// See the module's text.
 pub(in crate::user) struct Announcements {
     set: PeerSet,
     found: BTreeMap<Announced, Announcement>,
-    /// Nodes that gave as many entries as fit: they may keep more.
+    /// Number of nodes that gave as many entries as fit; they may keep more.
     samples: usize,
 }
 
-/// What a peer entry turned out to be.
+/// The result of opening a peer entry.
 pub(super) enum Opened {
     Forged,
-    /// Another node gave it already, or there are too many.
+    /// Another node gave it already, or enough were collected.
     Known,
     New(Announced),
 }
@@ -72,7 +70,7 @@ impl Announcements {
         self.found.is_empty()
     }
 
-    /// A node gave a peer entry; a new announcement is told to the user.
+    /// A node gave a peer entry. A new announcement is reported to the user.
     pub(super) fn open(
         &mut self,
         cx: &mut UserContext,
@@ -96,12 +94,12 @@ impl Announcements {
         Opened::New(what)
     }
 
-    /// A node gave entries, at least one of them genuine; `is_full` if as many as fit.
+    /// A node gave entries, at least one of them genuine. `is_full`: as many as fit.
     pub(super) fn answered(&mut self, is_full: bool) {
         self.samples += usize::from(is_full);
     }
 
-    /// A contact came. If it is a better one of an announced persona, that is news for the user.
+    /// A contact arrived. If it is a better contact of an announced persona, returns the news for the user.
     pub(super) fn resolve(&mut self, contact: &Contact) -> Option<Progress> {
         let what = Announced::Persona(contact.persona_key());
         let found = self.found.get_mut(&what)?;
@@ -113,7 +111,7 @@ impl Announcements {
         Some(Progress::Found(found.peer(what)))
     }
 
-    /// A node answered, or was silent. It is news for the user if its persona was announced and answers now.
+    /// A node answered or was silent. If its persona was announced and answers now, returns the news for the user.
     pub(super) fn probed(&mut self, node: &NodeId, answered: bool) -> Option<Progress> {
         let is_it = |(_, found): &(&Announced, &mut Announcement)| {
             let contact = found.contact.as_ref();
@@ -126,7 +124,7 @@ impl Announcements {
         is_news.then(|| Progress::Found(found.peer(*what)))
     }
 
-    /// Asks personas whose contacts have come. Returns until when answers are worth waiting for.
+    /// Sends PINGs to personas whose contacts have arrived. Returns the time until which answers are worth waiting for.
     pub(super) fn step(
         &mut self,
         cx: &mut UserContext,
@@ -138,7 +136,7 @@ impl Announcements {
             let request = Request::Ping { sender: None };
             io.send(cx, contact, (RpcPurpose::Probe, &id), &request);
         }
-        // Where somebody answered, the others only add to it.
+        // If one has answered, the others matter less.
         let patience = match self.has_reachable() {
             true => cx.config.probe_grace,
             false => cx.config.max_lookup,
@@ -150,7 +148,7 @@ impl Announcements {
         asked.filter(|until| *until > now).min()
     }
 
-    /// Contacts of personas to be asked now; they count as asked.
+    /// Contacts of personas that are to get a PING now, which counts as sent.
     fn take_unprobed(&mut self, most: usize, now: Mono) -> Vec<Contact> {
         let asked = |probe: &Probe| *probe != Probe::NotAsked;
         let left = most.saturating_sub(self.probes().filter(asked).count());
@@ -174,13 +172,13 @@ impl Announcements {
             .map(|found| found.probe)
     }
 
-    /// True if a persona that was announced can be reached, or an address was announced: nothing speaks against that.
+    /// Returns true if an announced persona can be reached, or an address was announced, which may be reachable.
     fn has_reachable(&self) -> bool {
         let is_address = |what: &Announced| matches!(what, Announced::Address(_));
         self.probes().any(|probe| probe == Probe::Answered) || self.found.keys().any(is_address)
     }
 
-    /// All that was found: personas that answer first, of those the newest; those that do not answer last.
+    /// All that was found: first the personas that answer, the newest first; last those that do not answer.
     pub(super) fn peers(&self) -> Vec<FoundPeer> {
         let found = self.found.iter();
         let mut peers: Vec<_> = found.map(|(what, found)| found.peer(*what)).collect();
@@ -198,9 +196,8 @@ impl Announcements {
         peers
     }
 
-    /// Where nodes gave samples: how many announcements there are at least, from how many were given once and twice. It is
-    /// the lower end of the 95 % interval of Chao's estimate. Anybody who knows the infohash can make it as large as entries
-    /// can be invented.
+    /// The least number of announcements there are if nodes gave samples, estimated from how many were given once and twice. It is
+    /// the lower end of the 95 % interval of Chao's estimate. Anybody who knows the infohash can inflate it with made-up entries.
     pub(super) fn at_least(&self) -> Option<u64> {
         if self.samples == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! All that a query sends and tells, under its own names.
+//! The requests and reports of a query, and its ticket and group.
 use deut_common::time::Mono;
 
 use crate::{
@@ -16,10 +16,9 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// See the module's text.
 pub(in crate::user) struct QueryIo {
     number: QueryNumber,
-    /// None for re-announcing.
+    /// `None` for re-announcing.
     ticket: Option<QueryTicket>,
     group: Group,
     counts: QueryStats,
@@ -43,7 +42,7 @@ impl QueryIo {
         self.number
     }
 
-    /// The ticket of the user who waits for the result; none for re-announcing.
+    /// The ticket of the user who waits for the result; `None` for re-announcing.
     pub(in crate::user) fn ticket(&self) -> Option<QueryTicket> {
         self.ticket
     }
@@ -53,7 +52,7 @@ impl QueryIo {
         (self.counts.sent > 0).then_some(self.group)
     }
 
-    /// How many RPCs were sent, answered and lost; all else in it is zero.
+    /// Numbers of RPCs sent, answered and lost; everything else in it is zero.
     pub(super) fn counts(&self) -> QueryStats {
         self.counts
     }
@@ -88,14 +87,14 @@ impl QueryIo {
         });
     }
 
-    /// Tells the user of a step.
+    /// Reports a step to the user.
     pub(super) fn tell(&self, cx: &mut UserContext, progress: Progress) {
         if let Some(ticket) = self.ticket {
             cx.out.push_back(DhtOutput::Progress(ticket, progress));
         }
     }
 
-    /// An answer with this many good contacts was used.
+    /// An answer with this many accepted contacts was used.
     pub(super) fn answered(&mut self, cx: &mut UserContext, by: &Contact, contacts: usize) {
         self.counts.answered += 1;
         cx.counters.answered += 1;
@@ -104,13 +103,13 @@ impl QueryIo {
         self.tell(cx, Progress::Answered { node, contacts });
     }
 
-    /// No answer came, or one that was refused.
+    /// There was no answer, or one that was refused.
     pub(super) fn failed(&mut self, cx: &mut UserContext, node: NodeId) {
         self.counts.failed += 1;
         self.tell(cx, Progress::Failed { node });
     }
 
-    /// A lookup is over without the answers of some nodes that it asked: the next one does not count on them.
+    /// A lookup ended without the answers of some nodes that it asked. The next lookup does not count on them.
     pub(super) fn give_up_on_silent(&self, cx: &mut UserContext, lookup: &Lookup, now: Mono) {
         for (contact, silence) in lookup.silent(now) {
             let node = contact.id();

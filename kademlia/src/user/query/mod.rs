@@ -40,21 +40,19 @@ use search::KeySearch;
 use storing::Storing;
 pub(super) use task::Task;
 
-/// See the module's text.
 pub(super) struct UserQuery {
     io: QueryIo,
     task: Task,
     search: KeySearch,
     personas: PersonaSearches,
-    /// Once the closest nodes are known, if it publishes.
+    /// Set once the closest nodes are known, if the query publishes.
     storing: Option<Storing>,
     started: Mono,
     wake: Mono,
 }
 
 impl UserQuery {
-    /// A query that begins at the contacts that are known. `region` is the part of the space around its key of which all
-    /// nodes count.
+    /// A query that begins at the known contacts. `region` is the part of the id space around its key of which all nodes count.
     pub(super) fn new(io: QueryIo, task: Task, region: f64, cx: &UserContext, now: &Now) -> Self {
         let mut lookup = Lookup::new(task.target(), &cx.config, now.mono).with_region(region);
         if task.is_thorough() {
@@ -80,7 +78,7 @@ impl UserQuery {
         &self.task
     }
 
-    /// The search around its key, over the last path.
+    /// The search around its key, on the last path.
     pub(super) fn lookup(&self) -> &Lookup {
         self.search.lookup()
     }
@@ -90,17 +88,17 @@ impl UserQuery {
         self.wake
     }
 
-    /// True while it has nobody to ask, and has told so.
+    /// Returns true while it has no node to ask and has reported that.
     pub(super) fn waits_for_contacts(&self) -> bool {
         self.search.waits_for_contacts()
     }
 
-    /// How many lookups it runs.
+    /// Number of lookups that it runs.
     pub(super) fn lookups(&self) -> usize {
         1 + self.personas.len()
     }
 
-    /// What it took so far, without the range of the network's size.
+    /// The cost so far, without the range of the network's size.
     pub(super) fn stats(&self, now: Mono) -> QueryStats {
         let lookup = self.search.lookup();
         let closest = self.search.closest_answered();
@@ -117,7 +115,7 @@ impl UserQuery {
         }
     }
 
-    /// Sends what can be sent; the result, once there is one.
+    /// Sends what can be sent now. Returns the result once there is one.
     pub(super) fn step(&mut self, cx: &mut UserContext, now: &Now) -> Option<QueryResult> {
         if self.storing.is_none() && !self.task.is_done() {
             if let Some(wake) = self.look(cx, now) {
@@ -142,7 +140,7 @@ impl UserQuery {
         }
     }
 
-    /// Goes on with all searches. Returns when to look again; none once all are over.
+    /// Continues all searches. Returns the time to look again; `None` once all are over.
     fn look(&mut self, cx: &mut UserContext, now: &Now) -> Option<Mono> {
         let Self { io, task, .. } = self;
         let request = task.request();
@@ -165,7 +163,7 @@ impl UserQuery {
         self.resolve(contact);
     }
 
-    /// Nodes failed elsewhere: the lookups do not count on them.
+    /// Nodes failed in another query, so these lookups do not count on them.
     pub(super) fn doubt(&mut self, nodes: &[NodeId]) {
         for node in nodes {
             self.search.lookup_mut().doubt(node);
@@ -175,12 +173,11 @@ impl UserQuery {
         }
     }
 
-    /// It is over, with nodes that were asked and did not answer yet.
+    /// The query is over, with nodes that were asked and have not answered yet.
     pub(super) fn give_up_on_silent(&self, cx: &mut UserContext, now: Mono) {
         self.io.give_up_on_silent(cx, self.search.lookup(), now);
     }
 
-    /// An answer came.
     pub(super) fn response(
         &mut self,
         cx: &mut UserContext,
@@ -201,7 +198,7 @@ impl UserQuery {
         }
     }
 
-    /// No answer came, or none that was accepted.
+    /// There was no answer, or none that was accepted.
     pub(super) fn failed(&mut self, cx: &mut UserContext, rpc: &QueryRpc) {
         let node = rpc.to.id();
         match rpc.purpose {
@@ -220,7 +217,7 @@ impl UserQuery {
         self.io.failed(cx, node);
     }
 
-    /// No answer came yet.
+    /// There is no answer yet.
     pub(super) fn slow(
         &mut self,
         cx: &mut UserContext,
@@ -246,7 +243,7 @@ impl UserQuery {
         }
     }
 
-    /// Uses an answer; how many contacts it brought.
+    /// Uses an answer. Returns the number of contacts in it.
     fn accept(
         &mut self,
         cx: &mut UserContext,
@@ -320,7 +317,7 @@ impl UserQuery {
     /// A node named a contact.
     fn learn(&mut self, cx: &mut UserContext, rpc: &QueryRpc, contact: Contact, now: &Now) {
         let trust = cx.contacts.heard(&contact, now.mono);
-        // One that is over, which our clock's tolerance let in, resolves nobody.
+        // An expired contact, which passed only within our clock's tolerance, resolves no announcement.
         if !contact.is_expired(now.unix) {
             self.resolve_and_tell(cx, &contact);
         }
@@ -337,7 +334,7 @@ impl UserQuery {
         }
     }
 
-    /// A candidate for all lookups: nodes near the key may also be near a persona that is looked for.
+    /// Adds a candidate to all lookups: nodes near the key may also be near a persona that is searched for.
     fn offer(&mut self, contact: &Contact, trust: Trust, via: Option<&NodeId>) {
         for lookup in self.personas.lookups_mut() {
             lookup.add_as(trust, contact.clone(), via);
@@ -346,7 +343,7 @@ impl UserQuery {
         lookup.add_as(trust, contact.clone(), via);
     }
 
-    /// A contact came; if it is that of an announced persona, the search for it is over, and it may be news for the user.
+    /// A contact arrived. If it is that of an announced persona, the search for it is over. Returns the news for the user, if any.
     fn resolve(&mut self, contact: &Contact) -> Option<Progress> {
         let Task::Peers(announcements) = &mut self.task else {
             return None;
@@ -361,7 +358,7 @@ impl UserQuery {
         }
     }
 
-    /// A node answered, or was silent: it may be that of an announced persona.
+    /// A node answered or was silent; it may be that of an announced persona.
     fn probed(&mut self, cx: &mut UserContext, node: &NodeId, answered: bool) {
         if let Task::Peers(announcements) = &mut self.task
             && let Some(news) = announcements.probed(node, answered)
@@ -370,7 +367,7 @@ impl UserQuery {
         }
     }
 
-    /// The answer to a probe.
+    /// Handles the answer to a probe.
     fn accept_pong(
         &mut self,
         cx: &mut UserContext,
@@ -424,7 +421,7 @@ impl UserQuery {
             all_forged &= matches!(opened, Opened::Forged);
         }
         match &mut self.task {
-            // A node that gives nothing but forgeries has not answered.
+            // A node that gives only forgeries has not answered.
             Task::Peers(_) if all_forged => return Err(DropReason::ForgedEntry),
             Task::Peers(announcements) => announcements.answered(is_full),
             _ => return Err(DropReason::UnexpectedAnswer),
@@ -433,7 +430,7 @@ impl UserQuery {
         Ok(())
     }
 
-    /// Looks for the contact of an announced persona, unless it is known.
+    /// Searches for the contact of an announced persona, unless it is known.
     fn find_persona(&mut self, cx: &mut UserContext, id: NodeId, now: &Now) {
         let known = cx.contacts.find(&id);
         let known = known.filter(|contact| !contact.is_expired(now.unix));
@@ -443,7 +440,7 @@ impl UserQuery {
         }
     }
 
-    /// A version of the wanted mutable record: the search goes on, as others may have a newer one.
+    /// A version of the wanted mutable record arrived. The search goes on, since others may have a newer one.
     fn accept_version(
         &mut self,
         cx: &mut UserContext,
@@ -461,7 +458,7 @@ impl UserQuery {
         Ok(())
     }
 
-    /// A node keeps another version than the one that it was to store.
+    /// A node keeps another version than the one it was to store.
     fn accept_conflict(
         &mut self,
         cx: &mut UserContext,
@@ -480,7 +477,7 @@ impl UserQuery {
         Ok(())
     }
 
-    /// A refusal is an answer too: the node is fine, another one takes its place.
+    /// A refusal is an answer too: the node is fine, but another one takes its place.
     fn accept_stored(&mut self, cx: &mut UserContext, node: NodeId, stored: bool) {
         if let Some(storing) = &mut self.storing {
             storing.ended(&node, stored);
@@ -492,15 +489,15 @@ impl UserQuery {
         self.io.tell(cx, progress);
     }
 
-    /// Checks a version of the mutable record that the query is about. If it is newer than what this node
-    /// publishes, that is not announced again.
+    /// Checks a version of the mutable record that the query is about. If it is newer than the one that this node publishes, ours
+    /// is not announced again.
     fn saw_version(&self, cx: &mut UserContext, version: &Version) -> Result<(), DropReason> {
         let of = self.task.mutable_key();
         let of = of.ok_or(DropReason::UnexpectedAnswer)?;
         if !of.signed(&*cx.config.suite, version) {
             return Err(DropReason::ForgedRecord);
         }
-        // A user who puts a version hears of a conflict by the outcome.
+        // A user who puts a version learns of a conflict from the outcome.
         if !matches!(self.task, Task::PutMutable { .. })
             && let Some(published) = cx.published.saw(&of, version)
         {

@@ -1,4 +1,4 @@
-//! A query's searches for the contacts of personas that were announced.
+//! A query's searches for the contacts of announced personas.
 use std::collections::BTreeMap;
 
 use deut_common::time::{Mono, Now};
@@ -11,17 +11,16 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// See the module's text.
 #[derive(Default)]
 pub(in crate::user) struct PersonaSearches {
-    /// By the persona's id.
+    /// The running searches, by the persona's id.
     running: BTreeMap<NodeId, Lookup>,
-    /// How many were started, those that are over included.
+    /// Number of searches that were started, including those that are over.
     started: usize,
 }
 
 impl PersonaSearches {
-    /// Looks for a persona, unless that was done for enough of them.
+    /// Starts a search for a persona, unless there were enough.
     pub(super) fn start(&mut self, cx: &UserContext, id: NodeId, now: &Now) {
         if self.started >= cx.config.max_resolved {
             return;
@@ -37,7 +36,7 @@ impl PersonaSearches {
         self.running.remove(id);
     }
 
-    /// Asks whom it can now. Returns when to look again; none once all are over.
+    /// Asks the nodes that can be asked now. Returns the time to look again; `None` once all searches are over.
     pub(super) fn step(
         &mut self,
         cx: &mut UserContext,
@@ -66,7 +65,7 @@ impl PersonaSearches {
     }
 }
 
-/// One search; where it found nothing it goes on once over nodes that it did not ask.
+/// Continues one search. If it found nothing, it goes on once, over nodes that it has not asked.
 fn step_one(
     lookup: &mut Lookup,
     cx: &mut UserContext,

@@ -1,4 +1,4 @@
-//! A query's search for the nodes around its key: one path, and another one if that found nothing.
+//! A query's search for the nodes around its key: one path, and another one if that finds nothing.
 use deut_common::time::{Mono, Now};
 
 use super::io::QueryIo;
@@ -9,12 +9,11 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// See the module's text.
 pub(in crate::user) struct KeySearch {
     lookup: Lookup,
-    /// Paths that were tried after the first one found nothing.
+    /// Number of paths that were tried after the first found nothing.
     retries: u32,
-    /// The most among the eight closest that answered on an earlier path.
+    /// The largest number of the eight closest that answered on an earlier path.
     best_closest: usize,
     told_waiting: bool,
 }
@@ -38,7 +37,7 @@ impl KeySearch {
         &mut self.lookup
     }
 
-    /// Asks whom it can now. Returns when to look again; none once it is over.
+    /// Asks the nodes that can be asked now. Returns the time to look again; `None` once it is over.
     pub(super) fn step(
         &mut self,
         cx: &mut UserContext,
@@ -69,8 +68,8 @@ impl KeySearch {
         }
     }
 
-    /// Goes on over nodes that were not asked yet, as those on the way may have lied, or have led past the right ones.
-    /// False if there are none, or if it has done so often enough.
+    /// Continues over nodes that were not asked yet, since nodes on the way may have lied or led past the right ones. False if
+    /// there are none or it was tried often enough.
     pub(super) fn retry(&mut self, cx: &mut UserContext, io: &QueryIo, now: &Now) -> bool {
         if self.retries >= cx.config.max_retries {
             return false;
@@ -85,12 +84,12 @@ impl KeySearch {
         true
     }
 
-    /// True while it has nobody to ask, and has told so.
+    /// Returns true while it has no node to ask and has reported that.
     pub(super) fn waits_for_contacts(&self) -> bool {
         self.told_waiting && self.lookup.is_stuck()
     }
 
-    /// How many of the eight closest answered, on the best path.
+    /// Number of the eight closest that answered on the best path.
     pub(super) fn closest_answered(&self) -> usize {
         self.best_closest.max(self.lookup.closest_answered())
     }

@@ -13,42 +13,42 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// The effect of a version that a node keeps on the STOREs of another one.
+/// The effect on the STOREs of our version if a node keeps another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Against {
-    /// Ours is stored nowhere further.
+    /// Our version goes to no more nodes.
     All,
-    /// It keeps the place that ours should have at this node.
+    /// The other version keeps the place that ours should have at this node.
     ItsPlace,
-    /// Another node steps in.
+    /// None: another node takes the place of this one.
     Nothing,
 }
 
-/// See the module's text.
 pub(in crate::user) struct Storing {
     record: Record,
     /// The record's key.
     key: Key,
-    /// Nodes to be asked, the closest last.
+    /// Nodes that may be asked, the closest last.
     waiting: Vec<(Contact, Token)>,
-    /// Under way; with the time since which it is slow.
+    /// Nodes with a STORE under way, each with the time since which it is slow.
     asked: BTreeMap<NodeId, Option<Mono>>,
-    /// How many nodes took it.
+    /// Number of nodes that stored it.
     stored: usize,
-    /// How many nodes are to take it.
+    /// Number of nodes that are to store it.
     of: usize,
-    /// So many are asked before one took it: a mutable record goes beyond the `width` closest only where it does not lose
-    /// against another version, whose writer may not know of farther ones.
+    /// Number of nodes to ask before one has stored it. A mutable record goes beyond the `width` closest only if it does not lose
+    /// against another version, whose writer may not know of farther nodes.
     at_first: usize,
-    /// Nodes that keep another version of this number: it belongs there nevertheless, and no farther node steps in.
+    /// Number of nodes that keep another version with the same number: the record belongs there nevertheless, and no farther node
+    /// takes their place.
     taken: usize,
     /// The newest version of the mutable record that nodes keep instead of the one to be stored.
     kept: Option<Version>,
 }
 
 impl Storing {
-    /// Stores at the `width` closest that answered, and at all others of the region that should hold as many: nodes that
-    /// crowd around the key do not keep the record from where it belongs. The rest steps in for those that fail.
+    /// Stores at the `width` closest nodes that answered and at all others of the region that should hold as many, so that nodes
+    /// which crowd around the key do not keep the record from where it belongs. The remaining nodes replace those that fail.
     pub(super) fn new(lookup: &Lookup, width: usize, record: Record) -> Self {
         let mut waiting: Vec<_> = lookup
             .answers()
@@ -73,8 +73,8 @@ impl Storing {
         }
     }
 
-    /// Sends all STOREs that may be sent. Returns when it is over if nothing more comes: slow nodes are waited for as long as
-    /// the configuration says, others until `patience`. None if it is over.
+    /// Sends all STOREs that may be sent. Returns the time at which it is over if nothing more comes: slow nodes are waited for as
+    /// long as the configuration says, others until `patience`. `None` if it is over.
     pub(super) fn step(
         &mut self,
         cx: &mut UserContext,
@@ -94,12 +94,11 @@ impl Storing {
             .filter(|end| *end > now)
     }
 
-    /// The record's key.
     pub(super) fn key(&self) -> Key {
         self.key
     }
 
-    /// How many nodes took it, and how many were to.
+    /// Number of nodes that stored it, and of those that were to.
     pub(super) fn stored(&self) -> (usize, usize) {
         (self.stored, self.of)
     }
@@ -109,7 +108,7 @@ impl Storing {
         self.kept.as_ref()
     }
 
-    /// A node keeps another version. If that one stands against ours, nobody else is asked.
+    /// A node keeps another version. If that takes precedence over ours, no more nodes are asked.
     pub(super) fn conflict(&mut self, kept: Version, against: Against) {
         match against {
             Against::All => self.waiting.clear(),

@@ -1,4 +1,4 @@
-//! The purpose of one query, and the records that it found so far.
+//! The purpose of a query, and the records that it has found so far.
 use rand::rngs::StdRng;
 
 use super::{
@@ -22,7 +22,6 @@ use crate::{
     wire::rpc::Request,
 };
 
-/// See the module's text.
 pub(in crate::user) enum Task {
     Mutable {
         of: MutableKey,
@@ -35,7 +34,7 @@ pub(in crate::user) enum Task {
         id: PublishedId,
         record: Record,
     },
-    /// A new version of a mutable record; its announcing later on is an ordinary publication.
+    /// A new version of a mutable record. Announcing it later is an ordinary publication.
     PutMutable {
         id: PublishedId,
         record: MutableRecord,
@@ -50,14 +49,14 @@ pub(in crate::user) enum Task {
 /// The newest version of a mutable record that was found.
 pub(in crate::user) struct FoundVersion {
     version: Version,
-    /// How many nodes gave it.
+    /// Number of nodes that gave it.
     given_by: usize,
-    /// How many nodes gave an older one.
+    /// Number of nodes that gave an older version.
     older_by: usize,
 }
 
 impl Task {
-    /// The task of a user's query. A record that it publishes is kept from now on.
+    /// The task of a user's query. If it publishes a record, that is kept from now on.
     pub(in crate::user) fn new(
         query: Query,
         published: &mut Published,
@@ -106,7 +105,7 @@ impl Task {
         }
     }
 
-    /// True if all of the closest nodes are wanted, for what they are or to store at them.
+    /// Returns true if all of the closest nodes are wanted, for their own sake or to store at them.
     pub(super) fn is_thorough(&self) -> bool {
         match self {
             Self::Node(_) | Self::Publish { .. } | Self::PutMutable { .. } => true,
@@ -131,7 +130,7 @@ impl Task {
         Request::FindValue { kind, key }
     }
 
-    /// The publication that it announces.
+    /// The publication that it announces, if it does.
     pub(in crate::user) fn published(&self) -> Option<PublishedId> {
         match self {
             Self::Publish { id, .. } | Self::PutMutable { id, .. } => Some(*id),
@@ -148,7 +147,7 @@ impl Task {
         }
     }
 
-    /// The mutable record that it is about.
+    /// The mutable record that it is about, if it is about one.
     pub(super) fn mutable_key(&self) -> Option<MutableKey> {
         match self {
             Self::Mutable { of, .. } => Some(of.clone()),
@@ -161,7 +160,7 @@ impl Task {
         }
     }
 
-    /// A version of the wanted mutable record came, signed by its key.
+    /// A version of the wanted mutable record arrived, signed by its key.
     pub(super) fn found_version(&mut self, version: &Version) {
         let Self::Mutable { found, .. } = self else {
             return;
@@ -180,7 +179,7 @@ impl Task {
         }
     }
 
-    /// True if it is a search for a record and none was found.
+    /// Returns true if it searches for a record and has found none.
     pub(super) fn found_nothing(&self) -> bool {
         match self {
             Self::Value { found, .. } => found.is_none(),
@@ -190,12 +189,12 @@ impl Task {
         }
     }
 
-    /// True once nothing better can come.
+    /// Returns true once no better result can come.
     pub(super) fn is_done(&self) -> bool {
         matches!(self, Self::Value { found: Some(_), .. })
     }
 
-    /// The result when nobody is left to be asked. Nothing is stored.
+    /// The result when no node is left to ask. Nothing is stored.
     pub(super) fn result(&self, lookup: &Lookup, width: usize) -> QueryResult {
         match self {
             _ if self.found_nothing() => QueryResult::NotFound,
@@ -218,7 +217,7 @@ impl Task {
         }
     }
 
-    /// The result of its STOREs. A version that nobody took, as all keep an older one than expected, has failed too.
+    /// The result of its STOREs. A version that no node stored, since all keep an older one than expected, has failed too.
     pub(super) fn stored(&self, storing: &Storing) -> QueryResult {
         let (at, of) = storing.stored();
         if let (Self::PutMutable { record, .. }, Some(kept)) = (self, storing.kept())
@@ -231,7 +230,7 @@ impl Task {
         QueryResult::Stored { key, at, of }
     }
 
-    /// The effect on its STOREs that a node keeps this version.
+    /// The effect on its STOREs if a node keeps this version.
     pub(super) fn against(&self, kept: &Version) -> Against {
         if self.is_stopped_by(kept) {
             return Against::All;
@@ -246,8 +245,8 @@ impl Task {
         }
     }
 
-    /// True if no other node shall be asked to store it, as one keeps this version: readers that have both take that
-    /// one, or it is another one than was expected. Of two writers of one number at the same time one goes on.
+    /// Returns true if no more nodes are to store it because one keeps this version: readers that have both prefer the kept one, or
+    /// it is not the expected one. If two writers use one number at the same time, one of them goes on.
     fn is_stopped_by(&self, kept: &Version) -> bool {
         match self {
             Self::PutMutable { record, cas, .. } => {
