@@ -1,30 +1,30 @@
-//! Which addresses may be used in which network. There is one rule, for relays, for endpoints and for contacts.
+//! The rule for addresses that may be used in a network: the same for relays, for endpoints and for contacts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Ports of well-known amplifiers, to which nothing is ever sent.
 const AMPLIFIER_PORTS: [u16; 6] = [1900, 3702, 5060, 5353, 11211, 27015];
 
-/// Where one tunnel endpoint listens on behalf of its master.
+/// The address at which one tunnel endpoint receives on behalf of its master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointAddress {
-    /// Address of the machine that hosts the endpoint, not of the persona's own.
+    /// IP address of the machine that hosts the endpoint. It is not the persona's own.
     pub ip: IpAddr,
-    /// The port of that one tunnel.
+    /// UDP port of that one tunnel.
     pub port: u16,
 }
 
-/// Which addresses a network uses.
+/// The addresses that a network uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressRule {
-    /// Those of the public Internet.
+    /// Only addresses of the public Internet.
     Public,
-    /// Private and loopback addresses too: networks on one machine, or on one site.
+    /// Also private and loopback addresses, for networks on one machine or one site.
     Private,
 }
 
 impl AddressRule {
-    /// Whether a relay may live at this address.
+    /// Returns true if a relay may live at this address.
     #[must_use]
     pub fn may_host(self, address: SocketAddr) -> bool {
         address.port() >= 1_024
@@ -34,7 +34,7 @@ impl AddressRule {
             }
     }
 
-    /// Whether anything may be sent to an endpoint at this address.
+    /// Returns true if an endpoint may send to this address.
     #[must_use]
     pub fn may_send_to(self, address: SocketAddr) -> bool {
         self.may_host(address) && !AMPLIFIER_PORTS.contains(&address.port())
@@ -56,7 +56,7 @@ fn is_public(ip: IpAddr) -> bool {
         }
 }
 
-/// Not one of the special-purpose blocks of RFC 6890.
+/// Returns true if the address is in none of the special-purpose blocks of RFC 6890.
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
     !(ip.is_private()
@@ -70,7 +70,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || (a == 198 && (b == 18 || b == 19)))
 }
 
-/// Global unicast (2000::/3) without documentation, 6to4 and Teredo.
+/// Returns true for global unicast (2000::/3) without documentation, 6to4 and Teredo addresses.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let [first, second, ..] = ip.segments();
     (first & 0xe000) == 0x2000

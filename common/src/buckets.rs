@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 
 use crate::time::Mono;
 
-/// So many per second, with a burst.
+/// A token bucket that gains tokens at a fixed rate, up to a burst.
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
-    /// In parts of a token.
+    /// Content, in parts of a token.
     level: u64,
     filled_at: Mono,
-    /// Parts that a microsecond adds.
+    /// Parts of a token gained per microsecond.
     gain: u64,
-    /// Parts of one token.
+    /// Number of parts in one token.
     token: u64,
     burst: u32,
 }
 
 impl Bucket {
-    /// A full bucket.
+    /// A full bucket with a rate in tokens per second and a burst.
     pub const fn new((per_second, burst): (u32, u32), now: Mono) -> Self {
         Self::full(per_second as u64, 1_000_000, burst, now)
     }
 
-    /// A full bucket that gains one token in so many milliseconds.
+    /// A full bucket that gains one token every `every_ms` milliseconds.
     pub const fn slow((every_ms, burst): (u64, u32), now: Mono) -> Self {
         Self::full(1, every_ms.saturating_mul(1_000), burst, now)
     }
@@ -48,7 +48,7 @@ impl Bucket {
         self.filled_at = now;
     }
 
-    /// Takes one token, if there is one.
+    /// Takes one token; `false` if there is none.
     pub fn take(&mut self, now: Mono) -> bool {
         self.fill(now);
         let Some(rest) = self.level.checked_sub(self.token) else {
@@ -58,13 +58,13 @@ impl Bucket {
         true
     }
 
-    /// Whether there is a token to take.
+    /// Returns true if there is a token to take.
     pub fn has(&mut self, now: Mono) -> bool {
         self.fill(now);
         self.level >= self.token
     }
 
-    /// What was taken for was not used up after all.
+    /// Puts a token back that was not used after all.
     pub fn give_back(&mut self) {
         self.level = self.level.saturating_add(self.token).min(self.most());
     }
@@ -75,22 +75,22 @@ impl Bucket {
     }
 }
 
-/// A bucket per key; at the cap the least recently used key leaves.
+/// One bucket per key. At the cap the least recently used key makes room.
 pub struct Buckets<K: Ord + Copy> {
     by_key: BTreeMap<K, Bucket>,
     by_use: BTreeMap<(Mono, K), ()>,
-    /// What a new key gets.
+    /// The bucket that a new key gets.
     fresh: Bucket,
     cap: usize,
 }
 
 impl<K: Ord + Copy> Buckets<K> {
-    /// At most `cap` keys are remembered.
+    /// Buckets with a rate per second and a burst. At most `cap` keys are remembered.
     pub const fn new(rate: (u32, u32), cap: usize) -> Self {
         Self::of(Bucket::new(rate, Mono(0)), cap)
     }
 
-    /// The same with one token per key in so many milliseconds, and a burst.
+    /// The same with one token per key in so many milliseconds.
     pub const fn slow(rate: (u64, u32), cap: usize) -> Self {
         Self::of(Bucket::slow(rate, Mono(0)), cap)
     }
@@ -104,7 +104,7 @@ impl<K: Ord + Copy> Buckets<K> {
         }
     }
 
-    /// Takes one token of this key.
+    /// Takes one token of this key; `false` if there is none.
     pub fn take(&mut self, key: K, now: Mono) -> bool {
         if let Some(bucket) = self.by_key.get_mut(&key) {
             self.by_use.remove(&(bucket.filled_at, key));
@@ -124,7 +124,7 @@ impl<K: Ord + Copy> Buckets<K> {
         taken
     }
 
-    /// What was taken for this key was not used up after all. A full bucket is forgotten.
+    /// Puts a token of this key back that was not used after all. A full bucket is forgotten.
     pub fn give_back(&mut self, key: K) {
         let Some(bucket) = self.by_key.get_mut(&key) else {
             return;
@@ -136,12 +136,12 @@ impl<K: Ord + Copy> Buckets<K> {
         }
     }
 
-    /// Keys remembered.
+    /// Number of keys remembered.
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
 
-    /// Whether no key is remembered: every bucket is full.
+    /// Returns true if no key is remembered, so every bucket is full.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
@@ -168,7 +168,7 @@ mod tests {
         assert!(bucket.has(Mono(0)) && bucket.take(Mono(0)));
         assert!(!bucket.has(Mono(29_999_999)) && !bucket.take(Mono(29_999_999)));
         assert!(bucket.take(Mono(30_000_000)) && !bucket.take(Mono(30_000_000)));
-        // Asked often, it gains as much.
+        // A bucket that is asked often gains as much.
         let taken = (30_000_000..=90_000_000_u64)
             .step_by(7_000)
             .filter(|at| bucket.take(Mono(*at)));

@@ -1,7 +1,7 @@
-//! The only file that calls bincode: values to bytes and back.
+//! Encodes values to bytes and back. This is the only file that calls bincode.
 //!
-//! Big-endian, fixed-width integers, no bytes for the lengths of arrays, at most [`LIMIT`] bytes, nothing left over. Lists
-//! count themselves in one or two bytes, where bincode would spend eight; sums carry their own one-byte tags.
+//! The form: big-endian, fixed-width integers, no bytes for the lengths of arrays, at most [`LIMIT`] bytes, nothing left over.
+//! Lists have a count of one or two bytes, where bincode would use eight; sums have one-byte tags of their own.
 
 use bincode::{
     Decode, Encode,
@@ -11,7 +11,7 @@ use bincode::{
     error::{DecodeError, EncodeError},
 };
 
-/// Bytes of the longest value: the data of a cell.
+/// Length in bytes of the longest value: the data of a cell.
 pub const LIMIT: usize = 1_160;
 
 const CONFIG: Configuration<BigEndian, Fixint, Limit<LIMIT>> = bincode::config::standard()
@@ -19,35 +19,35 @@ const CONFIG: Configuration<BigEndian, Fixint, Limit<LIMIT>> = bincode::config::
     .with_fixed_int_encoding()
     .with_limit::<LIMIT>();
 
-/// The bytes are not in the form that [`encode`] writes. Their sender is to blame.
+/// The bytes are not in the form that [`encode`] writes. The sender is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed")]
 pub struct Malformed;
 
-/// The value needs more bytes than there are. The caller is to blame.
+/// The value needs more bytes than there are. The caller is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value does not fit")]
 pub struct DoesNotFit;
 
-/// The bytes of a value whose type bounds its length.
+/// Encodes a value whose type bounds its length.
 #[must_use]
 pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
-    // Writing to a vector fails for no type of ours.
+    // Writing to a vector cannot fail for our types.
     bincode::encode_to_vec(value, CONFIG).unwrap_or_default()
 }
 
-/// Writes `value` to the beginning of `out` and tells how many bytes it took.
+/// Writes `value` to the beginning of `out`. Returns the number of bytes written.
 ///
 /// # Errors
-/// `out` is too short.
+/// If `out` is too short.
 pub fn encode_into<T: Encode>(value: &T, out: &mut [u8]) -> Result<usize, DoesNotFit> {
     bincode::encode_into_slice(value, out, CONFIG).map_err(|_| DoesNotFit)
 }
 
-/// Reads a value that takes up all of `bytes`.
+/// Decodes a value that takes up all of `bytes`.
 ///
 /// # Errors
-/// Too few bytes, too many, or not in the form that [`encode`] writes.
+/// If there are too few or too many bytes, or they are not in the form that [`encode`] writes.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
     match bincode::decode_from_slice(bytes, CONFIG) {
         Ok((value, used)) if used == bytes.len() => Ok(value),
@@ -55,7 +55,7 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
     }
 }
 
-/// The error of decoders that are written by hand.
+/// The error for decoders that are written by hand.
 #[must_use]
 pub fn invalid() -> DecodeError {
     DecodeError::Other("not a valid value")
@@ -64,7 +64,7 @@ pub fn invalid() -> DecodeError {
 /// Reads `length` bytes, counted against [`LIMIT`].
 ///
 /// # Errors
-/// There are fewer.
+/// If there are fewer.
 pub fn read_bytes<D: Decoder>(decoder: &mut D, length: usize) -> Result<Vec<u8>, DecodeError> {
     decoder.claim_bytes_read(length)?;
     let mut bytes = vec![0; length];
@@ -77,37 +77,37 @@ pub fn read_bytes<D: Decoder>(decoder: &mut D, length: usize) -> Result<Vec<u8>,
 #[error("the list is longer than its bound")]
 pub struct TooMany;
 
-/// At most `N` elements (`N` ≤ 255) behind a count of one byte.
+/// A list of at most `N` elements (`N` ≤ 255), encoded behind a count of one byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounded<T, const N: usize>(Vec<T>);
 
 impl<T, const N: usize> Bounded<T, N> {
-    /// The empty list.
+    /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N <= 255) };
         Self(Vec::new())
     }
 
-    /// The first `N` of the elements.
+    /// A list of the first `N` of these elements.
     pub fn first_of(elements: impl IntoIterator<Item = T>) -> Self {
         const { assert!(N <= 255) };
         Self(elements.into_iter().take(N).collect())
     }
 
-    /// The elements.
+    /// The elements as a slice.
     #[must_use]
     pub fn as_slice(&self) -> &[T] {
         &self.0
     }
 
-    /// The elements, as they were given.
+    /// The elements in their order.
     #[must_use]
     pub fn into_vec(self) -> Vec<T> {
         self.0
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no elements.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -146,7 +146,7 @@ impl<C, T: Decode<C>, const N: usize> Decode<C> for Bounded<T, N> {
         if count > N {
             return Err(invalid());
         }
-        // Grows as elements arrive: a count without elements reserves nothing.
+        // It grows as elements arrive, so a count without elements reserves nothing.
         let mut list = Vec::new();
         for _ in 0..count {
             list.push(T::decode(decoder)?);
@@ -155,25 +155,25 @@ impl<C, T: Decode<C>, const N: usize> Decode<C> for Bounded<T, N> {
     }
 }
 
-/// At most `N` bytes (`N` ≤ 65,535) behind a length of two bytes.
+/// A string of at most `N` bytes (`N` ≤ 65,535), encoded behind a length of two bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundedBytes<const N: usize>(Vec<u8>);
 
 impl<const N: usize> BoundedBytes<N> {
-    /// These bytes; none if they are too many.
+    /// A string of these bytes; `None` if there are more than `N`.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         const { assert!(N <= 65_535) };
         (bytes.len() <= N).then_some(Self(bytes))
     }
 
-    /// The bytes.
+    /// The bytes as a slice.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, as they were given.
+    /// The bytes, without a copy.
     #[must_use]
     pub fn into_vec(self) -> Vec<u8> {
         self.0
@@ -198,19 +198,19 @@ impl<C, const N: usize> Decode<C> for BoundedBytes<N> {
     }
 }
 
-/// At most `N` bytes (`N` ≤ 255) behind a length of one byte.
+/// A string of at most `N` bytes (`N` ≤ 255), encoded behind a length of one byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShortBytes<const N: usize>(Vec<u8>);
 
 impl<const N: usize> ShortBytes<N> {
-    /// These bytes; none if they are too many.
+    /// A string of these bytes; `None` if there are more than `N`.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         const { assert!(N <= 255) };
         (bytes.len() <= N).then_some(Self(bytes))
     }
 
-    /// The bytes.
+    /// The bytes as a slice.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         &self.0

@@ -1,7 +1,7 @@
-//! A hasher for maps that is keyed from a seed of ours, not by the operating system.
+//! A hasher for maps, keyed from a seed of ours and not by the operating system.
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 
-/// SipHash with a secret prefix: nobody outside can prepare keys that collide.
+/// SipHash with a secret prefix, so that nobody outside can prepare keys that collide.
 #[derive(Clone)]
 pub struct KeyedState(pub [u8; 16]);
 

@@ -1,13 +1,13 @@
-//! Names that mean the same in both cores.
+//! Identities that mean the same in both cores.
 
 use std::fmt;
 
-/// `SHA-256(identity key)[..20]`: the name of a relay.
+/// The id of a relay: `SHA-256(identity key)[..20]`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelayId(pub [u8; 20]);
 
 impl RelayId {
-    /// The name of the relay with this Ed25519 identity key.
+    /// The id of the relay with this Ed25519 identity key.
     #[must_use]
     pub fn of(identity: &[u8; 32]) -> Self {
         use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ impl fmt::Debug for RelayId {
     }
 }
 
-/// Hexadecimal, 40 digits; `{:.8}` gives the first 8.
+/// Forty hexadecimal digits; `{:.8}` gives the first 8.
 impl fmt::Display for RelayId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(40);

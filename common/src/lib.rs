@@ -1,7 +1,7 @@
-//! Words that both cores of deut use: [`time`], [`address`]es, [`ids`], the [`codec`],
-//! token [`buckets`], keyed [`hasher`]s and the [`suite`] of public-key operations.
+//! The vocabulary that both cores of deut share: [`time`], [`address`]es, [`ids`], the [`codec`], token [`buckets`], keyed
+//! [`hasher`]s and the [`suite`] of public-key operations.
 //!
-//! Pure, like the cores: no sockets, no clock, no randomness of the operating system.
+//! It is pure, like the cores: no sockets, no clock, no randomness of the operating system.
 #![forbid(unsafe_code)]
 
 pub mod address;

@@ -1,7 +1,7 @@
 //! Public-key operations on Curve25519: signatures, and messages sealed to a persona (protocol §2, §8.1).
 //!
-//! Both cores reach them through a [`SuiteRef`] of their configuration. [`Curve25519`] is the one that is shipped; virtual
-//! networks of a thousand nodes bring a cheaper one of their own.
+//! Both cores reach them through a [`SuiteRef`] in their configuration. [`Curve25519`] is the one that is shipped; virtual networks
+//! of a thousand nodes use a cheaper one of their own.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -23,18 +23,18 @@ type Encapped = <X25519HkdfSha256 as Kem>::EncappedKey;
 type Sender = AeadCtxS<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>;
 type Receiver = AeadCtxR<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>;
 
-/// Bytes that a sealed text is longer than its plaintext.
+/// Number of bytes by which a sealed text is longer than its plaintext.
 pub const SEAL_TAG: usize = 16;
 
-/// Public-key operations. An implementation keeps the lengths, the failures and the random draws of [`Curve25519`].
+/// The public-key operations. An implementation must keep the lengths, the failures and the random draws of [`Curve25519`].
 pub trait Suite: Send + Sync {
-    /// An Ed25519 signature.
+    /// Makes an Ed25519 signature.
     fn sign(&self, key: &SigningKey, message: &[u8]) -> [u8; 64];
 
-    /// Whether a signature by a usable key holds, strictly: an R of small order or a non-canonical scalar is refused.
+    /// Verifies a signature strictly: false for an unusable key, an R of small order or a scalar that is not canonical.
     fn verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool;
 
-    /// Whether an Ed25519 key can name somebody: the canonical encoding of a point that is not of small order.
+    /// Returns true if the bytes are usable as an Ed25519 key: the canonical encoding of a point that is not of small order.
     fn is_usable(&self, key: &[u8; 32]) -> bool;
 
     /// Seals to a persona (HPKE, base mode) and exports secrets of the context. Returns the encapsulated key of 32 bytes, and the
@@ -47,8 +47,8 @@ pub trait Suite: Send + Sync {
         rng: &mut StdRng,
     ) -> Option<([u8; 32], Vec<u8>)>;
 
-    /// Opens what [`Self::seal`] sealed, and exports the same secrets. `None` if it was not sealed to this recipient with the
-    /// same context, or was altered.
+    /// Opens what [`Self::seal`] sealed, and exports the same secrets. `None` if it was sealed to another recipient or with another
+    /// context, or was altered.
     fn open(
         &self,
         by: &OpeningKey,
@@ -58,12 +58,12 @@ pub trait Suite: Send + Sync {
     ) -> Option<Zeroizing<Vec<u8>>>;
 }
 
-/// What is sealed or opened, and in which context.
+/// A text to be sealed or opened, with its context.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
     /// Separates uses of one key: HPKE's `info`.
     pub info: &'a [u8],
-    /// Bound to the ciphertext but not part of it.
+    /// Associated data: bound to the ciphertext but not part of it.
     pub associated: &'a [u8],
     /// The plaintext, or the ciphertext with its tag.
     pub text: &'a [u8],
@@ -72,20 +72,20 @@ pub struct Text<'a> {
 /// A secret that sender and recipient derive from the context: HPKE's `Export`.
 #[derive(Debug)]
 pub struct Export<'a> {
-    /// Names the secret.
+    /// Name of the secret.
     pub label: &'a [u8],
-    /// Filled with it; at most 8,160 bytes.
+    /// Buffer that is filled with the secret; at most 8,160 bytes.
     pub to: &'a mut [u8],
 }
 
-/// A persona's key pair as far as opening needs it. Wiped on drop.
+/// The part of a persona's key pair that opening needs. Wiped on drop.
 pub struct OpeningKey {
     public: PersonaKey,
     scalar: Zeroizing<[u8; 32]>,
 }
 
 impl OpeningKey {
-    /// From the 32-byte Ed25519 seed; the seed itself is not kept.
+    /// Derives the key pair from the 32-byte Ed25519 seed, which is not kept.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let key = SigningKey::from_bytes(seed);
@@ -108,19 +108,19 @@ impl fmt::Debug for OpeningKey {
     }
 }
 
-/// The suite that a core was given. Two are equal if they are the same object.
+/// The suite that a core was given. Two references are equal if they are to the same object.
 #[derive(Clone)]
 pub struct SuiteRef(Arc<dyn Suite>);
 
 impl SuiteRef {
-    /// Of any suite.
+    /// A reference to any suite.
     #[must_use]
     pub fn new(suite: impl Suite + 'static) -> Self {
         Self(Arc::new(suite))
     }
 }
 
-/// [`Curve25519`].
+/// The default is [`Curve25519`].
 impl Default for SuiteRef {
     fn default() -> Self {
         Self::new(Curve25519)
@@ -149,7 +149,7 @@ impl fmt::Debug for SuiteRef {
     }
 }
 
-/// The real thing: Ed25519, and HPKE with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20-Poly1305.
+/// The shipped suite: Ed25519, and HPKE with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and ChaCha20-Poly1305.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Curve25519;
 
@@ -210,7 +210,7 @@ fn receiver(secret: &Secret, encapsulated: &[u8; 32], info: &[u8]) -> Option<Rec
 
 fn usable(bytes: &[u8; 32]) -> Option<VerifyingKey> {
     let key = VerifyingKey::from_bytes(bytes).ok()?;
-    // Several encodings of one key would give it several names.
+    // If a key had several encodings, it would have several names.
     let canonical = key.to_edwards().compress().to_bytes() == *bytes;
     (canonical && !key.is_weak()).then_some(key)
 }

@@ -30,7 +30,7 @@ fn weak_non_canonical_and_off_curve_keys_are_refused() {
         assert!(!Curve25519.is_usable(&weak));
         assert!(!Curve25519.verify(&weak, b"text", &[0; 64]));
     }
-    // y = 2 is on no point of the curve.
+    // y = 2 belongs to no point of the curve.
     assert!(!Curve25519.is_usable(&small(2)));
     // y = p + 3 is y = 3 written a second time; 3 itself is a point of large order.
     let three_again = key("f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
