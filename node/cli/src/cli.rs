@@ -129,7 +129,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// How long to try.
+    /// The time to try for.
     pub(crate) fn within(&self) -> Duration {
         Duration::from_secs(u64::from(self.timeout))
     }

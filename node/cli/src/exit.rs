@@ -1,16 +1,16 @@
-//! How commands fail: one line, a hint where there is something to do, and a documented exit code.
+//! Failures of commands: one line, a hint if the user can do something, and a documented exit code.
 
 use std::fmt;
 
 use deut::{BootstrapError, Refusal, StartError, Stopped, data_dir::DataDirError};
 use serde::{Deserialize, Serialize};
 
-/// The exit codes of `deut`, as in `docs/operations.md`. 2 is clap's, for wrong usage.
+/// The exit codes of `deut`, as in `docs/operations.md`. Code 2 is that of clap, for wrong usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
 pub enum Exit {
-    /// Something that should not happen, or the node stopped meanwhile.
+    /// An unexpected error, or the node stopped meanwhile.
     Internal = 1,
     /// A magnet link, key, value or address that cannot be used.
     BadInput = 3,
@@ -22,7 +22,7 @@ pub enum Exit {
     NoDaemon = 6,
     /// No bootstrap peer answered, or there were no tunnels in time.
     NotJoined = 7,
-    /// The network was asked and nobody knows it.
+    /// The network was asked, and no node has it.
     NotFound = 8,
     /// The bootstrap peers belong to another network or speak another version.
     OtherNetwork = 9,
@@ -30,13 +30,13 @@ pub enum Exit {
     NoNetwork = 10,
     /// The daemon has no persona to announce.
     NoPersona = 11,
-    /// No node took the record.
+    /// No node stored the record.
     NotStored = 12,
     /// The data directory or the control socket cannot be used.
     DataDir = 13,
     /// The daemon has too much to do at the moment.
     Busy = 14,
-    /// Another version of the mutable record stands.
+    /// Another version of the mutable record takes precedence.
     Conflict = 15,
     /// Announcers were found, but none of them can be reached now.
     Unreachable = 16,
@@ -44,7 +44,7 @@ pub enum Exit {
     CannotWrite = 17,
     /// The system gives too few threads or open files.
     Limits = 18,
-    /// Ended by the user.
+    /// The user interrupted the command.
     Interrupted = 130,
     /// The reader of the result has gone.
     ClosedPipe = 141,
@@ -57,14 +57,14 @@ impl Exit {
     }
 }
 
-/// Why a command failed. Goes over the control socket as it is.
+/// A failed command. It goes over the control socket as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind, and so the exit code.
     pub kind: Exit,
     /// The reason, in one line.
     pub message: String,
-    /// Something that the user can do about it, one line.
+    /// Advice for the user, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// A partial result, as fields of the object that `--json` prints.
@@ -89,12 +89,12 @@ impl Failure {
         self
     }
 
-    /// Something that cannot be used as it was typed.
+    /// Input that cannot be used as it was typed.
     pub fn bad_input(why: impl fmt::Display) -> Self {
         Self::new(Exit::BadInput, why.to_string())
     }
 
-    /// The system has no more threads to give.
+    /// The system gives no more threads.
     pub fn no_threads(why: impl fmt::Display) -> Self {
         let text = format!("the system gives too few threads for a node ({why})");
         Self::new(Exit::Limits, text).hint(
@@ -102,7 +102,7 @@ impl Failure {
         )
     }
 
-    /// The system lets no more files be opened.
+    /// The system does not let more files be opened.
     pub fn no_files(why: impl fmt::Display) -> Self {
         let text = format!("the system allows too few open files ({why})");
         Self::new(Exit::Limits, text).hint(
@@ -110,7 +110,7 @@ impl Failure {
         )
     }
 
-    /// Another version of a mutable record stands, with this sequence number.
+    /// Another version of a mutable record, with this sequence number, takes precedence.
     pub fn conflict(standing: i64, why: impl Into<String>) -> Self {
         Self::new(Exit::Conflict, why).hint(if standing == i64::MAX {
             "that is the highest number there is: no newer version can ever follow; use another --salt, or another key"
@@ -124,7 +124,7 @@ impl Failure {
         Self::bad_input(Refusal::ValueTooLarge(bytes)).hint(TOO_LARGE)
     }
 
-    /// A value that was not read to its end is too long.
+    /// A value that was not read to its end is too long; `read` bytes were read.
     pub fn value_without_end(read: usize) -> Self {
         Self::bad_input(format!("the value has more than {read} bytes, and 800 fit"))
             .hint(TOO_LARGE)
@@ -133,7 +133,7 @@ impl Failure {
 
 const TOO_LARGE: &str = "split it, or put it somewhere else and store a reference to it";
 
-/// Texts of the system and of other crates may hold line ends.
+/// Joins the lines of a text: those of the system and of other crates may have several.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

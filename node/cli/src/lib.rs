@@ -1,4 +1,4 @@
-//! The command `deut`: what it reads, does and prints. `docs/operations.md` has its commands, exit codes and JSON shapes.
+//! The command `deut`: its input, its work and its output. `docs/operations.md` lists its commands, exit codes and JSON shapes.
 //!
 //! The binary calls [`main`] and nothing else. The [control socket](control), the [steps](step) and [results](report) and the [failures](exit) that
 //! go over it, and the [targets](work::target) of commands are public, so that their decoders can be fuzzed and other programs can
@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Does what the command line of this process asks, and tells how it ended.
+/// Runs the command line of this process, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     logging::tell_panics();

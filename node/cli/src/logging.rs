@@ -1,4 +1,4 @@
-//! Logs go to stderr. Addresses and keys appear at DEBUG and below only; the rule binds every crate here.
+//! Logs go to stderr. Addresses and keys appear only at DEBUG and below; this rule binds every crate of the workspace.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -22,7 +22,7 @@ use crate::{
 /// Switches logging on with the filter of `--log`, else of `DEUT_LOG`, else with the given level.
 ///
 /// # Errors
-/// The filter cannot be read.
+/// If the filter cannot be read.
 pub(crate) fn start(asked: Option<&str>, default: &str) -> Result<(), Failure> {
     let from_environment = std::env::var("DEUT_LOG")
         .ok()
@@ -43,7 +43,7 @@ pub(crate) fn start(asked: Option<&str>, default: &str) -> Result<(), Failure> {
         let time = time();
         format!("{time}  WARN deut: {lines} lines are missing here: they could not be written\n")
     });
-    // A second start (in tests) keeps the first.
+    // A second start, as in tests, keeps the first.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Log)
@@ -53,7 +53,7 @@ pub(crate) fn start(asked: Option<&str>, default: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Panics are told in the log's form and on its way: the usual one waits for whoever reads standard error.
+/// Prints panics in the form of the log and through its queue: the default hook waits for the reader of standard error.
 pub(crate) fn tell_panics() {
     panic::set_hook(Box::new(|panic| {
         let trace = Backtrace::capture();
@@ -65,10 +65,10 @@ pub(crate) fn tell_panics() {
     }));
 }
 
-/// The time as it stands in the log.
+/// The time in the form of the log.
 pub(crate) fn time() -> String {
     let mut text = String::new();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = SystemTime.format_time(&mut Writer::new(&mut text));
     text
 }

@@ -1,7 +1,7 @@
 //! Standard error, and the daemon's news: texts wait in a bounded queue for a thread that writes them.
 //!
-//! Nothing that happens to whoever reads them stops, ends or delays those who have something to say. What cannot be written is
-//! lost and counted; the number is told as soon as output works again.
+//! A reader can neither stop, end nor delay the writers. Text that cannot be written is lost and counted; the number is reported as
+//! soon as output works again.
 
 use std::{
     collections::VecDeque,
@@ -13,14 +13,14 @@ use std::{
     time::Duration,
 };
 
-/// Bytes that may wait; a text that finds no room is lost.
+/// Number of bytes that may wait; a text that finds no room is lost.
 const ROOM: usize = 1 << 20;
-/// The pause before the next try where a descriptor does not block and its reader is slow.
+/// The pause before the next try if a descriptor does not block and its reader is slow.
 const PAUSE: Duration = Duration::from_millis(20);
-/// At the end of the process: a reader that takes nothing for so long gets no more.
+/// At the end of the process: a reader that takes nothing for this long gets no more.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where a pump writes to.
+/// The stream that a pump writes to.
 #[derive(Clone, Copy, Debug)]
 enum Stream {
     Output,
@@ -29,16 +29,16 @@ enum Stream {
 
 /// Everything on standard error, the log included.
 pub(crate) static STDERR: Pump = Pump::new(Stream::Error);
-/// News of the daemon. Results of commands are written at once, as a command must know whether that worked.
+/// News of the daemon. Results of commands are written directly, since a command must know if that worked.
 pub(crate) static STDOUT: Pump = Pump::new(Stream::Output);
 
-/// See the module.
+/// A queue of texts, and the thread that writes them to a stream.
 pub(crate) struct Pump {
     stream: Stream,
     state: Mutex<Queue>,
-    /// Something waits for the thread.
+    /// Signals that something waits for the thread.
     more: Condvar,
-    /// The thread has written something, or given it up.
+    /// Signals that the thread has written something or given it up.
     done: Condvar,
 }
 
@@ -46,18 +46,18 @@ struct Queue {
     started: bool,
     waiting: VecDeque<Item>,
     bytes: usize,
-    /// Lines that found no room since the last one that did.
+    /// Number of lines that found no room since the last one that did.
     lost: u64,
-    /// The thread has an item in hand.
+    /// The thread is handling an item.
     busy: bool,
-    /// Items that the thread is done with.
+    /// Number of items that the thread has handled.
     turns: u64,
     loss: fn(u64) -> String,
 }
 
 enum Item {
     Text(Vec<u8>),
-    /// So many lines are missing here.
+    /// This many lines are missing here.
     Lost(u64),
 }
 
@@ -82,22 +82,22 @@ impl Pump {
     /// Starts the thread, if it does not run yet.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// If the system has no thread to give.
     pub(crate) fn start(&'static self) -> io::Result<()> {
         self.start_locked(&mut self.lock())
     }
 
-    /// How a loss is told: one line, its end included.
+    /// Sets the form in which a loss is reported: one line with its end.
     pub(crate) fn tell_loss(&self, loss: fn(u64) -> String) {
         self.lock().loss = loss;
     }
 
-    /// Takes a text. Never waits for a reader, unless the system has no thread to give.
+    /// Takes a text. It never waits for a reader, unless the system has no thread to give.
     pub(crate) fn say(&'static self, text: Vec<u8>) {
         let mut state = self.lock();
         if self.start_locked(&mut state).is_err() {
             drop(state);
-            // There is nobody to tell that this failed.
+            // There is nobody to report this failure to.
             let _ = self.stream.open().and_then(|mut to| write(&mut to, &text));
             return;
         }
@@ -114,7 +114,7 @@ impl Pump {
         self.more.notify_one();
     }
 
-    /// Waits until everything is written, or the reader takes nothing any more.
+    /// Waits until everything is written, or until the reader takes nothing any more.
     pub(crate) fn drain(&self) {
         let mut state = self.lock();
         while state.busy || !state.waiting.is_empty() {
@@ -172,7 +172,7 @@ impl Pump {
 }
 
 impl Stream {
-    /// A descriptor of its own: the library's streams have buffers, and take a closed descriptor for one that works.
+    /// Opens a descriptor of our own. The library's streams have buffers, and take a closed descriptor for a working one.
     fn open(self) -> io::Result<File> {
         let copy = match self {
             Self::Output => io::stdout().as_fd().try_clone_to_owned(),
@@ -185,17 +185,17 @@ impl Stream {
 /// Writes to standard output and waits for its reader.
 ///
 /// # Errors
-/// The outcome as the system tells it.
+/// The error that the system gives.
 pub(super) fn write_result(bytes: &[u8]) -> io::Result<()> {
     write(&mut Stream::Output.open()?, bytes)
 }
 
-/// Queue of the thread between lines.
+/// State of the thread between lines.
 #[derive(Default)]
 struct Writer {
-    /// Lines that could not be written since the last one that could.
+    /// Number of lines that could not be written since the last one that could.
     lost: u64,
-    /// The last line that was written is not whole.
+    /// The last line was written only in part.
     torn: bool,
 }
 
@@ -236,7 +236,7 @@ impl Writer {
     }
 }
 
-/// How much of a text was written before it failed.
+/// Counts the bytes of a text that were written before a failure.
 struct Counted<'a, W> {
     to: &'a mut W,
     bytes: usize,
@@ -254,7 +254,7 @@ impl<W: Write> Write for Counted<'_, W> {
     }
 }
 
-/// Writes all of it. Somebody else may have made the descriptor one that does not block.
+/// Writes all bytes, even if another process has made the descriptor non-blocking.
 fn write(to: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
@@ -281,7 +281,7 @@ fn default_loss(lines: u64) -> String {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes, then fails.
+    /// Takes `room` bytes, then fails.
     struct Disk {
         room: usize,
         text: Vec<u8>,

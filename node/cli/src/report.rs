@@ -1,4 +1,4 @@
-//! Results of the commands: the JSON shapes of `docs/operations.md`.
+//! Results of the commands, in the JSON shapes of `docs/operations.md`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,7 +15,7 @@ pub fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
 }
 
-/// Bytes from hex digits; none if there is anything else or an odd number.
+/// Bytes from hex digits; `None` if the number of digits is odd or there is any other character.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
 }
@@ -24,47 +24,47 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "found", rename_all = "kebab-case")]
 pub enum Got {
-    /// For a magnet link.
+    /// The result for a magnet link.
     Peers {
-        /// 40 hex digits.
+        /// The infohash, 40 hex digits.
         infohash: String,
         /// The announcers that were found.
         peers: Vec<Peer>,
-        /// The mutable record that named the torrent, for a link to one.
+        /// The mutable record that named the torrent, if the link was to one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         through: Option<Named>,
-        /// Both swarms of a hybrid torrent; none for others.
+        /// Both swarms of a hybrid torrent; empty for other torrents.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         swarms: Vec<Swarm>,
         /// RPCs and time that it took.
         #[serde(flatten)]
         effort: Effort,
     },
-    /// For a mutable record.
+    /// The result for a mutable record.
     Mutable {
         /// The version that was found.
         #[serde(flatten)]
         record: Named,
-        /// The bencoded value in hex digits, as it is signed.
+        /// The bencoded value in hex digits, in the form that is signed.
         value_hex: String,
-        /// The value, where it is a byte string and text.
+        /// The string in the value, if the value is a byte string and text.
         #[serde(skip_serializing_if = "Option::is_none")]
         value_text: Option<String>,
-        /// How many nodes gave this version.
+        /// Number of nodes that gave this version.
         given_by: usize,
-        /// How many nodes gave an older one.
+        /// Number of nodes that gave an older version.
         older_by: usize,
         /// RPCs and time that it took.
         #[serde(flatten)]
         effort: Effort,
     },
-    /// For a key.
+    /// The result for a key.
     Value {
-        /// 40 hex digits.
+        /// The key, 40 hex digits.
         key: String,
         /// The value in hex digits.
         value_hex: String,
-        /// The value, where it is text.
+        /// The value as text, if it is text.
         #[serde(skip_serializing_if = "Option::is_none")]
         value_text: Option<String>,
         /// RPCs and time that it took.
@@ -74,7 +74,7 @@ pub enum Got {
 }
 
 impl Got {
-    /// The announcers; none for anything but a magnet link.
+    /// The announcers; empty for anything but a magnet link.
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Peers { peers, .. } => peers,
@@ -82,14 +82,14 @@ impl Got {
         }
     }
 
-    /// Tells whether it is of use: of those who announced one answers, or gave an address, which nobody can ask.
+    /// Returns true if the result is useful: at least one announcer answers, or gave an address, which cannot be tested.
     pub fn leads_somewhere(&self) -> bool {
         !matches!(self, Self::Peers { .. }) || self.peers().iter().any(Peer::leads_somewhere)
     }
 }
 
 impl Peer {
-    /// Tells whether it answers, or gave an address, which nobody can ask.
+    /// Returns true if it answers, or gave an address, which cannot be tested.
     pub fn leads_somewhere(&self) -> bool {
         match self {
             Self::Persona { reachable, .. } => *reachable == Some(true),
@@ -98,14 +98,14 @@ impl Peer {
     }
 }
 
-/// One of the two swarms of a hybrid torrent, and who was found in it.
+/// One of the two swarms of a hybrid torrent, and the announcers found in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swarm {
-    /// 40 hex digits.
+    /// The infohash, 40 hex digits.
     pub infohash: String,
-    /// 1 or 2, of BitTorrent.
+    /// The version of BitTorrent, 1 or 2.
     pub version: u8,
-    /// The keys of the personas and the addresses.
+    /// The keys of personas, and the addresses.
     pub who: Vec<String>,
 }
 
@@ -121,7 +121,7 @@ pub struct Named {
 }
 
 impl Named {
-    /// The link of BEP 46.
+    /// The magnet link of BEP 46 to this record.
     pub fn link(&self) -> String {
         let salt = match self.salt_hex.as_str() {
             "" => String::new(),
@@ -141,7 +141,7 @@ impl From<&MutableRecord> for Named {
     }
 }
 
-/// Somebody who announced.
+/// An announcer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Peer {
@@ -149,19 +149,19 @@ pub enum Peer {
     Persona {
         /// Its persona's key, 64 hex digits.
         key: String,
-        /// Its endpoint addresses, those of other people's machines; empty if its current contact was not found.
+        /// Its endpoint addresses, which belong to other machines; empty if its current contact was not found.
         addresses: Vec<SocketAddr>,
-        /// True if it answers there; none if that is not known.
+        /// True if it answers there; `None` if that is not known.
         #[serde(default)]
         reachable: Option<bool>,
-        /// How many nodes gave this entry.
+        /// Number of nodes that gave this entry.
         given_by: usize,
     },
-    /// An address that nobody verified.
+    /// An address, which nobody verified.
     Unverified {
-        /// As its announcer claims it.
+        /// The address that the announcer claims.
         address: SocketAddr,
-        /// How many nodes gave this entry.
+        /// Number of nodes that gave this entry.
         given_by: usize,
     },
 }
@@ -175,14 +175,14 @@ impl Peer {
         }
     }
 
-    /// How many nodes gave it.
+    /// Number of nodes that gave it.
     pub(super) const fn given_by(&self) -> usize {
         match self {
             Self::Persona { given_by, .. } | Self::Unverified { given_by, .. } => *given_by,
         }
     }
 
-    /// The same peer as another lookup found it; whether it was not known where it is.
+    /// Adds what another lookup found of the same peer. True if its addresses were not known before.
     pub(super) fn learn(&mut self, other: &Self) -> bool {
         let most = self.given_by().max(other.given_by());
         let mut is_news = false;
@@ -212,7 +212,7 @@ impl Peer {
         is_news
     }
 
-    /// The same peer as it was found in another swarm.
+    /// Adds what was found of the same peer in another swarm.
     pub(super) fn add(&mut self, other: Self) {
         let more = match (&mut *self, &other) {
             (
@@ -254,44 +254,44 @@ impl From<&FoundPeer> for Peer {
     }
 }
 
-/// RPCs and time that it took.
+/// The cost of a lookup and its estimates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effort {
-    /// Lookups started.
+    /// Number of lookups started.
     pub lookups: u32,
-    /// Milliseconds of the last lookup.
+    /// Duration of the last lookup in milliseconds.
     pub lookup_ms: f64,
-    /// RPCs sent by the last lookup.
+    /// Number of RPCs sent by the last lookup.
     pub rpcs: u32,
-    /// RPCs answered in the last lookup.
+    /// Number of RPCs answered in the last lookup.
     pub answered: u32,
-    /// RPCs that failed in the last lookup.
+    /// Number of RPCs that failed in the last lookup.
     pub failed: u32,
-    /// Longest chain of answers in the last lookup.
+    /// Length of the longest chain of answers in the last lookup.
     pub rounds: u32,
-    /// Nodes among the eight closest to the target that answered.
+    /// Number of the eight nodes closest to the target that answered.
     pub closest_answered: u32,
-    /// About how many nodes the network has.
+    /// Estimated number of nodes in the network.
     pub network_estimate: Option<u64>,
-    /// It is improbable that it has fewer, or more than the second number.
+    /// The range of the estimate: fewer or more nodes than these two numbers are improbable.
     #[serde(default)]
     pub network_range: Option<(u64, u64)>,
-    /// Nodes gave only samples of what was announced: there are very probably so many peers at least.
+    /// Set if nodes gave only samples of what was announced: there are very probably at least this many peers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers_at_least: Option<u64>,
-    /// With `--all`: so many lookups are put together here, milliseconds and RPCs too; 0 for a single one.
+    /// With `--all`: number of lookups whose costs are added up here; 0 for a single lookup.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub merged: u32,
 }
 
-// The signature is what serde asks for.
+// serde requires this signature.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
 impl Effort {
-    /// That of two lookups at the same time.
+    /// The effort of two lookups at the same time.
     pub(super) fn beside(self, other: Self) -> Self {
         Self {
             lookups: self.lookups.max(other.lookups),
@@ -308,7 +308,7 @@ impl Effort {
         }
     }
 
-    /// That of several lookups one after another, and one more.
+    /// The effort of several lookups one after another, with one more.
     pub(super) fn and_then(self, other: Self) -> Self {
         Self {
             lookups: self.lookups + 1,
@@ -321,7 +321,7 @@ impl Effort {
         }
     }
 
-    /// The effort of the `lookups`-th lookup, and how long the asker waited for it.
+    /// The effort of the `lookups`-th lookup, and the time that the asker waited for it.
     pub fn new(lookups: u32, took: Duration, stats: &QueryStats) -> Self {
         Self {
             lookups,
@@ -341,7 +341,7 @@ impl Effort {
 
 /// Microseconds as milliseconds with three decimals.
 pub fn milliseconds(micros: u64) -> f64 {
-    // Exact up to 2^53 µs, 285 years.
+    // Exact up to 2^53 µs, which is 285 years.
     #[allow(clippy::cast_precision_loss)]
     let micros = micros as f64;
     micros / 1_000.0
@@ -350,9 +350,9 @@ pub fn milliseconds(micros: u64) -> f64 {
 /// The result of `put` and `announce`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stored {
-    /// For `put` the key of the value, 40 hex digits; for `announce` the infohash.
+    /// For `put` the key of the value, for `announce` the infohash; 40 hex digits.
     pub key: String,
-    /// The thing announced: `persona` and its key, or an address; none for `put`.
+    /// The thing announced: `persona` and its key, or an address; `None` for `put`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<String>,
     /// The version of a mutable record, for `put --mutable`.
@@ -361,13 +361,13 @@ pub struct Stored {
     /// The other swarm of a hybrid torrent, for `announce`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<OtherSwarm>,
-    /// How many nodes took it.
+    /// Number of nodes that stored it.
     pub stored_at: usize,
-    /// How many were asked to.
+    /// Number of nodes that were asked to store it.
     pub of: usize,
-    /// True if somebody keeps it published: a daemon does, a short-lived client does not.
+    /// True if it is kept published: a daemon does so, a short-lived client does not.
     pub kept: bool,
-    /// How the announced persona is found; none for `put` and for an address.
+    /// How well others can find the announced persona; `None` for `put` and for an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<ReachStatus>,
     /// RPCs and time that it took.
@@ -378,11 +378,11 @@ pub struct Stored {
 /// The result of `announce` in the other swarm of a hybrid torrent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherSwarm {
-    /// The infohash, 40 hex digits: the start of the hash of version 2.
+    /// The infohash, 40 hex digits: the start of the version 2 hash.
     pub key: String,
-    /// How many nodes took it.
+    /// Number of nodes that stored it.
     pub stored_at: usize,
-    /// How many were asked to.
+    /// Number of nodes that were asked to store it.
     pub of: usize,
 }
 
@@ -391,29 +391,29 @@ pub struct OtherSwarm {
 pub struct Echoes {
     /// Each tunnel with its echo.
     pub tunnels: Vec<Echo>,
-    /// Tunnels that answered.
+    /// Number of tunnels that answered.
     pub answered: usize,
-    /// Tunnels that did not within 3 s.
+    /// Number of tunnels that did not answer within 3 s.
     pub lost: usize,
-    /// Smallest, median and largest round trip in milliseconds; none if nothing answered.
+    /// Smallest, median and largest round trip in milliseconds; `None` if no tunnel answered.
     pub round_trip_ms: Option<[f64; 3]>,
 }
 
 /// One tunnel with its echo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Echo {
-    /// Number of the tunnel.
+    /// The number of the tunnel on the node.
     pub handle: u64,
     /// `lookup` or `persona`.
     pub pool: String,
-    /// Relays in it, the endpoint included.
+    /// Number of relays in it, the endpoint included.
     pub hops: usize,
-    /// From here to its endpoint and back, in milliseconds; none if lost.
+    /// Time to its endpoint and back in milliseconds; `None` if the echo was lost.
     pub round_trip_ms: Option<f64>,
 }
 
 impl Echoes {
-    /// Counts and sorts.
+    /// Counts and sorts the echoes.
     pub fn new(echoes: &[TunnelEcho]) -> Self {
         let tunnels: Vec<Echo> = echoes.iter().map(Echo::from).collect();
         let mut times: Vec<f64> = tunnels
@@ -446,7 +446,7 @@ impl From<&TunnelEcho> for Echo {
     }
 }
 
-/// As in [`deut::status::TunnelStatus`].
+/// The name of a pool, as in [`deut::status::TunnelStatus`].
 const fn pool_name(pool: PoolId) -> &'static str {
     match pool {
         PoolId::Lookup => "lookup",
@@ -461,7 +461,7 @@ pub struct BootstrapLine {
     pub block: String,
 }
 
-/// A failure as `--json` prints it: with what was found nevertheless, its fields in their usual order.
+/// A failure as `--json` prints it, together with any partial result, with the fields in their usual order.
 #[derive(Serialize)]
 pub struct FailureObject {
     error: serde_json::Value,

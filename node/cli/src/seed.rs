@@ -1,4 +1,4 @@
-//! The numbers of `--seed`.
+//! Seeds from the number of `--seed`.
 
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,4 @@
-//! The steps of a command, as a daemon tells them and as they are shown.
+//! The steps of a command, as a daemon sends them and as they are shown.
 
 use deut::{
     NodeId, Progress,
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::Peer;
 
-/// One step of a longer request, for people who watch. Nodes are named by the first 8 hex digits of their ids.
+/// One step of a longer request, for display. Nodes are named by the first 8 hex digits of their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Step {
@@ -16,14 +16,14 @@ pub enum Step {
     Answered {
         /// The node, by the first 8 hex digits of its id.
         node: String,
-        /// Contacts in its answer.
+        /// Number of contacts in its answer.
         contacts: usize,
     },
     /// A node was asked.
     Asked {
         /// The node, by the first 8 hex digits of its id.
         node: String,
-        /// Leading bits that it shares with the target.
+        /// Number of leading bits that it shares with the target.
         shared_bits: u32,
     },
     /// A node gave no answer, or one that was refused.
@@ -31,9 +31,9 @@ pub enum Step {
         /// The node, by the first 8 hex digits of its id.
         node: String,
     },
-    /// An announcement was found, or more is known of one.
+    /// An announcement was found, or more is known about one.
     Found {
-        /// How many nodes gave it so far.
+        /// Number of nodes that have given it so far.
         given_by: usize,
         /// The announcement as it is known now.
         #[serde(default)]
@@ -43,7 +43,7 @@ pub enum Step {
     FoundVersion {
         /// The node that keeps it.
         node: String,
-        /// Its sequence number.
+        /// The sequence number of the version.
         seq: i64,
     },
     /// A node that was asked is not waited for any longer.
@@ -56,30 +56,30 @@ pub enum Step {
         /// The number of the lookup, from 1.
         number: u32,
     },
-    /// Not ready yet.
+    /// The node is not ready yet.
     NotReady(ReadinessStatus),
-    /// The record is stored; now others must find the persona that it names.
+    /// The record is stored. Now others must be able to find the persona that it names.
     Persona(ReachStatus),
-    /// Ready: enough tunnels stand.
+    /// The node is ready: enough tunnels are up.
     Ready(ReadinessStatus),
-    /// A node answered that it does not take the record.
+    /// A node answered that it does not accept the record.
     Refused {
         /// The node, by the first 8 hex digits of its id.
         node: String,
     },
-    /// A node takes its time; another one is asked besides.
+    /// A node has not answered in time; another one is asked as well.
     Slow {
         /// The node, by the first 8 hex digits of its id.
         node: String,
     },
-    /// A node took the record.
+    /// A node stored the record.
     Stored {
         /// The node, by the first 8 hex digits of its id.
         node: String,
     },
     /// A bootstrap peer cannot be used.
     Trouble {
-        /// As written in `bootstrap.toml`.
+        /// The peer's `host:port` as written in `bootstrap.toml`.
         peer: String,
         /// The trouble, in words.
         trouble: String,

@@ -13,11 +13,11 @@ pub(crate) fn readiness(now: &ReadinessStatus) -> String {
         ..
     } = now;
     let wanted = match tunnels_wanted {
-        // As long as no relay is known, none can be wanted.
+        // While no relay is known, no tunnel can be wanted.
         0 => String::new(),
         wanted => format!(" of {wanted}"),
     };
-    // Until its end an old tunnel stands beside the one that replaces it.
+    // An old tunnel stays up beside its replacement until its own end.
     let (standing, older) = match tunnels_wanted {
         0 => (*tunnels_up, 0),
         most => (*tunnels_up.min(most), tunnels_up.saturating_sub(*most)),
@@ -35,7 +35,7 @@ pub(crate) fn readiness(now: &ReadinessStatus) -> String {
     text
 }
 
-/// How the persona is found, in one line.
+/// The state of the search for the persona, in one line.
 pub(crate) fn reach(now: &ReachStatus) -> String {
     let ReachStatus {
         addresses,
@@ -52,12 +52,12 @@ pub(crate) fn reach(now: &ReachStatus) -> String {
     }
 }
 
-/// The ending of a noun after this number.
+/// The plural ending of a noun after this number.
 pub(crate) const fn plural(number: u64) -> &'static str {
     if number == 1 { "" } else { "s" }
 }
 
-/// Everything with something between.
+/// All items, separated by `between`.
 pub(crate) fn joined<T: ToString>(items: impl IntoIterator<Item = T>, between: &str) -> String {
     items
         .into_iter()

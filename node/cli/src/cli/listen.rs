@@ -1,20 +1,20 @@
-//! Addresses on the command line, and what is wrong with them in words.
+//! Parses addresses on the command line, and explains in words what is wrong with them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The relay port where none is given.
+/// The relay port if none is given.
 const PORT: u16 = 14_400;
 
-/// Where `deut run` listens.
+/// The address that `deut run` listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listen {
-    /// At this address and port.
+    /// This address and port.
     At(SocketAddr),
-    /// At this port of the address that leads to the peers.
+    /// This port, on the address from which this machine sends to the peers.
     TowardsPeers(u16),
 }
 
-/// `auto`, `auto:PORT` or `IP:PORT`.
+/// Parses `auto`, `auto:PORT` or `IP:PORT`.
 pub(crate) fn listen(text: &str) -> Result<Listen, String> {
     match text.split_once(':') {
         None if text == "auto" => Ok(Listen::TowardsPeers(PORT)),
@@ -29,12 +29,12 @@ pub(crate) fn listen(text: &str) -> Result<Listen, String> {
     }
 }
 
-/// `IP:PORT`; an IPv4 address that is written as IPv6 is IPv4. What people write instead is told apart.
+/// Parses `IP:PORT`; an IPv4 address in IPv6 form is taken as IPv4. Each common mistake has its own message.
 pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(deut::canonical(address));
     }
-    // With a port of up to four digits it is an address as well: the one that was meant is not known.
+    // With a port of up to four digits it is a valid IPv6 address too, and it is not clear which was meant.
     let bare = text
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host.parse::<Ipv6Addr>().ok()?, port.parse::<u16>().ok()?)));

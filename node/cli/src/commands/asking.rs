@@ -1,4 +1,4 @@
-//! Asking the daemon.
+//! Requests to the daemon.
 
 use crate::{
     cli,

@@ -1,4 +1,4 @@
-//! Where `deut run` listens.
+//! Finds the address that `deut run` listens on.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,14 +10,14 @@ use crate::{
     exit::{Exit, Failure},
 };
 
-/// A network that comes up with this machine, or a name server, gets so many pauses of a second.
+/// Number of pauses of a second that a network or name server gets which comes up together with this machine.
 const PATIENCE: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The address to bind. Waits for a way to a peer where that decides.
+/// The address to bind. Waits for a route to a peer if the address depends on it.
 ///
 /// # Errors
-/// No peer is listed, or there is no way to one for half a minute.
+/// If no peer is listed, or there is no route to one for half a minute.
 pub(crate) async fn address(listen: Listen, file: &BootstrapFile) -> Result<SocketAddr, Failure> {
     let port = match listen {
         Listen::At(address) => return Ok(address),
@@ -42,7 +42,7 @@ pub(crate) async fn address(listen: Listen, file: &BootstrapFile) -> Result<Sock
     Ok((address, port).into())
 }
 
-/// Nodes may share one file that lists some of them: a node does not ask itself.
+/// Removes this node itself from the list of peers, since nodes may share one file that lists some of them.
 pub(crate) fn without_ourselves(file: &mut BootstrapFile, ours: SocketAddr) {
     file.peers
         .retain(|peer| peer.address.parse::<SocketAddr>() != Ok(ours));

@@ -1,4 +1,4 @@
-//! `get`, `put`, `announce`: with the daemon where one runs, else (where that is possible) with a short-lived node.
+//! `get`, `put`, `announce`: through the daemon if one runs, else, if that is possible, with a short-lived node.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-/// A node that does one lookup or a few needs no 28 tunnels; this is enough for other tunnels at the second one.
+/// A node that does only a few lookups does not need 28 tunnels. This is enough for other tunnels at the second lookup.
 const TUNNELS: usize = 12;
 
-/// A client closes its tunnels politely, but nobody waits longer for it.
+/// A client closes its tunnels politely, but nobody waits longer than this.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// `deut get`.
@@ -65,7 +65,7 @@ pub(crate) async fn get(arguments: &cli::Get, out: &Out) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The target, and the request for a daemon.
+/// The target, and the request to a daemon.
 fn what_to_get(arguments: &cli::Get) -> Result<(Target, Request), Failure> {
     let timeout_ms = milliseconds(&arguments.lookup);
     if arguments.mutable {
@@ -147,7 +147,7 @@ pub(crate) async fn announce(arguments: &cli::Announce, out: &Out) -> Result<(),
     out.result(&stored, || text::stored(&stored))
 }
 
-/// The daemon, where one runs and no other network was named.
+/// The daemon, if one runs and no other network was named.
 async fn daemon(bootstrap: Option<&Path>, lookup: &cli::Lookup) -> Result<Option<Daemon>, Failure> {
     if bootstrap.is_some() {
         return Ok(None);
@@ -158,7 +158,7 @@ async fn daemon(bootstrap: Option<&Path>, lookup: &cli::Lookup) -> Result<Option
     };
     match Daemon::connect(&path).await {
         Ok(daemon) => Ok(Some(daemon)),
-        // Somebody who names a socket means it.
+        // A user who names a socket wants the daemon behind it.
         Err(failure) if failure.kind == Exit::NoDaemon && lookup.reach.control.is_none() => {
             Ok(None)
         }
@@ -166,7 +166,7 @@ async fn daemon(bootstrap: Option<&Path>, lookup: &cli::Lookup) -> Result<Option
     }
 }
 
-/// Joins as a client that carries neither persona nor records, does the work and leaves.
+/// Joins as a client without persona and records, does the work and leaves.
 async fn short_lived<T>(
     bootstrap: Option<&Path>,
     lookup: &cli::Lookup,
@@ -197,7 +197,7 @@ async fn short_lived<T>(
     end
 }
 
-/// On both address families, as peers may be of either; where this system has no IPv6, on IPv4 alone.
+/// Listens for both address families, since peers may be of either, or for IPv4 alone if this system has no IPv6.
 async fn start_client(file: BootstrapFile) -> Result<Node, StartError> {
     let client = |ip: IpAddr| {
         let mut config = NodeConfig::client(file.clone(), SocketAddr::new(ip, 0));

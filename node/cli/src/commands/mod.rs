@@ -24,14 +24,14 @@ use crate::{
     testnet,
 };
 
-/// Does what the command line says.
+/// Carries out the command line.
 ///
 /// # Errors
-/// The command failed; the failure has its exit code.
+/// If the command failed. The failure has its exit code.
 pub(crate) fn execute(cli: Cli, out: &Out) -> Result<(), Failure> {
     let level = match cli.command {
         Command::Run(_) => "info",
-        // Every node of it would warn of the test profile; the story says so once.
+        // Every node of the network would warn of the test profile; the story says so once.
         Command::Testnet(_) => "error",
         _ => "warn",
     };
@@ -40,7 +40,7 @@ pub(crate) fn execute(cli: Cli, out: &Out) -> Result<(), Failure> {
     if let Err(failure) = &end
         && !tells_by_itself
     {
-        // It is told on standard error too, and has its exit code.
+        // The failure is on standard error too, and has its exit code.
         let _ = out.object_with_json(&FailureObject::from(failure));
     }
     end
@@ -77,7 +77,7 @@ fn block_on(
 ) -> Result<(), Failure> {
     let runtime = threads::runtime(threads)?;
     let end = runtime.block_on(work);
-    // Jobs on the worker threads may take a while; nobody waits for them.
+    // Jobs on the worker threads may take a while, and nobody waits for them.
     runtime.shutdown_background();
     end
 }

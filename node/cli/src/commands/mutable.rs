@@ -19,10 +19,10 @@ use crate::{
     work::target::magnet,
 };
 
-/// Lookups for the present version: two, as the first may meet nodes that miss it.
+/// Number of lookups for the present version. There are two, since the nodes of the first may not have it.
 const LOOKUPS: u32 = 2;
 
-/// Numbers count versions, or are times in at most nanoseconds; with fewer than so many left it was a mistake.
+/// Sequence numbers count versions or are times, at most in nanoseconds. A number with less than this left above it is a mistake.
 const ROOM: i64 = 1_000_000;
 
 /// `deut put --mutable`.
@@ -65,7 +65,7 @@ pub(super) async fn put(arguments: &cli::Put, out: &Out) -> Result<(), Failure> 
     out.result(&stored, || text::stored(&stored))
 }
 
-/// The value as it is signed: a byte string, or what BEP 46 has for a torrent.
+/// The value in the form that is signed: a byte string, or the form of BEP 46 for a torrent.
 fn bencoded(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     match &arguments.signed.torrent {
         Some(link) => Ok(bencode::of_infohash(&magnet(link)?.infohash())),
@@ -92,7 +92,7 @@ fn wanted(signed: &cli::Signed) -> Result<(Option<i64>, Option<i64>), Failure> {
     }
 }
 
-/// Refuses a number after which the record could soon or never be changed again, unless that is meant.
+/// Refuses a number after which the record could soon, or ever, no longer be changed, unless that is intended.
 fn leave_room(seq: i64, force: bool, out: &Out) -> Result<(), Failure> {
     let what = match i64::MAX - seq {
         ROOM.. => return Ok(()),
@@ -119,7 +119,7 @@ fn signing_key(signed: &cli::Signed) -> Result<Zeroizing<[u8; 32]>, Failure> {
     key.map(|key| key.seed).map_err(Failure::bad_input)
 }
 
-/// The sequence number of the version that the network has; none if nobody knows one.
+/// The sequence number of the version in the network; `None` if no node knows one.
 async fn present(
     daemon: Daemon,
     of: &MutableKey,

@@ -1,4 +1,4 @@
-//! Where things are: the data directory, the control socket, `bootstrap.toml`.
+//! Finds the data directory, the control socket and `bootstrap.toml`.
 
 use std::{
     env,
@@ -19,7 +19,7 @@ impl Reach {
     /// The data directory.
     ///
     /// # Errors
-    /// It was not given, and the environment names none.
+    /// If it was not given and the environment names none.
     pub(crate) fn data_dir(&self) -> Result<PathBuf, Failure> {
         let given = self.data_dir.clone();
         given
@@ -45,7 +45,7 @@ impl Reach {
     }
 }
 
-/// `deut` in one of the user's base directories.
+/// The directory `deut` in one of the user's base directories.
 fn base(
     variable: &str,
     below_home: &str,
@@ -60,7 +60,7 @@ fn base(
 /// Reads the given `bootstrap.toml`, else `./bootstrap.toml`, else the one in the user's configuration directory.
 ///
 /// # Errors
-/// There is none, it cannot be read, or something in it is wrong.
+/// If there is none, it cannot be read, or something in it is wrong.
 pub(crate) fn read_bootstrap(given: Option<&Path>) -> Result<BootstrapFile, Failure> {
     if let Some(path) = given {
         return Ok(BootstrapFile::read(path)?);
@@ -84,10 +84,10 @@ pub(crate) fn read_bootstrap(given: Option<&Path>) -> Result<BootstrapFile, Fail
     }
 }
 
-/// The same for a node that cannot be the first of its network.
+/// The same, for a node that cannot be the first of its network.
 ///
 /// # Errors
-/// Also if it lists no peers.
+/// If [`read_bootstrap`] fails or the file lists no peers.
 pub(crate) fn read_bootstrap_with_peers(given: Option<&Path>) -> Result<BootstrapFile, Failure> {
     let file = read_bootstrap(given)?;
     if file.peers.is_empty() {
@@ -98,7 +98,7 @@ pub(crate) fn read_bootstrap_with_peers(given: Option<&Path>) -> Result<Bootstra
     Ok(file)
 }
 
-/// That this file is of no use for a client.
+/// A message that this file is of no use for a client.
 pub(crate) fn no_peers(file: &BootstrapFile) -> String {
     let path = file
         .source

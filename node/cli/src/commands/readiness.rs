@@ -1,12 +1,12 @@
-//! Which changes of readiness the daemon tells: those that last.
+//! Chooses the changes of readiness that the daemon reports: those that last.
 
 use deut::status::ReadinessStatus;
 use tokio::time::{Duration, Instant};
 
-/// A change is told when it has lasted so long. That the node is ready is told at once.
+/// A change is reported when it has lasted this long, but readiness itself at once.
 const LASTS: Duration = Duration::from_secs(2);
 
-/// The state that was told last, and since when it is not true any more.
+/// The state that was reported last, and the time since which it is no longer true.
 #[derive(Debug, Default)]
 pub(super) struct Damper {
     told: Option<ReadinessStatus>,
@@ -14,7 +14,7 @@ pub(super) struct Damper {
 }
 
 impl Damper {
-    /// Takes what is true now; gives it back if it is to be told. To be called now and then without a change, too.
+    /// Takes the present state, and returns it if it is to be reported. Call it from time to time without a change, too.
     pub(super) fn see(&mut self, now: ReadinessStatus, at: Instant) -> Option<ReadinessStatus> {
         let told = self.told.as_ref();
         if told.is_some_and(|told| (told.ready, &told.reasons) == (now.ready, &now.reasons)) {
@@ -45,7 +45,7 @@ mod tests {
         }
     }
 
-    /// What is told of these, each seen at its millisecond.
+    /// The reports for these states, each seen at its millisecond.
     fn told(seen: &[(u64, bool, &str)]) -> Vec<(u64, bool, String)> {
         let (mut damper, start) = (Damper::default(), Instant::now());
         let tell = |&(ms, ready, reason): &(u64, bool, &str)| {

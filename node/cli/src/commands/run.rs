@@ -19,15 +19,15 @@ use crate::{
     seed::seed_of,
 };
 
-/// Closing all tunnels politely takes so long at most.
+/// Longest time for closing all tunnels politely.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// How often the troubles of bootstrap peers are looked at, and whether a change has lasted.
+/// Time between two checks of the troubles of bootstrap peers, and of changes that may have lasted.
 const WATCH: Duration = Duration::from_millis(500);
 
-/// Runs a node until a signal comes.
+/// Runs a node until a signal arrives.
 ///
 /// # Errors
-/// It does not start.
+/// If the node does not start or stops by itself.
 pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     raise_open_file_limit();
@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: &cli::Run, out: &Out) -> Result<(), Failure> 
     if let Some(directory) = &config.data_dir {
         data_dir::prepare(directory)?;
     }
-    // Whatever is wrong with the socket is found before the node talks to anybody; only the node locks the directory.
+    // Any fault with the socket is found before the node contacts anybody. Only the node locks the directory.
     let server = Server::prepare(&control).await?;
     let node = Node::start(config).await?;
     if let Err(failure) = server.open() {
@@ -103,7 +103,7 @@ async fn config(arguments: &cli::Run) -> Result<NodeConfig, Failure> {
     Ok(config)
 }
 
-/// A client cannot be the first of its network: without peers, and without relays of an earlier run, it waits for ever.
+/// A client cannot be the first of its network: without peers and without relays of an earlier run, it would wait for ever.
 fn refuse_a_client_that_knows_nobody(config: &NodeConfig) -> Result<(), Failure> {
     let saved = config.data_dir.as_deref().map(|dir| dir.join(RELAYS));
     if config.is_relay()
@@ -128,7 +128,7 @@ const fn profile_name(profile: Profile) -> &'static str {
     }
 }
 
-/// Tells readiness and troubles until the node stops by itself.
+/// Reports readiness and troubles until the node stops by itself.
 async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
     let mut readiness = node.watch_readiness();
     let mut ticks = interval(WATCH);
@@ -141,7 +141,7 @@ async fn watch(node: &Node, out: &Out) -> Result<(), Failure> {
             out.news(&news, || news.text());
         }
         for trouble in node.bootstrap_troubles() {
-            // A name may have many addresses: one line for all of them.
+            // A name may have many addresses: one line is enough for all of them.
             let words = (trouble.written, trouble.trouble);
             if !told.contains(&words) {
                 told.push(words.clone());

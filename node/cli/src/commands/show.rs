@@ -1,4 +1,4 @@
-//! `status`, `ping`, `tunnels`, `peers`, `bootstrap-line`: what the daemon tells.
+//! `status`, `ping`, `tunnels`, `peers`, `bootstrap-line`: reports of the daemon.
 
 use deut::{NodeStatus, status::ReadinessStatus};
 use serde::de::DeserializeOwned;
@@ -13,7 +13,7 @@ use crate::{
     words::readiness,
 };
 
-/// How often a daemon that does not answer yet is tried again.
+/// Time between two tries to reach a daemon that does not answer yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 async fn ask<T: DeserializeOwned>(reach: &Reach, request: &Request) -> Result<T, Failure> {
@@ -38,7 +38,7 @@ async fn ready(arguments: &cli::Status, out: &Out) -> Result<(), Failure> {
     let path = arguments.reach.control()?;
     let daemon = loop {
         match Daemon::connect(&path).await {
-            // It may be starting.
+            // The daemon may be starting.
             Err(_none) if Instant::now() < end => sleep(LOOK_AGAIN).await,
             end => break end?,
         }

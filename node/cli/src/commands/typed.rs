@@ -1,4 +1,4 @@
-//! Values and numbers as they are typed.
+//! Values and numbers as users type them.
 
 use std::{
     fs::File,
@@ -9,14 +9,14 @@ use deut_kademlia::MAX_VALUE;
 
 use crate::{cli, exit::Failure};
 
-/// The value of `put`, with its size checked before anybody is asked.
+/// The value of `put`. Its size is checked before any node is asked.
 pub(super) fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     let value = match (&arguments.value, &arguments.file) {
         (_, Some(path)) => {
             let unreadable =
                 |why| Failure::bad_input(format!("{}: cannot be read ({why})", path.display()));
             let file = File::open(path).map_err(unreadable)?;
-            // A regular file tells its size without being read; some under /proc say 0 and have content.
+            // The size of a regular file is known without reading it, but some files under /proc say 0 and have content.
             let metadata = file.metadata().map_err(unreadable)?;
             if metadata.is_file() && metadata.len() > MAX_VALUE as u64 {
                 return Err(Failure::value_too_large(
@@ -39,10 +39,11 @@ pub(super) fn read_value(arguments: &cli::Put) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// A pipe tells no size: it is read so far, to tell one that is a little too long from one that has no end.
+/// A pipe has no known size. It is read up to this many bytes, to distinguish a value that is a little too long from one without
+/// end.
 const MOST_READ: usize = 1 << 20;
 
-/// Reads all of it, but not without end.
+/// Reads a value to its end, but not without limit.
 fn at_most_the_largest(
     source: impl Read,
     unreadable: impl FnOnce(std::io::Error) -> Failure,
@@ -54,7 +55,7 @@ fn at_most_the_largest(
     }
 }
 
-/// A sequence number as it was typed.
+/// Checks a sequence number as it was typed.
 pub(super) fn sequence(option: &str, typed: Option<i128>) -> Result<Option<i64>, Failure> {
     let number = |typed| i64::try_from(typed).ok().filter(|number| *number >= 0);
     typed

@@ -16,9 +16,9 @@ use super::protocol::{Answer, MAX_REQUEST, Request};
 use crate::exit::{Exit, Failure};
 use crate::step::Step;
 
-/// The daemon writes something every second; silence for so long means that it hangs.
+/// The daemon writes something every second, so a silence of this length means that it hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Longest answer that is read: the status with 4,096 relays is about 600 KiB.
+/// Longest answer that is read, in bytes. The status with 4,096 relays is about 600 KiB.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
 
 /// A connection to the daemon.
@@ -31,7 +31,7 @@ impl Daemon {
     /// Connects to the control socket at this path.
     ///
     /// # Errors
-    /// No daemon answers there.
+    /// If no daemon answers there.
     pub(crate) async fn connect(path: &Path) -> Result<Self, Failure> {
         match timeout(PATIENCE, UnixStream::connect(path)).await {
             Ok(Ok(stream)) => Ok(Self { stream }),
@@ -40,10 +40,10 @@ impl Daemon {
         }
     }
 
-    /// Sends a request and returns what came out of it. Steps go to `on_step`, whose failure ends it.
+    /// Sends a request and returns its result. Steps go to `on_step`; if that fails, the request ends.
     ///
     /// # Errors
-    /// The failure that the daemon tells, or that it does not answer.
+    /// The failure that the daemon reports, or that of a daemon that does not answer.
     pub(crate) async fn ask<T: DeserializeOwned>(
         self,
         request: &Request,
@@ -68,7 +68,7 @@ async fn exchange(
     request: &[u8],
     mut on_step: impl FnMut(Step) -> Result<(), Failure>,
 ) -> Result<serde_json::Value, Failure> {
-    // A busy daemon answers and closes before it has read: what it wrote is still there.
+    // A busy daemon answers and closes before it has read the request. Its answer can still be read.
     let sent = timeout(PATIENCE, stream.write_all(request)).await;
     let mut reader = BufReader::new(stream.take(MAX_ANSWER));
     let mut line = String::new();

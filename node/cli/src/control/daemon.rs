@@ -1,4 +1,4 @@
-//! The handler of requests behind the control socket.
+//! Handles the requests that come over the control socket.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use crate::{
     },
 };
 
-/// The node of this process, for others.
+/// Serves the node of this process to other processes.
 #[derive(Clone)]
 pub(crate) struct NodeHandler {
     node: Node,
 }
 
 impl NodeHandler {
-    /// Serves this node.
+    /// A handler for this node.
     pub(crate) const fn new(node: Node) -> Self {
         Self { node }
     }
@@ -42,7 +42,7 @@ impl NodeHandler {
         .of_daemon()
     }
 
-    /// The block by which others join through this node.
+    /// The block with which others can join through this node.
     fn bootstrap_line(&self) -> Result<BootstrapLine, Failure> {
         let block = self.node.bootstrap_line().ok_or_else(|| {
             let text = "the daemon is a client: nobody can join through it";
@@ -52,7 +52,7 @@ impl NodeHandler {
         Ok(BootstrapLine { block })
     }
 
-    /// Waits for readiness, and says how it is after this time at most.
+    /// Waits for readiness, and returns its state after at most this time.
     async fn readiness(&self, wait_ms: u64) -> Result<ReadinessStatus, Failure> {
         let within = Duration::from_millis(wait_ms.min(MAX_TIMEOUT_MS));
         match self.node.ready(within).await {

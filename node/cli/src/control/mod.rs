@@ -1,7 +1,7 @@
-//! The control socket: how the other commands talk to a running daemon.
+//! The control socket, over which the other commands talk to a running daemon.
 //!
-//! A Unix socket, mode 0600. The client sends one request, a line of JSON of at most 64 KiB; the daemon answers with lines of
-//! JSON: any number of steps, empty lines as a sign of life, then exactly one result or error, and closes. See
+//! It is a Unix socket with mode 0600. The client sends one request, a line of JSON of at most 64 KiB. The daemon answers with
+//! lines of JSON (any number of steps, with empty lines as a sign of life, then exactly one result or error) and closes. See
 //! `docs/operations.md`.
 
 pub(crate) mod client;

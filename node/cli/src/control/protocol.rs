@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{exit::Failure, step::Step};
 
-/// Longest request line in bytes, its end included.
+/// Longest request line in bytes, including its line end.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Longest time a client may ask the daemon to try, in milliseconds.
@@ -20,52 +20,52 @@ pub enum Request {
     Announce {
         /// The magnet link as it was typed.
         magnet: String,
-        /// A plain address; without one the persona's key.
+        /// A plain address; without it the persona's key is announced.
         #[serde(default)]
         address: Option<SocketAddr>,
-        /// How long to try.
+        /// Time to try for, in milliseconds.
         timeout_ms: u64,
     },
     /// The daemon's `[[peer]]` block.
     BootstrapLine,
     /// Find the announcers on a magnet link, or the value of a key.
     Get {
-        /// The link, or 40 hex digits.
+        /// The magnet link, or a key of 40 hex digits.
         target: String,
-        /// For a link: go on asking for all who announced.
+        /// For a link: continue until all announcers are found, as far as possible.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         all: bool,
-        /// How long to try.
+        /// Time to try for, in milliseconds.
         timeout_ms: u64,
     },
     /// The current version of a mutable record.
     GetMutable {
-        /// 64 hex digits.
+        /// The public key that signs it, 64 hex digits.
         public_key: String,
         /// The salt in hex digits.
         #[serde(default)]
         salt_hex: String,
-        /// Versions with a lower sequence number are not taken.
+        /// Versions with a lower sequence number are refused.
         #[serde(default)]
         min_seq: Option<i64>,
-        /// End after so many lookups that somebody answered; none: as long as another one could bring more.
+        /// End after this many lookups that were answered; `None`: continue while another lookup could find more.
         #[serde(default)]
         lookups: Option<u32>,
-        /// How long to try.
+        /// Time to try for, in milliseconds.
         timeout_ms: u64,
     },
-    /// An echo through each own tunnel.
+    /// Send an echo through each own tunnel.
     Ping,
     /// Store a value, and keep it published.
     Put {
         /// The value in hex digits.
         value_hex: String,
-        /// How long to try.
+        /// Time to try for, in milliseconds.
         timeout_ms: u64,
     },
-    /// Store a version of a mutable record, signed already, and keep it published.
+    /// Store a version of a mutable record that is already signed, and keep it published.
     PutMutable {
-        /// 64 hex digits.
+        /// The public key that signs it, 64 hex digits.
         public_key: String,
         /// The salt in hex digits.
         #[serde(default)]
@@ -74,34 +74,34 @@ pub enum Request {
         seq: i64,
         /// The bencoded value in hex digits.
         value_hex: String,
-        /// 128 hex digits.
+        /// The signature, 128 hex digits.
         signature: String,
         /// Store it only over the version with this sequence number.
         #[serde(default)]
         cas: Option<i64>,
-        /// How long to try.
+        /// Time to try for, in milliseconds.
         timeout_ms: u64,
     },
-    /// Tell whether lookups can start.
+    /// Report if lookups can start.
     Ready {
-        /// How long to wait for it.
+        /// Time to wait for that, in milliseconds.
         #[serde(default)]
         wait_ms: u64,
     },
-    /// Everything about the daemon, tunnels and relays included.
+    /// Everything about the daemon, including its tunnels and relays.
     Status,
 }
 
 impl Request {
-    /// Reads a line of at most [`MAX_REQUEST`] bytes, its end included or not.
+    /// Reads a line of at most [`MAX_REQUEST`] bytes, with or without its line end.
     ///
     /// # Errors
-    /// It is no request.
+    /// If the line is no request.
     pub fn parse(line: &[u8]) -> Result<Self, Failure> {
         serde_json::from_slice(line).map_err(bad_request)
     }
 
-    /// The time that the client gives; none for what takes a moment.
+    /// The time that the client gives; `None` for requests that take only a moment.
     pub fn time(&self) -> Option<Duration> {
         match self {
             Self::Announce { timeout_ms, .. }
@@ -115,7 +115,7 @@ impl Request {
         }
     }
 
-    /// So much of it is over.
+    /// Subtracts time that has passed from the client's.
     pub fn take_time(&mut self, over: Duration) {
         match self {
             Self::Announce { timeout_ms, .. }
@@ -131,7 +131,7 @@ impl Request {
     }
 }
 
-/// The failure that a client is told whose line is no request.
+/// The failure for a client whose line is no request.
 pub fn bad_request(why: impl std::fmt::Display) -> Failure {
     Failure::bad_input(format!("not a request: {why}"))
 }
@@ -140,11 +140,11 @@ pub fn bad_request(why: impl std::fmt::Display) -> Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// It worked; what came out depends on the request. The last line.
+    /// It succeeded, and the value depends on the request. This is the last line.
     Done(serde_json::Value),
-    /// It failed. The last line.
+    /// It failed. This is the last line.
     Error(Failure),
-    /// Something happened on the way.
+    /// A step on the way.
     Step(Step),
 }
 

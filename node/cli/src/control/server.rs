@@ -1,4 +1,4 @@
-//! The daemon's side of the control socket. Whatever comes in gets an error or a closed connection, and the daemon goes on.
+//! The daemon's side of the control socket. No input can stop the daemon: bad input gets an error or a closed connection.
 
 use std::{
     collections::VecDeque,
@@ -26,24 +26,24 @@ use super::protocol::{Answer, MAX_REQUEST, Request, bad_request};
 use crate::exit::{Exit, Failure};
 use crate::step::Step;
 
-/// Lookups and stores that are worked on at once; further ones wait for their turn, as long as they have time.
+/// Number of lookups and stores that are worked on at once. Further ones wait for their turn as long as their time allows.
 const AT_WORK: usize = 32;
-/// The same for what takes a moment (`status`, `ping`, `bootstrap-line`): it does not wait for lookups.
+/// The same for requests that take only a moment (`status`, `ping`, `bootstrap-line`), so that they do not wait for lookups.
 const SHORT: usize = 8;
-/// Short requests wait so long for their turn.
+/// Longest time that such requests wait for their turn.
 const SHORT_WAIT: Duration = Duration::from_secs(30);
-/// Requests that wait; one more is told that the daemon is busy.
+/// Number of requests that wait; the next one is told that the daemon is busy.
 const WAITING: usize = 256;
-/// Connections that have not sent their request yet: one more ends the oldest of them.
+/// Number of connections that have not sent their request yet; one more ends the oldest of them.
 const SILENT: usize = 64;
-/// A client has so long to send its request, and to take each line of the answer.
+/// Time for a client to send its request, and to take each line of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// An empty line is written so often while a request is worked on: a client that has gone is noticed and its work dropped.
+/// Time between two empty lines while a request is worked on. They show if the client has gone, and then its work is dropped.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
-/// Does what a request asks. Steps go to the sender.
+/// Carries out requests. Steps go to the sender.
 pub(crate) trait Handler: Clone + Send + 'static {
-    /// The last line of the answer.
+    /// Carries out one request. Returns the last line of the answer.
     fn handle(
         &self,
         request: Request,
@@ -51,22 +51,22 @@ pub(crate) trait Handler: Clone + Send + 'static {
     ) -> impl Future<Output = Result<serde_json::Value, Failure>> + Send;
 }
 
-/// A bound control socket; removed when dropped.
+/// A bound control socket, which is removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     listener: UnixListener,
     path: PathBuf,
-    /// Where it is bound at first: nobody knows it there.
+    /// The path that it is bound to at first, which nobody knows.
     hidden: PathBuf,
-    /// Device and number of what was bound: what stands at a path may have become somebody else's.
+    /// Device and inode number of the socket that was bound. The file at a path may be another one by now.
     name: (u64, u64),
 }
 
 impl Server {
-    /// Binds the socket, mode 0600, where nobody finds it yet: everything that could be wrong with the path is found here.
+    /// Binds the socket with mode 0600 where nobody finds it yet. Any fault of the path is found here.
     ///
     /// # Errors
-    /// Another daemon serves it, or the path cannot be used.
+    /// If another daemon serves it, or the path cannot be used.
     pub(crate) async fn prepare(path: &Path) -> Result<Self, Failure> {
         if UnixStream::connect(path).await.is_ok() {
             return Err(another(path));
@@ -107,10 +107,10 @@ impl Server {
         }
     }
 
-    /// Puts the socket where it is found. One that nobody serves any more is replaced.
+    /// Moves the socket to its path. A socket that nobody serves any more is replaced.
     ///
     /// # Errors
-    /// It cannot be put there.
+    /// If it cannot be moved there.
     pub(crate) fn open(&self) -> Result<(), Failure> {
         if name(&self.hidden).is_ok_and(|name| name != self.name) {
             return Err(another(&self.path));
@@ -118,7 +118,7 @@ impl Server {
         fs::rename(&self.hidden, &self.path).map_err(|why| refused(&self.path, &why))
     }
 
-    /// Prepares and opens, for tests.
+    /// Prepares and opens a socket, for tests.
     #[cfg(test)]
     pub(crate) async fn bind(path: &Path) -> Result<Self, Failure> {
         let server = Self::prepare(path).await?;
@@ -126,7 +126,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Serves until dropped.
+    /// Serves requests until dropped.
     pub(crate) async fn serve(&self, handler: impl Handler) {
         let room = Room::new();
         let (mut reading, mut oldest) = (JoinSet::new(), VecDeque::new());
@@ -147,7 +147,7 @@ impl Server {
                     }
                     Err(why) => {
                         refused.again(&why);
-                        // Out of descriptors, most likely: it must not spin.
+                        // Probably no descriptors are left: the loop must not spin.
                         sleep(Duration::from_millis(100)).await;
                     }
                 },
@@ -156,7 +156,7 @@ impl Server {
                     if working.len() < AT_WORK + SHORT + WAITING {
                         working.spawn(serve(request, writer, handler.clone(), room.clone()));
                     } else {
-                        // What fits into the socket's buffer; the daemon does not wait for it.
+                        // As much as fits into the socket's buffer; the daemon does not wait for it.
                         let _ = writer.try_write(&line(&Answer::Error(busy(None))));
                     }
                 }
@@ -166,7 +166,7 @@ impl Server {
     }
 }
 
-/// Accepting fails for as long as its cause lasts: that is said once, and at the end how often.
+/// Accepting fails for as long as its cause lasts. That is reported once, and the number of failures at the end.
 #[derive(Debug, Default)]
 struct Refused {
     times: u64,
@@ -214,7 +214,7 @@ fn refused(path: &Path, why: &Error) -> Failure {
         .hint("give a path of at most 99 bytes in a directory of yours with --control")
 }
 
-/// Places for requests. Who waits for one is served in the order of coming.
+/// Places for requests, given in the order of arrival.
 #[derive(Clone)]
 struct Room {
     work: Arc<Semaphore>,
@@ -229,7 +229,7 @@ impl Room {
         }
     }
 
-    /// Waits for a place, as long as the request has time.
+    /// Waits for a place, as long as the time of the request allows.
     async fn place(&self, within: Option<Duration>) -> Result<OwnedSemaphorePermit, Failure> {
         let (places, within) = match within {
             Some(within) => (&self.work, within),
@@ -253,7 +253,7 @@ fn busy(waited: Option<Duration>) -> Failure {
     Failure::new(Exit::Busy, text).hint("try again later")
 }
 
-/// The request of a new connection; none if what came was none, which the client is told.
+/// The request of a new connection; `None` if what arrived was no request, which the client is told.
 async fn read(stream: UnixStream) -> Option<(Request, OwnedWriteHalf)> {
     let (reader, mut writer) = stream.into_split();
     let request = timeout(PATIENCE, request(reader))
@@ -271,7 +271,7 @@ async fn read(stream: UnixStream) -> Option<(Request, OwnedWriteHalf)> {
     }
 }
 
-/// One request, one answer, when its turn has come. Gone clients, and those that do not take their answer, end it.
+/// Serves one request when it has its turn. It ends early if the client has gone or does not take its answer.
 async fn serve(
     mut request: Request,
     mut writer: OwnedWriteHalf,
@@ -296,7 +296,7 @@ async fn serve(
     let _ = write(&mut writer, &line(&last)).await;
 }
 
-/// Waits, with signs of life; none if the client is gone.
+/// Waits for a future, with signs of life to the client; `None` if the client is gone.
 async fn alive<T>(writer: &mut OwnedWriteHalf, what: impl Future<Output = T>) -> Option<T> {
     let mut what = std::pin::pin!(what);
     loop {
@@ -322,7 +322,7 @@ async fn request(reader: OwnedReadHalf) -> Result<Request, Failure> {
     Request::parse(&text)
 }
 
-/// The handler's outcome, with its steps told meanwhile; none if the client is gone.
+/// The handler's outcome. Its steps are sent meanwhile; `None` if the client is gone.
 async fn work(
     request: Request,
     handler: impl Handler,

@@ -1,5 +1,5 @@
-//! The only place that decides what is printed: results go to standard output, everything else to standard error. `pump.rs`
-//! writes the bytes.
+//! The only place that decides what is printed: results go to standard output, everything else to standard error. `pump.rs` writes
+//! the bytes.
 
 pub(crate) mod news;
 pub(crate) mod status;
@@ -20,13 +20,13 @@ use crate::{
 /// The outcome of writing a result.
 pub(crate) type Written = Result<(), Failure>;
 
-/// How to print.
+/// The form of the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     json: bool,
 }
 
-/// News with the time at which they were told.
+/// News with the time of their report.
 #[derive(Serialize)]
 struct Timed<'a, T> {
     #[serde(flatten)]
@@ -35,15 +35,15 @@ struct Timed<'a, T> {
 }
 
 impl Out {
-    /// JSON or text.
+    /// Output as JSON or as text.
     pub(crate) const fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// The result of a command: one JSON object, or a text.
+    /// Prints the result of a command: one JSON object or a text.
     ///
     /// # Errors
-    /// It cannot be written; so of every result.
+    /// If it cannot be written, as for every result.
     pub(crate) fn result(&self, value: &impl Serialize, text: impl FnOnce() -> String) -> Written {
         if self.json {
             self.object(value)
@@ -52,7 +52,7 @@ impl Out {
         }
     }
 
-    /// An object beside a story: only with `--json`.
+    /// Prints an object beside a story, only with `--json`.
     pub(crate) fn object_with_json(&self, value: &impl Serialize) -> Written {
         if self.json {
             self.object(value)
@@ -61,17 +61,17 @@ impl Out {
         }
     }
 
-    /// Gets ready for news, so that nothing about their reader can trouble the node that they are of.
+    /// Starts the thread for news, so that their reader can never hold up the node.
     ///
     /// # Errors
-    /// The system has no threads to give.
+    /// If the system has no thread to give.
     pub(crate) fn start_news(&self) -> Result<(), Failure> {
         STDOUT.tell_loss(if self.json { lost_object } else { lost_line });
         let started = STDOUT.start().and_then(|()| STDERR.start());
         started.map_err(|why| Failure::no_threads(&why))
     }
 
-    /// News of something that goes on, each with its time: one JSON object per line, or a text.
+    /// Prints news of something that goes on, with the time: one JSON object per line, or a text.
     pub(crate) fn news(&self, news: &impl Serialize, text: impl FnOnce() -> String) {
         let time = logging::time();
         let told = if self.json {
@@ -85,7 +85,7 @@ impl Out {
         }
     }
 
-    /// A result of which the first lines of text are printed already; perhaps there are no others.
+    /// Prints a result of which the first lines of text are printed already; there may be no others.
     pub(crate) fn rest(&self, value: &impl Serialize, text: String) -> Written {
         match !self.json && text.is_empty() {
             true => Ok(()),
@@ -93,7 +93,7 @@ impl Out {
         }
     }
 
-    /// A value of the DHT: byte for byte, with a line end only on a terminal.
+    /// Prints a value of the DHT byte for byte, with a line end only on a terminal.
     pub(crate) fn value(&self, value: &impl Serialize, value_hex: &str) -> Written {
         if self.json {
             return self.object(value);
@@ -105,12 +105,12 @@ impl Out {
         self.bytes(&bytes)
     }
 
-    /// Bytes as they are.
+    /// Prints bytes as they are.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Written {
         written(bytes)
     }
 
-    /// A line of a story; nothing with `--json`.
+    /// Prints a line of a story, but nothing with `--json`.
     pub(crate) fn story(&self, text: &str) -> Written {
         if self.json {
             Ok(())
@@ -119,26 +119,26 @@ impl Out {
         }
     }
 
-    /// A line that changes, for people at a terminal who wait; an empty text removes it.
+    /// Shows a line that changes, for users who wait at a terminal. An empty text removes it.
     pub(crate) fn live(&self, text: &str) {
         if !self.json && stderr().is_terminal() {
             steps::rewrite_line(text);
         }
     }
 
-    /// A remark beside the result; nothing with `--json`, where the object has it.
+    /// Prints a remark beside the result, but nothing with `--json`, where the object has it.
     pub(crate) fn note(&self, text: &str) {
         if !self.json {
             STDERR.say(with_end(text.to_owned()));
         }
     }
 
-    /// Something to think about.
+    /// Prints a warning.
     pub(crate) fn warning(&self, text: &str) {
         STDERR.say(with_end(format!("warning: {text}")));
     }
 
-    /// Why the command failed, for people. Whoever closed the pipe wants no more.
+    /// Prints the failure of the command. A user who closed the pipe wants no more output.
     pub(crate) fn failure(&self, failure: &Failure) {
         if failure.kind != Exit::ClosedPipe {
             STDERR.say(with_end(text::failure(failure)));
@@ -150,7 +150,7 @@ impl Out {
         steps::Steps::new(stderr().is_terminal(), verbose)
     }
 
-    /// The same where peers are looked for: as text they are printed as they come, and JSON is one object at the end.
+    /// The same if peers are looked for: as text they are printed when they are found, as JSON in one object at the end.
     pub(crate) fn steps_with_peers(&self, verbose: bool) -> steps::Steps {
         let steps = self.steps(verbose);
         match self.json {
@@ -168,7 +168,7 @@ impl Out {
     }
 }
 
-/// Prints the words of the argument parser: help, the version, or a fault in the arguments.
+/// Prints the output of the argument parser: help, the version, or a fault in the arguments.
 pub(crate) fn usage(told: &clap::Error) -> Written {
     let printed = told.print().and_then(|()| {
         use std::io::Write;
@@ -180,18 +180,18 @@ pub(crate) fn usage(told: &clap::Error) -> Written {
     }
 }
 
-/// At the end of the process: gives what waits the time to be written.
+/// Call it at the end of the process: gives waiting output the time to be written.
 pub(crate) fn finish() {
     STDOUT.drain();
     STDERR.drain();
 }
 
-/// One line of a result, or several.
+/// Prints one or more lines of a result.
 fn line(text: String) -> Written {
     written(&with_end(text))
 }
 
-/// A result comes after what was said before it: on a terminal both stand in the same lines.
+/// Writes a result after everything that was said before it, since on a terminal both share the lines.
 fn written(bytes: &[u8]) -> Written {
     STDERR.drain();
     pump::write_result(bytes).map_err(|why| unwritten(&why))

@@ -18,19 +18,19 @@ pub(crate) enum News {
         profile: &'static str,
         address: std::net::SocketAddr,
         control: String,
-        /// The `[[peer]]` block for others; none for a client.
+        /// The `[[peer]]` block for others; `None` for a client.
         bootstrap_line: Option<String>,
     },
-    /// Readiness or its reasons changed, and not only for a moment.
+    /// Readiness or its reasons changed for more than a moment.
     Readiness(ReadinessStatus),
-    /// A bootstrap peer cannot be used; it is tried again.
+    /// A bootstrap peer cannot be used at present. It is tried again.
     Trouble { peer: String, trouble: String },
-    /// A signal came.
+    /// A signal arrived.
     Stopping { signal: &'static str },
 }
 
 impl News {
-    /// The news as a text for people.
+    /// The news as text for users.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Started {

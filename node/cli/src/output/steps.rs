@@ -1,5 +1,5 @@
-//! Progress on standard error: on a terminal one line that changes, in a pipe plain lines for what matters, with `--verbose` each
-//! step on a line of its own. Peers that are found go to standard output at once, as the first lines of the result.
+//! Progress on standard error: on a terminal one line that changes; in a pipe plain lines for the important steps; with `--verbose`
+//! a line for each step. Peers that are found go to standard output at once, as the first lines of the result.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::{
     words::{reach, readiness},
 };
 
-/// Shows steps as they come.
+/// Shows steps as they happen.
 #[derive(Debug)]
 pub(crate) struct Steps {
     live: bool,
     verbose: bool,
     count: Count,
     shown: bool,
-    /// True if peers are printed as they are found.
+    /// True if peers are printed when they are found.
     with_peers: bool,
-    /// The names of those that were.
+    /// The names of the peers that were printed.
     printed: BTreeSet<String>,
 }
 
-/// Events of the current lookup, counted.
+/// The counted events of the current lookup.
 #[derive(Debug, Default)]
 struct Count {
     lookup: u32,
@@ -36,7 +36,7 @@ struct Count {
 }
 
 impl Steps {
-    /// For a terminal, or for a pipe.
+    /// Output for a terminal or for a pipe.
     pub(crate) fn new(terminal: bool, verbose: bool) -> Self {
         Self {
             live: terminal && !verbose,
@@ -48,7 +48,7 @@ impl Steps {
         }
     }
 
-    /// Prints peers that are of use as soon as they are found, each once.
+    /// Prints useful peers as soon as they are found, each once.
     pub(crate) fn with_peers(self) -> Self {
         Self {
             with_peers: true,
@@ -64,7 +64,7 @@ impl Steps {
     /// Shows one step.
     ///
     /// # Errors
-    /// It brought a peer that cannot be printed.
+    /// If the step has a peer that cannot be printed.
     pub(crate) fn show(&mut self, step: &Step) -> Written {
         self.count.add(step);
         if self.live {
@@ -81,7 +81,7 @@ impl Steps {
         line(text::peer(peer))
     }
 
-    /// Somebody new whose line will not change: who gave an address, or answers.
+    /// A new peer whose line will not change: it gave an address or answers.
     fn first_of_use<'a>(&mut self, step: &'a Step) -> Option<&'a Peer> {
         let Step::Found { peer, .. } = step else {
             return None;
@@ -91,7 +91,7 @@ impl Steps {
         self.printed.insert(peer.name()).then_some(peer)
     }
 
-    /// Leaves the line empty for what comes next.
+    /// Clears the line for the output that follows.
     pub(crate) fn end(&mut self) {
         if self.shown {
             rewrite_line("");
@@ -155,12 +155,12 @@ impl Count {
     }
 }
 
-/// Tells whether this is the first that is heard of it: what is told of a persona again says where it is.
+/// Returns true if this is the first report of the peer. A second report of a persona has its addresses.
 fn is_first(peer: Option<&Peer>) -> bool {
     !matches!(peer, Some(Peer::Persona { addresses, .. }) if !addresses.is_empty())
 }
 
-/// Tells whether a pipe wants to hear of it.
+/// Returns true if the step is shown in a pipe.
 const fn matters(step: &Step) -> bool {
     matches!(
         step,
@@ -211,7 +211,7 @@ fn describe(step: &Step) -> String {
     }
 }
 
-/// Back to the beginning of the line, erase it, and write it anew.
+/// Returns to the beginning of the line, erases it, and writes it anew.
 pub(super) fn rewrite_line(text: &str) {
     STDERR.say(format!("\r\x1b[2K{text}").into_bytes());
 }

@@ -16,7 +16,7 @@ pub(crate) fn failure(failure: &Failure) -> String {
     format!("error: {}{}", failure.message, hint.collect::<String>())
 }
 
-/// The peers that were found and not printed yet, one per line.
+/// The peers that were found but not printed yet, one per line.
 pub(crate) fn peers(got: &Got, printed: &BTreeSet<String>) -> String {
     let rest = got.peers().iter();
     let rest = rest.filter(|peer| !printed.contains(&peer.name()));
@@ -102,7 +102,7 @@ pub(crate) fn size(nodes: u64, range: Option<(u64, u64)>) -> String {
     }
 }
 
-/// `47 peers of at least 70`, where nodes gave samples.
+/// `47 peers of at least 70`, if nodes gave samples.
 fn how_many(peers: usize, effort: &Effort) -> String {
     let found = format!("{peers} peer{}", plural(peers as u64));
     match effort.peers_at_least {
@@ -118,7 +118,7 @@ fn how_many(peers: usize, effort: &Effort) -> String {
     }
 }
 
-/// Of a hybrid torrent: how many are in which swarm.
+/// For a hybrid torrent: the number of peers in each swarm.
 fn in_which(swarms: &[Swarm]) -> String {
     let of = |swarm: &Swarm| format!("{} by version {}", swarm.who.len(), swarm.version);
     if swarms.is_empty() {
@@ -127,7 +127,7 @@ fn in_which(swarms: &[Swarm]) -> String {
     format!(" ({})", joined(swarms.iter().map(of), ", "))
 }
 
-/// Of so few answers no size of a network can be told.
+/// With fewer answers than this, the size of a network cannot be estimated.
 const ENOUGH_FOR_AN_ESTIMATE: u32 = 4;
 
 fn effort_line(effort: &Effort) -> String {

@@ -5,7 +5,7 @@ pub(crate) mod threads;
 
 pub(crate) use self::signals::Signals;
 
-/// Raises the limit of open files to what the system allows: every endpoint port is one.
+/// Raises the limit of open files to what the system allows, since every endpoint port is one. Returns the new limit.
 pub(crate) fn raise_open_file_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

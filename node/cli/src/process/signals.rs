@@ -6,15 +6,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Exit, Failure};
 
-/// SIGINT, SIGTERM, SIGHUP and SIGQUIT: each ends what runs, with everything closed and saved.
+/// SIGINT, SIGTERM, SIGHUP and SIGQUIT. Each ends the process with everything closed and saved.
 pub(crate) struct Signals(Vec<(&'static str, Signal)>);
 
 impl Signals {
-    /// Takes them over from the system. What is ignored stays so, SIGINT and SIGTERM excepted: `nohup` means that a hangup
-    /// ends nothing, and a shell without job control keeps the terminal's keys from what it runs in the background.
+    /// Takes over the signals from the system. Ignored ones stay ignored, except SIGINT and SIGTERM: `nohup` means that a hangup
+    /// ends nothing, and a shell without job control keeps the terminal's keys from processes in the background.
     ///
     /// # Errors
-    /// The system refuses.
+    /// If the system refuses.
     pub(crate) fn new() -> Result<Self, Failure> {
         let ignored = ignored(&fs::read_to_string("/proc/self/status").unwrap_or_default());
         let all = [
@@ -33,7 +33,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next of them and gives its name.
+    /// Waits for the next signal and returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         poll_fn(|cx| {
             let mut come = self.0.iter_mut();
@@ -46,7 +46,7 @@ impl Signals {
     }
 }
 
-/// The set of ignored signals, as Linux tells it; none where nothing is told.
+/// The set of ignored signals from Linux's status file; empty if it does not say.
 fn ignored(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())

@@ -1,6 +1,6 @@
-//! The runtime, and threads for it. The system may refuse threads (`ulimit -u`, a container's limit of processes) and open
-//! files (`ulimit -n`); tokio then panics, or waits for ever for a thread that never came. So all threads that a node needs are
-//! asked for before it starts, and kept, and there must be room for the files that the runtime itself opens.
+//! The runtime and its threads. The system may refuse threads (`ulimit -u`, a container's limit of processes) and open files
+//! (`ulimit -n`); tokio then panics, or waits for ever for a thread that never came. So all threads that a node needs are requested
+//! before it starts, and kept; and there must be room for the files that the runtime itself opens.
 
 use std::{
     fs::File,
@@ -19,37 +19,37 @@ use deut::data_dir::is_out_of_descriptors;
 
 use crate::exit::{Exit, Failure};
 
-/// One for the driver, and one for everything else.
+/// One worker for the driver, and one for everything else.
 const WORKERS: usize = 2;
-/// A network in one process has as many workers as processors, up to this.
+/// A network in one process has one worker per processor, up to this number.
 const NETWORK_WORKERS: usize = 16;
-/// For public-key operations (four at once), saving the known relays, and looking up names.
+/// Blocking threads for public-key operations (four at once), saving the known relays, and looking up names.
 const BLOCKING: usize = 8;
-/// More are made while many names are looked up, or many nodes live in one process.
+/// More blocking threads are made while many names are looked up, or for many nodes in one process.
 const MOST_BLOCKING: usize = 512;
-/// Threads that are idle stay: the system may refuse the next one.
+/// Idle threads are kept this long, since the system may refuse the next one.
 const KEPT: Duration = Duration::from_secs(1 << 32);
-/// A thread that has ended may still be counted for a moment.
+/// Time to wait, since a thread that has ended may still be counted for a moment.
 const SETTLED: Duration = Duration::from_millis(10);
 
-/// The runtime's own, those of signals, a control connection.
+/// Files of the runtime itself, of signals, and of a control connection.
 const FILES: usize = 8;
 
 /// The threads that a command runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Threads {
-    /// The main thread alone: asking a daemon works also where the system gives no more.
+    /// The main thread alone: a daemon can be asked even if the system gives no more threads.
     Main,
-    /// Those of a node.
+    /// The threads of a node.
     Node,
-    /// Those of a network in one process.
+    /// The threads of a network in one process.
     Network,
 }
 
 /// Builds the runtime of a command.
 ///
 /// # Errors
-/// The system gives too few threads or open files.
+/// If the system gives too few threads or open files.
 pub(crate) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
     ask_for_files()?;
     let workers = match threads {
@@ -78,17 +78,17 @@ pub(crate) fn runtime(threads: Threads) -> Result<Runtime, Failure> {
     Ok(runtime)
 }
 
-/// Makes the threads of a node on the main thread's runtime.
+/// Makes the blocking threads of a node on the main thread's runtime.
 ///
 /// # Errors
-/// The system gives too few.
+/// If the system gives too few.
 pub(crate) fn make_for_a_node() -> Result<(), Failure> {
     ask_for(BLOCKING)?;
     make();
     Ok(())
 }
 
-/// Tells whether the system lets us open some files more.
+/// Checks that the system lets us open some more files.
 fn ask_for_files() -> Result<(), Failure> {
     let mut open = Vec::with_capacity(FILES);
     for number in 0..FILES {
@@ -97,14 +97,14 @@ fn ask_for_files() -> Result<(), Failure> {
             Err(why) if is_out_of_descriptors(&why) => {
                 return Err(Failure::no_files(format!("{number} of {FILES}: {why}")));
             }
-            // Where there is no such device it tells nothing about the limit.
+            // A system without that device says nothing about the limit.
             Err(_) => return Ok(()),
         }
     }
     Ok(())
 }
 
-/// Tells whether the system gives so many threads, at once.
+/// Checks that the system gives this many threads at once.
 fn ask_for(count: usize) -> Result<(), Failure> {
     let gate = Arc::new(Mutex::new(()));
     let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ fn ask_for(count: usize) -> Result<(), Failure> {
     drop(shut);
     let number = given.len();
     for thread in given {
-        // It does nothing that could panic.
+        // The thread does nothing that could panic.
         let _ = thread.join();
     }
     match refused {
@@ -137,7 +137,7 @@ fn ask_for(count: usize) -> Result<(), Failure> {
     }
 }
 
-/// Makes the blocking threads: each is kept busy until all are there.
+/// Makes the blocking threads: each is kept busy until all exist.
 fn make() {
     let gate = Arc::new(Mutex::new(()));
     let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);

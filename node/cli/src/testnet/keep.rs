@@ -23,7 +23,7 @@ struct TemporaryFile {
 
 impl TemporaryFile {
     fn write(first_port: u16, text: &str) -> io::Result<Self> {
-        // A new directory that only its owner may enter: nobody else can have put something there.
+        // A new directory that only its owner may enter, so that nobody else can have put anything there.
         let directory =
             env::temp_dir().join(format!("deut-testnet-{first_port}-{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&directory)?;
@@ -41,7 +41,7 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// Prints how to join and waits for a signal.
+/// Prints how to join, and waits for a signal.
 pub(super) async fn keep(
     network: &Network,
     report: &Report,
@@ -75,7 +75,7 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// How to call this program again: as it was called, where that needs no particular directory.
+/// The command that calls this program again: as it was called, if that works in any directory.
 fn program() -> String {
     let called = env::args().next().unwrap_or_default();
     if !called.contains('/') && !called.is_empty() {
@@ -84,7 +84,7 @@ fn program() -> String {
     env::current_exe().map_or(called, |path| quoted(&path))
 }
 
-/// For a shell.
+/// A path quoted for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain =

@@ -1,5 +1,5 @@
-//! `deut testnet`: a whole network in one process, over real UDP sockets on loopback. One node announces a magnet link, a fresh
-//! one resolves it through tunnels. It names names, because it is a demonstration.
+//! `deut testnet`: a whole network in one process, over real UDP sockets on loopback. One node announces a magnet link, and a fresh
+//! one resolves it through tunnels. Since it is a demonstration, it shows which node does what.
 
 mod keep;
 mod network;
@@ -25,17 +25,17 @@ use crate::{
 use network::Network;
 use report::Report;
 
-/// All nodes are ready after so long at most, also on a small machine that does something else besides.
+/// Longest time until all nodes are ready, even on a small machine that does something else as well.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// Announcing and resolving take so long at most, each.
+/// Longest time for announcing, and for resolving.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(30);
-/// Closing takes so long at most.
+/// Longest time for closing.
 const GOODBYE: Duration = Duration::from_secs(3);
 
 /// `deut testnet`.
 ///
 /// # Errors
-/// The network does not come up, or the magnet link is not resolved.
+/// If the network does not come up or the magnet link is not resolved.
 pub(crate) async fn testnet(arguments: &cli::Testnet, out: &Out) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     raise_open_file_limit();
@@ -54,7 +54,7 @@ pub(crate) async fn testnet(arguments: &cli::Testnet, out: &Out) -> Result<(), F
     end.and(told)
 }
 
-/// Starts the network, announces, resolves, and tells the story meanwhile.
+/// Starts the network, announces and resolves, and tells the story as it happens.
 async fn demonstrate(
     network: &mut Network,
     report: &mut Report,
@@ -103,7 +103,7 @@ async fn demonstrate(
     ))
 }
 
-/// Waits for all nodes; on a small or busy machine that takes a while, so it is shown.
+/// Waits for all nodes. On a small or busy machine that takes a while, so the progress is shown.
 async fn ready(network: &Network, out: &Out) -> Result<(), Failure> {
     let all = network.len();
     let start = Instant::now();
@@ -129,7 +129,7 @@ async fn announce(network: &Network, announcer: usize, magnet: &Magnet) -> Resul
     end
 }
 
-/// The fresh node asks; everybody's counters are read before and after.
+/// The fresh node asks. The counters of all nodes are read before and after.
 async fn resolve(
     network: &Network,
     resolver: &Node,
@@ -157,7 +157,7 @@ async fn resolve(
         if let Peer::Persona { key, addresses, .. } = peer
             && Some(key) == announcer.as_ref()
         {
-            // A name without addresses leads nowhere.
+            // A persona without addresses leads nowhere.
             report.resolved = !addresses.is_empty();
             report.persona.clone_from(key);
             report.addresses = addresses
@@ -169,7 +169,7 @@ async fn resolve(
     Ok(())
 }
 
-/// Work whose steps are collected.
+/// Work on this node, with a task that collects its steps.
 fn watched(node: &Node) -> (Work, tokio::task::JoinHandle<Vec<Step>>) {
     let (sender, mut receiver) = mpsc::channel(256);
     let steps = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Nodes of one process, each with its own UDP sockets on loopback.
+//! The nodes of one process, each with its own UDP sockets on loopback.
 
 use std::{
     collections::BTreeMap,
@@ -20,15 +20,15 @@ use crate::{
     work::failed::not_ready,
 };
 
-/// Name of the network, kept apart from every other by its id.
+/// Name of the network. Its id keeps it apart from every other network.
 const NAME: &str = "testnet";
 /// A node of the test profile that listens on port P has its endpoint ports at P + 1 to P + 128.
 const BLOCK: u16 = 129;
-/// Through so many of the first nodes the others join.
+/// Number of the first nodes through which the others join.
 const ENTRANCES: usize = 2;
-/// How often the number of ready nodes is told.
+/// Time between two reports of the number of ready nodes.
 const TELL: Duration = Duration::from_millis(200);
-/// Tunnels of each node: lookups and persona.
+/// Number of tunnels of each node, for lookups and for the persona.
 const TUNNELS: (usize, usize) = (4, 2);
 
 /// The nodes of a test network; node 1 is the first.
@@ -42,8 +42,8 @@ pub(crate) struct Network {
     key_permits: Arc<Semaphore>,
 }
 
-/// Which node is behind a name of the relay plane, of the persona plane, or behind an endpoint address. Nobody in a real network
-/// has this table.
+/// The nodes behind ids of the relay plane, ids of the persona plane, and endpoint addresses. Nobody in a real network has this
+/// table.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     relays: BTreeMap<String, usize>,
@@ -52,7 +52,7 @@ pub(crate) struct Names {
 }
 
 impl Network {
-    /// No nodes yet; blocks of ports are taken from here on.
+    /// A network without nodes. Blocks of ports are taken from `first_port` on.
     pub(crate) fn new(first_port: u16, seed: Option<u64>) -> Self {
         let file = BootstrapFile::new(NAME, Profile::Test);
         Self {
@@ -70,7 +70,7 @@ impl Network {
     /// Starts one more node, on the next block whose relay port is free.
     ///
     /// # Errors
-    /// It does not start, or no block is left.
+    /// If the node does not start or no block is left.
     pub(crate) async fn add(&mut self) -> Result<Node, Failure> {
         let node = self.start().await?;
         let number = self.nodes.len() + 1;
@@ -107,20 +107,20 @@ impl Network {
         );
         config.reachable = true;
         (config.lookup_tunnels, config.persona_tunnels) = TUNNELS;
-        // All nodes share one machine, and making keys is most of the work of a start: none ahead of need.
+        // All nodes share one machine, and making keys is most of the work of a start, so none are made in advance.
         config.limits.keys_in_store = 0;
         config.key_permits = Some(Arc::clone(&self.key_permits));
-        // The number of the node, not its port: the same seed gives the same keys wherever the blocks are free.
+        // The number of the node and not its port, so that the same seed gives the same keys wherever the blocks are free.
         config.seed = self
             .seed
             .map(|seed| seed_of(&format!("testnet node {}", self.nodes.len() + 1), seed));
         config
     }
 
-    /// Waits until every node is ready, and tells now and then how many are.
+    /// Waits until every node is ready, and reports from time to time how many are.
     ///
     /// # Errors
-    /// One is not ready in time.
+    /// If one is not ready in time.
     pub(crate) async fn ready(
         &self,
         within: Duration,
@@ -152,10 +152,10 @@ impl Network {
         Ok(())
     }
 
-    /// Learns the personas' names; they appear a moment after the start.
+    /// Learns the ids of the personas, which appear a moment after the start.
     ///
     /// # Errors
-    /// A node has stopped.
+    /// If a node has stopped.
     pub(crate) async fn learn_personas(&mut self) -> Result<(), Failure> {
         for (index, node) in self.nodes.iter().enumerate() {
             if let Some(key) = node.persona_key().await? {
@@ -170,7 +170,7 @@ impl Network {
     /// The status of every node.
     ///
     /// # Errors
-    /// A node has stopped.
+    /// If a node has stopped.
     pub(crate) async fn statuses(&self) -> Result<Vec<NodeStatus>, Failure> {
         let mut all = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
@@ -179,7 +179,7 @@ impl Network {
         Ok(all)
     }
 
-    /// How many there are.
+    /// Number of nodes.
     pub(crate) const fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -189,7 +189,7 @@ impl Network {
         self.nodes.get(number.checked_sub(1)?)
     }
 
-    /// How others join.
+    /// The file with which others join.
     pub(crate) const fn bootstrap(&self) -> &BootstrapFile {
         &self.file
     }
@@ -227,24 +227,24 @@ impl Names {
         self.blocks.insert(node.local_address().port(), number);
     }
 
-    /// Behind a relay's name.
+    /// The number of the node behind a relay's id.
     pub(crate) fn relay(&self, id: &str) -> Option<usize> {
         self.relays.get(id).copied()
     }
 
-    /// Behind the beginning of a persona's node id.
+    /// The number of the node behind the beginning of a persona's node id.
     pub(crate) fn persona(&self, id: &str) -> Option<usize> {
         self.personas.get(id).copied()
     }
 
-    /// Whose endpoint an address is.
+    /// The number of the node that runs the endpoint at an address.
     pub(crate) fn endpoint(&self, address: SocketAddr) -> Option<usize> {
         let (first, number) = self.blocks.range(..=address.port()).next_back()?;
         (address.port() - first < BLOCK).then_some(*number)
     }
 }
 
-/// As in the steps of a lookup.
+/// The beginning of an id, as in the steps of a lookup.
 fn short(id: &NodeId) -> String {
     id.to_string().chars().take(8).collect()
 }

@@ -1,4 +1,4 @@
-//! Measurements of `deut testnet`: the object that `--json` ends with.
+//! Measurements of `deut testnet`: the object that ends the output with `--json`.
 
 use std::net::SocketAddr;
 
@@ -11,19 +11,19 @@ use crate::{exit::Failure, step::Step};
 /// The whole demonstration in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Report {
-    /// Nodes that stood before the one that asks joined.
+    /// Number of nodes that were up before the one that asks joined.
     pub(crate) nodes: usize,
-    /// The magnet link was resolved to the announcer's persona and its addresses.
+    /// True if the magnet link was resolved to the announcer's persona and its addresses.
     pub(crate) resolved: bool,
-    /// From the question to the answer, in milliseconds.
+    /// Time from the question to the answer, in milliseconds.
     pub(crate) lookup_ms: f64,
-    /// RPCs of the lookup.
+    /// Number of RPCs of the lookup.
     pub(crate) rpcs: u32,
-    /// Datagrams that all nodes together sent during the lookup.
+    /// Number of datagrams that all nodes together sent during the lookup.
     pub(crate) datagrams: u64,
-    /// Tunnels that stood when all nodes were ready.
+    /// Number of tunnels that were up when all nodes were ready.
     pub(crate) tunnels_ready: usize,
-    /// From the start of the first node until all were ready, in milliseconds.
+    /// Time from the start of the first node until all were ready, in milliseconds.
     pub(crate) ready_ms: f64,
     /// The magnet link.
     pub(crate) magnet: String,
@@ -31,21 +31,21 @@ pub(crate) struct Report {
     pub(crate) announcer: usize,
     /// Number of the fresh node that asks.
     pub(crate) resolver: usize,
-    /// Datagrams that all nodes together had sent when they were ready.
+    /// Number of datagrams that all nodes together had sent when they were ready.
     pub(crate) datagrams_to_ready: u64,
-    /// RSA key pairs that all nodes together had made when they were ready.
+    /// Number of RSA key pairs that all nodes together had made when they were ready.
     pub(crate) rsa_keys: u64,
-    /// How long announcing took, in milliseconds.
+    /// Duration of announcing, in milliseconds.
     pub(crate) announce_ms: f64,
-    /// Nodes that took the announcement.
+    /// Number of nodes that stored the announcement.
     pub(crate) stored_at: usize,
-    /// Of the nodes closest to the announcer's persona so many held its addresses when announcing was over.
+    /// Number of the nodes closest to the announcer's persona that held its addresses when announcing was over.
     pub(crate) held_by: usize,
-    /// From the start of the fresh node until it was ready, in milliseconds.
+    /// Time from the start of the fresh node until it was ready, in milliseconds.
     pub(crate) join_ms: f64,
-    /// Lookups until it was found.
+    /// Number of lookups until the announcement was found.
     pub(crate) lookups: u32,
-    /// Longest chain of answers.
+    /// Length of the longest chain of answers.
     pub(crate) rounds: u32,
     /// The resolver's own tunnels for lookups.
     pub(crate) tunnels: Vec<Path>,
@@ -55,7 +55,7 @@ pub(crate) struct Report {
     pub(crate) carried: Vec<Load>,
     /// The announcer's persona, 64 hex digits.
     pub(crate) persona: String,
-    /// Its endpoint addresses, and which node runs each endpoint.
+    /// Its endpoint addresses, each with the number of the node that runs the endpoint.
     pub(crate) addresses: Vec<(SocketAddr, Option<usize>)>,
     /// The failure that ended the demonstration early.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,15 +65,15 @@ pub(crate) struct Report {
 /// One tunnel of the resolver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Path {
-    /// Number of the neighbour.
+    /// Number of the node that is its first hop.
     pub(crate) first: Option<usize>,
-    /// Relays, the endpoint included.
+    /// Number of relays in it, the endpoint included.
     pub(crate) hops: usize,
     /// Number of the node at its end.
     pub(crate) endpoint: Option<usize>,
-    /// Messages sent through it during the lookup.
+    /// Number of messages sent through it during the lookup.
     pub(crate) sent: u64,
-    /// Messages that arrived through it during the lookup.
+    /// Number of messages that arrived through it during the lookup.
     pub(crate) received: u64,
 }
 
@@ -82,14 +82,14 @@ pub(crate) struct Path {
 pub(crate) struct Load {
     /// The number of the node, from 1.
     pub(crate) node: usize,
-    /// Cells relayed.
+    /// Number of cells relayed.
     pub(crate) cells: u64,
-    /// Messages sent or delivered as an endpoint.
+    /// Number of messages sent or delivered as an endpoint.
     pub(crate) messages: u64,
 }
 
 impl Report {
-    /// Counts what stands once everybody is ready.
+    /// Counts the tunnels, keys and datagrams once all nodes are ready.
     pub(super) fn count_standing(&mut self, statuses: &[NodeStatus]) {
         self.tunnels_ready = statuses
             .iter()

@@ -1,4 +1,4 @@
-//! The story of `deut testnet`, a screenful.
+//! The story of `deut testnet`, in one screenful.
 
 use std::fmt::Write;
 
@@ -9,9 +9,9 @@ use crate::{
     words::{joined as list, plural},
 };
 
-/// Widest line.
+/// Width of the longest line, in characters.
 const WIDTH: usize = 100;
-/// Where the text of a step begins.
+/// Indent at which the text of a step begins.
 const INDENT: &str = "             ";
 
 pub(super) fn opening(nodes: usize) -> String {
@@ -107,7 +107,7 @@ pub(super) fn resolved(report: &Report) -> String {
     text
 }
 
-/// `4 (12)`: node 4 did it 12 times.
+/// Items such as `4 (12)`: node 4 did it 12 times.
 fn loads(report: &Report, what: impl Fn(&Load) -> u64) -> impl Iterator<Item = String> {
     let counted = report
         .carried

@@ -1,17 +1,17 @@
-//! Everybody who announced, of many lookups: nodes give samples, each time others.
+//! Merges many lookups to find all announcers, since nodes give samples that differ each time.
 
 use std::cmp::Reverse;
 
 use crate::report::{Effort, Got, Peer};
 
-/// After so many lookups in a row that brought nobody new there is hardly anybody left.
+/// After this many lookups in a row without a new announcer there is hardly one left.
 const QUIET: u32 = 3;
-/// Lookups at most: with eight nodes that keep a hundred entries each and give seven, a third of this finds nearly all.
+/// Largest number of lookups. With eight nodes that keep a hundred entries each and give seven, a third of this finds nearly all.
 const LOOKUPS: u32 = 40;
-/// Peers at most.
+/// Largest number of peers.
 const PEERS: usize = 1_024;
 
-/// The merged result of the lookups so far.
+/// The merged result of all lookups so far.
 #[derive(Debug)]
 pub(super) struct All {
     got: Got,
@@ -19,7 +19,7 @@ pub(super) struct All {
 }
 
 impl All {
-    /// After the first lookup that found somebody.
+    /// Starts from the first lookup that found an announcer.
     pub(super) fn new(mut first: Got) -> Self {
         if let Got::Peers { effort, .. } = &mut first {
             effort.merged = 1;
@@ -30,7 +30,7 @@ impl All {
         }
     }
 
-    /// The number of the next lookup; none once another one is not worth it.
+    /// The number of the next lookup; `None` once another one is not worth it.
     pub(super) fn next(&self) -> Option<u32> {
         let Got::Peers { peers, effort, .. } = &self.got else {
             return None;
@@ -39,7 +39,7 @@ impl All {
         goes_on.then_some(effort.lookups + 1)
     }
 
-    /// One lookup more, and who was found in it.
+    /// Adds one lookup and the peers that it found.
     pub(super) fn add(&mut self, found: &[Peer], spent: Effort) {
         let Got::Peers { peers, effort, .. } = &mut self.got else {
             return;
@@ -60,7 +60,7 @@ impl All {
         self.quiet = if is_quiet { self.quiet + 1 } else { 0 };
     }
 
-    /// All of it: who answers first, who does not last.
+    /// The merged result: first the peers that answer, last those that do not.
     pub(super) fn into_got(mut self) -> Got {
         if let Got::Peers { peers, effort, .. } = &mut self.got {
             peers.sort_by_key(|peer| (rank(peer), Reverse(peer.given_by())));

@@ -1,4 +1,4 @@
-//! Why nothing came of it: not joined in time, or nobody knows it.
+//! Failures of searches: the node did not join in time, or no node has the record.
 
 use deut::{BootstrapTrouble, NotReady, status::ReadinessStatus};
 use tokio::time::Duration;
@@ -9,17 +9,17 @@ use crate::{
     words::plural,
 };
 
-/// Nodes that keep a record: the lookup's width.
+/// Number of nodes that keep a record: the width of a lookup.
 const CLOSEST: u32 = 8;
 
-/// After so many lookups in which all of the eight closest answered and none knew it, there is nothing more to learn.
+/// Number of lookups, with answers from all of the eight closest and no result, after which no more can be learned.
 const CERTAIN: u32 = 3;
 
-/// After so many lookups in a network of fewer nodes in which all there are answered and none knew it. More of
-/// them: a node that has just joined, or a network that has just started, does not know all there are.
+/// Number of lookups, in a network of fewer nodes, with answers from all nodes and no result, after which no more can be learned.
+/// It is larger, since a node that has just joined, or a network that has just started, does not know all nodes.
 const CERTAIN_IF_SMALL: u32 = 6;
 
-/// Lookups that found nothing.
+/// Lookups that found nothing, and what they allow to conclude.
 #[derive(Debug, Default)]
 pub(super) struct Misses {
     lookups: u32,
@@ -27,7 +27,7 @@ pub(super) struct Misses {
     certain: u32,
     certain_if_small: u32,
     only_older: Option<i64>,
-    /// The last time that somebody was found whom nobody reaches.
+    /// The last result with announcers of whom none can be reached.
     unreachable: Option<Got>,
     best: Effort,
 }
@@ -53,12 +53,12 @@ impl Misses {
         self.only_older = self.only_older.max(Some(seq));
     }
 
-    /// Announcements were found, but nobody can be reached under them: that may change at any time.
+    /// Announcements were found, but none of their announcers can be reached. That may change at any time.
     pub(super) fn unreachable(&mut self, got: Got) {
         self.unreachable = Some(got);
     }
 
-    /// Tells whether another lookup would bring nothing new.
+    /// Returns true if another lookup would bring nothing new.
     pub(super) const fn are_certain(&self) -> bool {
         if self.unreachable.is_some() {
             return false;
@@ -66,12 +66,12 @@ impl Misses {
         self.certain >= CERTAIN || self.certain_if_small >= CERTAIN_IF_SMALL
     }
 
-    /// Lookups that somebody answered.
+    /// Number of lookups that were answered.
     pub(super) const fn answered(&self) -> u32 {
         self.answered
     }
 
-    /// The failure that the user is told.
+    /// The failure to report to the user.
     pub(super) fn failure(&self, within: Duration) -> Failure {
         let seconds = within.as_secs();
         if let Some(got) = &self.unreachable {
@@ -105,7 +105,7 @@ impl Misses {
     }
 }
 
-/// Announcers are known, but not where they are, or they do not answer there.
+/// Announcers are known, but not their addresses, or they do not answer there.
 fn nobody_reached(got: &Got, lookups: u32, seconds: u64) -> Failure {
     let peers = got.peers().len();
     let text = format!(
@@ -121,7 +121,7 @@ fn nobody_reached(got: &Got, lookups: u32, seconds: u64) -> Failure {
     }
 }
 
-/// Why there were no tunnels in time: the bootstrap peers' troubles if nobody answered, else the node's reasons.
+/// The reason why there were no tunnels in time: the troubles with bootstrap peers if none answered, else the node's reasons.
 pub(crate) fn not_ready(
     why: &NotReady,
     troubles: &[BootstrapTrouble],
@@ -131,7 +131,7 @@ pub(crate) fn not_ready(
         return Failure::new(Exit::Internal, "the node has stopped");
     };
     let seconds = within.as_secs();
-    // A fault of this machine explains all the rest, and is the only thing that its user can mend.
+    // A fault of this machine explains all the rest, and is the only one that its user can mend.
     let here = readiness.reasons.iter();
     if let Some((reason, remedy)) = here.filter_map(|here| Some((here, here.remedy()?))).next() {
         let text = format!("not ready within {seconds} s: {reason}");

@@ -1,5 +1,5 @@
-//! Torrents of two versions (BEP 52): who knows only one of the two hashes is in one of two swarms, so both are asked
-//! and both are announced.
+//! Torrents of two versions (BEP 52). A client that knows only one of the two hashes is in one of two swarms, so both are searched
+//! and both are announced on.
 
 use std::pin::pin;
 
@@ -12,12 +12,12 @@ use crate::{
     report::{Effort, Got, OtherSwarm, Peer, Stored, Swarm, hex},
 };
 
-/// Each of the two asks once on its own; if one is found then, nobody waits until the other is known to be empty.
+/// Each of the two first does one lookup of its own. If one finds something, nobody waits until the other is known to be empty.
 const AT_FIRST: Option<u32> = Some(1);
 
 impl Work {
-    /// Who announced on either infohash of a torrent. Both are looked for at the same time, by lookups that share nothing:
-    /// as with two torrents, only who knows both hashes can tell that they belong together.
+    /// The announcers on either infohash of a torrent. Both are searched at the same time by lookups that share nothing: as with
+    /// two torrents, only somebody who knows both hashes can tell that they belong together.
     pub(super) async fn peers_of(&self, magnet: &Magnet) -> Result<Got, Failure> {
         let Some((first, second)) = magnet.split() else {
             return self.look_for(&Target::Magnet(*magnet)).await;
@@ -32,7 +32,7 @@ impl Work {
         }
         let [one, two] = [(); 2].map(|()| self.limited(self.lookups));
         let (mut first, mut second) = (pin!(one.look_for(&first)), pin!(two.look_for(&second)));
-        // Peers that were told already belong into the result.
+        // Peers that were reported already belong in the result.
         tokio::select! {
             end = &mut first => match end {
                 Ok(got) if !two.has_found() => Ok(in_swarms(magnet, [Some(got), None])),
@@ -69,8 +69,7 @@ impl Work {
     }
 }
 
-/// Tells whether somebody was asked and nobody knew it, or none of those who announced can be reached: another lookup may
-/// bring more.
+/// Returns true if another lookup may find more: nodes were asked but had nothing, or none of the announcers can be reached.
 fn is_open(end: &Result<Got, Failure>) -> bool {
     matches!(end, Err(failure) if matches!(failure.kind, Exit::NotFound | Exit::Unreachable))
 }
@@ -87,7 +86,7 @@ fn either(
     }
 }
 
-/// Why nothing was found on either that is of use.
+/// The reason why neither search found anything useful.
 fn missed(magnet: &Magnet, first: Failure, second: Failure) -> Failure {
     use Exit::{NotFound, NotJoined, Unreachable};
     let [found, also] = [&first, &second].map(|failure| {
@@ -99,7 +98,7 @@ fn missed(magnet: &Magnet, first: Failure, second: Failure) -> Failure {
             message: format!("{}; as version 2: {}", first.message, second.message),
             ..first
         },
-        // The failure that says more counts: somebody announced, or somebody answered.
+        // The more specific failure counts: there were announcers, or nodes answered.
         (NotFound, Unreachable) | (NotJoined, NotFound | Unreachable) => second,
         _ => first,
     };
@@ -112,7 +111,7 @@ fn missed(magnet: &Magnet, first: Failure, second: Failure) -> Failure {
     }
 }
 
-/// The peers of both swarms, each once, and who was found in which.
+/// The peers of both swarms, each once, and the members of each swarm.
 fn in_swarms(magnet: &Magnet, found: [Option<Got>; 2]) -> Got {
     let infohashes = [Some(magnet.infohash()), magnet.other_infohash()];
     let (mut all, mut swarms) = (Vec::<Peer>::new(), Vec::new());
@@ -149,7 +148,7 @@ fn in_swarms(magnet: &Magnet, found: [Option<Got>; 2]) -> Got {
     }
 }
 
-/// It is stored if both are; what became of the other one is said in any case.
+/// The result counts as stored if both are. The outcome of the other is reported in any case.
 fn on_both(
     names: [String; 2],
     first: Result<Stored, Failure>,

@@ -1,4 +1,4 @@
-//! The work of the lookup commands with a node: a daemon, or a short-lived one in the process.
+//! The work of the lookup commands on a node: that of a daemon, or a short-lived one in this process.
 
 mod all;
 pub(crate) mod failed;
@@ -27,33 +27,33 @@ use failed::{Misses, not_ready};
 use seen::Seen;
 use target::Target;
 
-/// The pause before the next lookup grows by this.
+/// Amount by which the pause before the next lookup grows each time.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The pause between lookups for all who announced.
+/// The pause between lookups for all announcers.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// How often the troubles of bootstrap peers are looked at.
+/// Time between two checks of the troubles of bootstrap peers.
 const WATCH: Duration = Duration::from_millis(250);
 
-/// A node, a deadline and somebody who watches.
+/// A node, a deadline and a receiver of steps.
 pub(crate) struct Work {
     pub(super) node: Node,
     deadline: Instant,
     pub(super) within: Duration,
     steps: mpsc::Sender<Step>,
-    /// True if the node goes on publishing when this is over.
+    /// True if the node goes on publishing afterwards.
     pub(super) keeps: bool,
-    /// Lookups of `get` that somebody answered, at most.
+    /// Largest number of lookups of `get` that were answered.
     pub(super) lookups: Option<u32>,
-    /// True if `get` goes on asking for others who announced.
+    /// True if `get` continues to search for further announcers.
     all: bool,
-    /// True once somebody was told who can be reached.
+    /// True once an announcer that can be reached was reported.
     found: AtomicBool,
 }
 
 impl Work {
-    /// Works with this node for this long at most.
+    /// Works with this node for at most this long.
     pub(crate) fn new(node: Node, within: Duration, steps: mpsc::Sender<Step>) -> Self {
         Self {
             node,
@@ -67,7 +67,7 @@ impl Work {
         }
     }
 
-    /// The same, for a daemon: what it was to store it keeps, and publishes later.
+    /// The same, for a daemon: it keeps the records that it was to store, and publishes them later.
     pub(crate) fn of_daemon(self) -> Self {
         Self {
             keeps: true,
@@ -75,12 +75,12 @@ impl Work {
         }
     }
 
-    /// The same with an end after so many lookups that somebody answered.
+    /// The same, but it ends after this many lookups that were answered.
     pub(crate) fn at_most(self, lookups: Option<u32>) -> Self {
         Self { lookups, ..self }
     }
 
-    /// The same, asking on for all who announced.
+    /// The same, but it continues until all announcers are found, as far as possible.
     pub(crate) fn for_all(&self, all: bool) -> Self {
         Self {
             all,
@@ -88,7 +88,7 @@ impl Work {
         }
     }
 
-    /// The same for a part of it, with an end after so many lookups that somebody answered.
+    /// The same for a part of the work, which ends after this many lookups that were answered.
     pub(super) fn limited(&self, lookups: Option<u32>) -> Self {
         Self {
             node: self.node.clone(),
@@ -99,20 +99,20 @@ impl Work {
         }
     }
 
-    /// Tells whether it has told of somebody who can be reached.
+    /// Returns true if it has reported an announcer that can be reached.
     pub(super) fn has_found(&self) -> bool {
         self.found.load(Ordering::Relaxed)
     }
 
-    /// Tells whether there is any left.
+    /// Returns true if there is time left.
     pub(super) fn has_time(&self) -> bool {
         Instant::now() < self.deadline
     }
 
-    /// Looks until it is found, the time is over or there is nothing more to learn.
+    /// Searches until it is found, the time is over, or further lookups would bring nothing.
     ///
     /// # Errors
-    /// Not joined in time, nobody answered, or nobody knows it.
+    /// If the node has not joined in time, no node answered, or none has it.
     pub(crate) async fn get(&self, target: &Target) -> Result<Got, Failure> {
         self.ready().await?;
         if let Target::Magnet(magnet) = target {
@@ -154,7 +154,7 @@ impl Work {
         }
     }
 
-    /// Puts further lookups together with the first one that found somebody, each with tunnels of its own.
+    /// Merges further lookups into the first one that found an announcer, each with its own tunnels.
     async fn go_on(&self, target: &Target, first: Got) -> Result<Got, Failure> {
         let mut all = All::new(first);
         while let Some(number) = all.next() {
@@ -203,8 +203,8 @@ impl Work {
         Err(target.advise(misses.failure(self.within)))
     }
 
-    /// One lookup with its steps told. Once the time is over what it has found until then; if that is nothing, none. If it is
-    /// dropped the query ends, but what a daemon was to publish when the time is over goes on.
+    /// One lookup, whose steps are reported. Once the time is over, it gives what it has found until then, or `None` if that is
+    /// nothing. If it is dropped the query ends, but what a daemon was to publish when the time is over goes on.
     pub(super) async fn lookup(
         &self,
         number: u32,
@@ -239,12 +239,12 @@ impl Work {
         }
     }
 
-    /// Waits a growing time; false once there is no time for another lookup.
+    /// Waits for a growing time; false once there is no time for another lookup.
     pub(super) async fn pause(&self, number: u32) -> bool {
         self.wait(PAUSE * number.min(8)).await
     }
 
-    /// Waits so long; false once the time is over.
+    /// Waits for this long; false once the time is over.
     pub(super) async fn wait(&self, pause: Duration) -> bool {
         let next = Instant::now() + pause;
         sleep_until(next.min(self.deadline)).await;
@@ -252,11 +252,11 @@ impl Work {
     }
 
     pub(super) async fn tell(&self, step: Step) {
-        // Nobody may be watching any more; the work goes on.
+        // Nobody may be watching any more, but the work goes on.
         let _ = self.steps.send(step).await;
     }
 
-    /// Waits for enough tunnels and tells what is missing meanwhile.
+    /// Waits for enough tunnels, and reports meanwhile why they are missing.
     pub(super) async fn ready(&self) -> Result<(), Failure> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let waiting = async {
@@ -268,7 +268,7 @@ impl Work {
         end
     }
 
-    /// Tells every change until the node is ready or has stopped.
+    /// Reports every change until the node is ready or has stopped.
     async fn watch(&self) {
         let mut watch = self.node.watch_readiness();
         let mut told = Vec::new();
@@ -283,7 +283,7 @@ impl Work {
                 last = Some(now);
             }
             for trouble in self.node.bootstrap_troubles() {
-                // A name may have many addresses: one step for all of them.
+                // A name may have many addresses: one step is enough for all of them.
                 let words = (trouble.written, trouble.trouble);
                 if !told.contains(&words) {
                     told.push(words.clone());
@@ -291,7 +291,7 @@ impl Work {
                     self.tell(Step::Trouble { peer, trouble }).await;
                 }
             }
-            // Troubles of peers change without a change of readiness.
+            // The troubles of peers change without a change of readiness.
             if let Ok(Err(_stopped)) = timeout(WATCH, watch.changed()).await {
                 return;
             }
@@ -299,7 +299,7 @@ impl Work {
     }
 }
 
-/// A query on a task of its own; it is cancelled when this is dropped, unless it was left to itself.
+/// A query on a task of its own. It is cancelled when this is dropped, unless it was released by `leave`.
 pub(super) struct Running(Option<JoinHandle<Result<QueryOutcome, Stopped>>>);
 
 impl Running {
@@ -314,7 +314,7 @@ impl Running {
         })))
     }
 
-    /// Waits for its outcome.
+    /// Waits for the outcome of the query.
     pub(super) async fn end(&mut self) -> Result<QueryOutcome, Failure> {
         let Some(task) = &mut self.0 else {
             return Err(cancelled());
@@ -325,7 +325,7 @@ impl Running {
         }
     }
 
-    /// It goes on by itself; the DHT ends it within 20 s.
+    /// Lets the query go on by itself. The DHT ends it within 20 s.
     pub(super) fn leave(&mut self) {
         self.0 = None;
     }
@@ -339,7 +339,7 @@ impl Drop for Running {
     }
 }
 
-/// The result of a lookup, if it is of the kind that was looked for.
+/// The result of a lookup, if it is of the kind that was searched for.
 fn found(result: QueryResult, target: &Target, effort: Effort) -> Option<Got> {
     Some(match (result, target) {
         (QueryResult::Peers(peers), Target::Magnet(magnet)) if !peers.is_empty() => Got::Peers {

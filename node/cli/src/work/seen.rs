@@ -1,10 +1,10 @@
-//! Findings of a lookup so far, for when the time is over before it is.
+//! The findings of a lookup so far, for the case that the time is over before the lookup is.
 
 use deut::{FoundPeer, Progress, QueryOutcome, QueryResult, QueryStats};
 
 use crate::report::Peer;
 
-/// Collected from the steps of one lookup.
+/// Findings collected from the steps of one lookup.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     peers: Vec<FoundPeer>,
@@ -12,7 +12,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// One step more.
+    /// Adds one step.
     pub(super) fn count(&mut self, step: &Progress) {
         match step {
             Progress::Asked { .. } => self.stats.sent += 1,
@@ -28,13 +28,13 @@ impl Seen {
         }
     }
 
-    /// Tells whether somebody was found who can be reached.
+    /// Returns true if an announcer was found that can be reached.
     pub(super) fn leads_somewhere(&self) -> bool {
         let mut peers = self.peers.iter();
         peers.any(|peer| Peer::from(peer).leads_somewhere())
     }
 
-    /// The peers, as if the lookup were over: who answers first, who does not last.
+    /// The peers as if the lookup were over: first those that answer, last those that do not.
     pub(super) fn outcome(self) -> Option<QueryOutcome> {
         let Self { mut peers, stats } = self;
         if peers.is_empty() {

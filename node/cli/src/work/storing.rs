@@ -1,4 +1,4 @@
-//! Storing with a node, for `put` and `announce`; a daemon keeps what it was to store.
+//! Storing with a node, for `put` and `announce`. A daemon keeps the records that it was to store.
 
 use std::net::SocketAddr;
 
@@ -14,26 +14,26 @@ use crate::{
     words,
 };
 
-/// A node that has just joined may know very few others: below so many copies it looks around again.
+/// With fewer copies than this it looks around again, since a node that has just joined may know very few others.
 const ENOUGH_COPIES: usize = 4;
-/// So many times in all where it knows no more relays than it asked nodes: there may be no more.
+/// Largest number of tries if it knows no more relays than it asked nodes: there may be no other nodes.
 const TRIES_IN_SMALL: u32 = 3;
-/// So many times where it does: others are to be expected behind them.
+/// Largest number of tries if it knows more relays, since there are probably nodes behind them.
 const TRIES: u32 = 6;
-/// Where so many answered they refuse, and every further try is one more chance for them to see where it comes from.
+/// If this many answered, they refuse, and every further try is another chance for them to trace it.
 const REFUSED_BY: usize = 8;
 
-/// A record that the DHT does not take is refused at once.
+/// A record that the DHT does not accept is refused within this time.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// How often to look whether the persona is found by others.
+/// Time between two checks if others can find the persona.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// How far others find the persona.
+/// The state of the search for the persona.
 enum Found {
     Yes(ReachStatus),
     NotInTime(ReachStatus),
-    /// It is another one now, or none.
+    /// The persona was replaced by another one, or is off.
     Replaced,
 }
 
@@ -41,7 +41,7 @@ impl Work {
     /// Stores a value. The node keeps it published.
     ///
     /// # Errors
-    /// Not joined in time, or nobody took it.
+    /// If the node has not joined in time, or no node stored it.
     pub(crate) async fn put(&self, value: Vec<u8>) -> Result<Stored, Failure> {
         let key = NodeId::hash_of(&value).to_string();
         self.store(Query::PutValue { value }, named(key)).await
@@ -50,7 +50,7 @@ impl Work {
     /// Stores a version of a mutable record. The node keeps it published until a newer one is seen.
     ///
     /// # Errors
-    /// Another version stands, not joined in time, or nobody took it.
+    /// If another version takes precedence, the node has not joined in time, or no node stored it.
     pub(crate) async fn put_mutable(
         &self,
         record: MutableRecord,
@@ -66,7 +66,7 @@ impl Work {
     /// Announces a plain address, or the persona's key. The node keeps it announced.
     ///
     /// # Errors
-    /// There is no persona, not joined in time, nobody took it, or nobody can find the persona yet.
+    /// If there is no persona, the node has not joined in time, no node stored it, or the persona cannot be found yet.
     pub(crate) async fn announce(
         &self,
         magnet: &Magnet,
@@ -79,7 +79,7 @@ impl Work {
         self.announce_as(magnet, what, address.to_string()).await
     }
 
-    /// Announces the persona and waits until others find it: before that its key leads nowhere.
+    /// Announces the persona, and waits until others can find it: before that, its key leads nowhere.
     async fn announce_persona(&self, magnet: &Magnet) -> Result<Stored, Failure> {
         loop {
             let key = self.node.persona_key().await?.ok_or_else(no_persona)?;
@@ -95,7 +95,7 @@ impl Work {
                     });
                 }
                 Found::NotInTime(reach) => return Err(not_found_yet(&stored, &reach, self.within)),
-                // The record follows the persona; so does what the user is told.
+                // The record changes with the persona, and so does the report to the user.
                 Found::Replaced => {}
             }
         }
@@ -114,7 +114,7 @@ impl Work {
         self.announce_on(magnet, what, stored).await
     }
 
-    /// Waits until the persona has addresses and those around it hold them, and tells what is missing meanwhile.
+    /// Waits until the persona has addresses that nodes around it hold, and reports meanwhile what is missing.
     async fn persona_found(&self, key: &[u8; 32]) -> Result<Found, Failure> {
         let mut last = None;
         loop {
@@ -136,7 +136,7 @@ impl Work {
         }
     }
 
-    /// Stores until enough nodes took it, and completes the report.
+    /// Stores until enough nodes have the record, and completes the report.
     pub(super) async fn store(&self, query: Query, report: Stored) -> Result<Stored, Failure> {
         if let Err(why) = self.ready().await {
             return Err(self.not_ready_to_store(query, &report.key, why).await);
@@ -178,7 +178,7 @@ impl Work {
         })
     }
 
-    /// There are no tunnels yet, perhaps as this is the first node of its network: a daemon keeps the record.
+    /// There are no tunnels yet, perhaps because this is the first node of its network: a daemon keeps the record.
     async fn not_ready_to_store(&self, query: Query, key: &str, why: Failure) -> Failure {
         if !self.keeps || why.kind != Exit::NotJoined {
             return why;
@@ -210,7 +210,7 @@ impl Work {
     }
 }
 
-/// Tells whether to end here, after so many tries; whoever goes on running looks again by itself.
+/// Returns true if it should end here, after this many tries. A node that goes on running tries again by itself.
 const fn is_enough(stored_at: usize, asked: usize, relays: usize, tries: u32) -> bool {
     let most = if relays > asked {
         TRIES
@@ -221,7 +221,7 @@ const fn is_enough(stored_at: usize, asked: usize, relays: usize, tries: u32) ->
     stored_at >= ENOUGH_COPIES || (answered && tries >= most)
 }
 
-/// A report of something with this name that nobody took yet.
+/// A report on a record with this name that no node has stored yet.
 pub(super) fn named(key: String) -> Stored {
     Stored {
         key,
@@ -248,7 +248,7 @@ fn conflict(kept: &MutableRecord, at: usize) -> Failure {
     Failure::conflict(kept.seq(), text)
 }
 
-/// It is stored, but whoever reads it cannot get any further.
+/// The record is stored, but its readers cannot find the persona yet.
 fn not_found_yet(stored: &Stored, reach: &ReachStatus, within: Duration) -> Failure {
     let announced = stored.announced.as_deref().unwrap_or_default();
     let (at, of, key) = (stored.stored_at, stored.of, &stored.key);
@@ -270,7 +270,7 @@ fn no_persona() -> Failure {
 mod tests {
     use super::*;
 
-    /// The first try that is enough, if each stores at so many of so many nodes and so many relays are known.
+    /// The first try that is enough, if each stores at `stored_at` of `asked` nodes while this many relays are known.
     fn tries(stored_at: usize, asked: usize, relays: usize) -> Option<u32> {
         (1..100).find(|tries| is_enough(stored_at, asked, relays, *tries))
     }

@@ -1,4 +1,4 @@
-//! Targets of lookups, as people type them.
+//! Targets of lookups, as users type them.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ pub enum Target {
     Magnet(Magnet),
     /// An immutable value.
     Key(NodeId),
-    /// A mutable record, of this sequence number or a higher one.
+    /// A mutable record with this sequence number or a higher one.
     Mutable(MutableKey, Option<i64>),
     /// Peers of the torrent that a mutable record names.
     Named(MutableKey),
@@ -25,7 +25,7 @@ impl Target {
     /// Reads a magnet link, a key of 40 hex digits, or a torrent's hash that cannot be taken for a key.
     ///
     /// # Errors
-    /// It cannot be used; the failure says why.
+    /// If it cannot be used. The failure says why.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         if Link::is_like(text) {
             return match Link::parse(text).map_err(not_a_link)? {
@@ -43,10 +43,10 @@ impl Target {
         })
     }
 
-    /// The same, where all who announced are asked for.
+    /// The same, if all announcers are wanted.
     ///
     /// # Errors
-    /// It is a value's key.
+    /// If it is the key of a value.
     pub fn asked_for(self, all: bool) -> Result<Self, Failure> {
         match self {
             Self::Key(_) if all => Err(Failure::bad_input("--all is for magnet links")
@@ -55,8 +55,8 @@ impl Target {
         }
     }
 
-    /// Adds advice where it was not found: 40 hex digits are taken for a value's key, never for an infohash as
-    /// well. A value's key goes out in clear, and that of announcements is hidden from whoever does not know the infohash.
+    /// Adds advice if nothing was found: 40 hex digits are taken for the key of a value, and never for an infohash as well. The key
+    /// of a value goes out in clear, but that of announcements is hidden from those who do not know the infohash.
     pub(super) fn advise(&self, failure: Failure) -> Failure {
         match self {
             Self::Key(key) if failure.kind == Exit::NotFound => failure.hint(format!(
@@ -89,7 +89,7 @@ impl Target {
 /// Reads a magnet link, or a torrent's hash without one.
 ///
 /// # Errors
-/// It cannot be used; the failure says why.
+/// If it cannot be used. The failure says why.
 pub fn magnet(text: &str) -> Result<Magnet, Failure> {
     if let Some(failure) = of_two_meanings(text) {
         return Err(failure);
@@ -109,10 +109,10 @@ fn of_two_meanings(text: &str) -> Option<Failure> {
     })
 }
 
-/// Tells whether an address can be announced; told before anybody is asked.
+/// Checks that an address can be announced, before any node is asked.
 ///
 /// # Errors
-/// Nobody could connect to it.
+/// If nobody could connect to it.
 pub fn announceable(address: Option<SocketAddr>) -> Result<(), Failure> {
     match address {
         Some(address) if !deut_kademlia::can_be_announced(&address) => Err(Failure::bad_input(
@@ -123,10 +123,10 @@ pub fn announceable(address: Option<SocketAddr>) -> Result<(), Failure> {
     }
 }
 
-/// Reads what a mutable record is known by: a public key in hex digits, and a salt.
+/// Reads the identity of a mutable record: a public key in hex digits, and a salt.
 ///
 /// # Errors
-/// It cannot be used; the failure says why.
+/// If it cannot be used. The failure says why.
 pub fn mutable_key(public: &str, salt: Vec<u8>) -> Result<MutableKey, Failure> {
     let bytes = unhex(public.trim()).and_then(|bytes| bytes.try_into().ok());
     let bytes = bytes.ok_or_else(|| {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::control::client::Daemon;
 
-/// Answers `status` at once, `get` after one step, everything else never.
+/// Answers `status` at once and `get` after one step, and everything else never.
 #[derive(Clone)]
 struct Fake;
 
@@ -26,7 +26,7 @@ impl Handler for Fake {
     }
 }
 
-/// A directory of its own, removed with its content.
+/// A temporary directory, removed with its content.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -52,7 +52,7 @@ async fn served(path: &Path) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move { server.serve(Fake).await })
 }
 
-/// Sends bytes, ends the sending side and reads all that comes back.
+/// Sends bytes, closes the sending side and reads everything that comes back.
 async fn talk(path: &Path, bytes: &[u8]) -> Vec<u8> {
     let mut stream = UnixStream::connect(path).await.expect("connects");
     let _ = stream.write_all(bytes).await;
@@ -134,7 +134,7 @@ async fn an_endless_request_is_cut_off() {
     assert!(status(&path).await.is_ok());
 }
 
-/// So many connections with requests that are never answered.
+/// This many connections with requests that are never answered.
 async fn held(path: &Path, count: usize) -> Vec<UnixStream> {
     let mut held = Vec::new();
     for _ in 0..count {
@@ -144,7 +144,7 @@ async fn held(path: &Path, count: usize) -> Vec<UnixStream> {
         held.push(stream);
     }
     for stream in &mut held {
-        // A sign of life: it is served, or waits.
+        // A sign of life shows that it is served or waits.
         stream.read_u8().await.expect("a byte");
     }
     held
@@ -213,7 +213,7 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     let mut silent = Vec::new();
     for _ in 0..3 * SILENT {
         let mut stream = UnixStream::connect(&path).await.expect("connects");
-        // Half of them begin to say something.
+        // Half of them begin to send a request.
         if silent.len() % 2 == 0 {
             stream.write_all(b"{\"do\":").await.expect("sent");
         }
@@ -245,7 +245,7 @@ async fn a_path_that_cannot_be_used_is_found_before_it_is_opened() {
     let server = Server::prepare(&path).await.expect("prepared");
     assert!(!path.exists(), "nobody finds it yet");
     server.open().expect("opened");
-    // Whoever took the place meanwhile keeps it.
+    // Another file that took the path meanwhile is kept.
     fs::remove_file(&path).expect("removed");
     fs::write(&path, "precious").expect("writes");
     drop(server);
