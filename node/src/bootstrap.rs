@@ -1,4 +1,4 @@
-//! `bootstrap.toml`: which network, which rules, which peers to join through.
+//! The file `bootstrap.toml`: the network, its rules, and the peers to join through.
 //!
 //! ```toml
 //! network = "example"
@@ -25,19 +25,19 @@ pub use deut_transport::policy::Profile;
 pub use route::NoRoute;
 pub use troubles::BootstrapTrouble;
 
-/// More peers than this are refused: the transport keeps no more.
+/// A file with more peers is refused, since the transport keeps no more.
 pub const MAX_PEERS: usize = 64;
 
 /// A parsed `bootstrap.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootstrapFile {
-    /// Where it was read from, for messages.
+    /// The path that it was read from, for messages.
     pub source: Option<PathBuf>,
     /// Name of the network, 1 to 64 bytes.
     pub network: String,
-    /// Which rules.
+    /// The set of rules of the network.
     pub profile: Profile,
-    /// Peers to join through; none for the first node of a network.
+    /// Peers to join through; empty for the first node of a network.
     pub peers: Vec<PeerEntry>,
 }
 
@@ -46,16 +46,16 @@ pub struct BootstrapFile {
 pub struct PeerEntry {
     /// `host:port`, as written.
     pub address: String,
-    /// Identity key; `None`: trust on first use.
+    /// Identity key; with `None`, the first answer is trusted.
     pub key: Option<[u8; 32]>,
-    /// Line of the block's address in the file, 0 if it is from no file.
+    /// Line of the block's address in the file; 0 if it comes from no file.
     pub line: usize,
 }
 
-/// Why a `bootstrap.toml` cannot be used. Its text is one line and says what to do.
+/// The reason why a `bootstrap.toml` cannot be used. Its text is one line and says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BootstrapError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: cannot be read ({why}); give the right path with --bootstrap", file.display())]
     Unreadable {
         /// The path of the file.
@@ -63,12 +63,12 @@ pub enum BootstrapError {
         /// The reason that the system gives.
         why: String,
     },
-    /// Something in it is wrong.
+    /// Something in the file is wrong.
     #[error("{}:{line}: {what}; {remedy}", file.display())]
     Wrong {
         /// The path of the file.
         file: PathBuf,
-        /// Which line, from 1.
+        /// Line number, from 1.
         line: usize,
         /// The fault, in one line.
         what: String,
@@ -89,7 +89,7 @@ impl BootstrapFile {
         }
     }
 
-    /// The same with one more peer.
+    /// The same file with one more peer.
     #[must_use]
     pub fn with_peer(mut self, address: impl Into<String>, key: Option<[u8; 32]>) -> Self {
         self.peers.push(PeerEntry {
@@ -103,7 +103,7 @@ impl BootstrapFile {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// It cannot be read, or something in it is wrong: with the line.
+    /// If the file cannot be read or something in it is wrong, with the line.
     pub fn read(file: &Path) -> Result<Self, BootstrapError> {
         let bytes = fs::read(file).map_err(|error| BootstrapError::Unreadable {
             file: file.to_owned(),
@@ -125,7 +125,7 @@ impl BootstrapFile {
     /// Checks the text of a file; `file` is only for messages.
     ///
     /// # Errors
-    /// Something in it is wrong: with the line.
+    /// If something in it is wrong, with the line.
     pub fn parse(text: &str, file: &Path) -> Result<Self, BootstrapError> {
         parse::parse(text, file)
     }
@@ -154,7 +154,7 @@ impl BootstrapFile {
         warnings
     }
 
-    /// The file as text; `parse` gives the same back.
+    /// The file as text, which [`Self::parse`] reads back to the same value.
     #[must_use]
     pub fn render(&self) -> String {
         let network = toml::Value::String(self.network.clone());

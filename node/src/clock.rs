@@ -1,18 +1,18 @@
-//! Time for the cores and the driver comes from here only. One reading serves a whole batch.
+//! The only source of time for the cores and the driver. One reading serves a whole batch.
 #![allow(clippy::disallowed_methods, reason = "this is the one place that may")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deut_common::time::{Mono, Now, Unix};
 
-/// Counts from the start of one node.
+/// A clock that counts from the start of one node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: Duration,
 }
 
 impl Clock {
-    /// Starts a clock that counts from now.
+    /// Starts a clock.
     pub(crate) fn start() -> Self {
         Self { origin: uptime() }
     }
@@ -20,7 +20,7 @@ impl Clock {
     /// Reads both clocks.
     pub(crate) fn now(&self) -> Now {
         let mono = u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX);
-        // A machine whose clock stands before 1970 sees every descriptor as not yet valid; it still runs.
+        // A machine whose clock is set before 1970 sees every descriptor as not yet valid, but still runs.
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -30,7 +30,7 @@ impl Clock {
         }
     }
 
-    /// The instant of a monotonic time, for a timer. Never later than a day ahead, so that it cannot overflow.
+    /// The instant of a monotonic time, for a timer. It is at most a day ahead, so that it cannot overflow.
     pub(crate) fn instant(&self, at: Mono) -> tokio::time::Instant {
         let ahead = Duration::from_micros(at.0).saturating_sub(self.elapsed());
         tokio::time::Instant::now() + ahead.min(Duration::from_secs(86_400))
@@ -41,7 +41,7 @@ impl Clock {
     }
 }
 
-/// Goes on while the machine sleeps: others do not wait for it, so deadlines must not either.
+/// Time since boot. It goes on while the machine sleeps: others do not wait for it, so deadlines must not either.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn uptime() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

@@ -1,4 +1,4 @@
-//! Settings of a node, and what follows from them.
+//! The settings of a node, and those of the cores that follow from them.
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -20,61 +20,62 @@ use crate::{
     families::{Families, canonical},
 };
 
-/// Endpoint ports of a node in the test profile: this many after the relay port.
+/// Number of endpoint ports of a node in the test profile, which are those after the relay port.
 pub const TEST_ENDPOINT_PORTS: u16 = 128;
 
 /// The settings of a node. [`crate::Node::start`] checks them.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// Which network, which profile, which peers.
+    /// The network, its profile, and the peers to join through.
     pub bootstrap: BootstrapFile,
-    /// Where to bind the relay port; port 0: the system picks one (clients only). A client on `[::]` sends to IPv4 and IPv6.
+    /// Address to bind the relay port on. With port 0 the system picks one (clients only). A client on `[::]` sends to IPv4 and
+    /// IPv6.
     pub listen: SocketAddr,
-    /// The public address of the relay port, where it differs from `listen`.
+    /// The public address of the relay port, if it differs from `listen`.
     pub external: Option<SocketAddr>,
-    /// Others reach this node at its address: it becomes a relay. The test profile assumes it.
+    /// Others can reach this node at its address, so it becomes a relay. The test profile assumes it.
     pub reachable: bool,
-    /// Never a relay, whatever the profile: for short-lived nodes.
+    /// The node is never a relay, whatever the profile. For short-lived nodes.
     pub client: bool,
-    /// Ports for tunnels that end here. Default: in the test profile the 128 ports after the relay port, outside it none,
-    /// and the relay always forwards.
+    /// Ports for tunnels that end here. Default: in the test profile the 128 ports after the relay port, in production none, so
+    /// that the relay always forwards.
     pub endpoint_ports: Option<PortRange>,
-    /// Where to keep the relay's key and the verified relays; `None`: nothing is kept.
+    /// Directory for the relay's key and the verified relays; with `None` nothing is kept.
     pub data_dir: Option<PathBuf>,
-    /// Tunnels for lookups (28).
+    /// Number of tunnels for lookups (28).
     pub lookup_tunnels: usize,
-    /// Tunnels for the persona (4).
+    /// Number of tunnels for the persona (4).
     pub persona_tunnels: usize,
-    /// Lookups start from this many tunnels on (4).
+    /// Number of tunnels from which on lookups start (4).
     pub ready_at: usize,
-    /// True if a relay carries a persona (yes).
+    /// True if a relay also runs a persona (yes).
     pub persona: bool,
-    /// Seed of every random choice and key, for tests; `None`: from the operating system.
+    /// Seed of every random choice and key, for tests; with `None` it comes from the operating system.
     pub seed: Option<[u8; 32]>,
     /// Caps of the transport.
     pub limits: Limits,
-    /// Delays of the transport; by default those of the profile.
+    /// Timeouts, periods and lifetimes of the transport; by default those of the profile.
     pub times: Times,
-    /// Shared by the nodes of one process: so many keys are made at once in all of them. Without it each makes two.
+    /// Number of keys made at once by all nodes of one process, which share it. Without it each node makes two.
     pub key_permits: Option<Arc<Semaphore>>,
 }
 
 /// Settings that contradict each other or the network. Its text is one line and says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The name of the network has not 1 to 64 bytes.
+    /// The name of the network does not have 1 to 64 bytes.
     #[error("the network name {0:?} has not 1 to 64 bytes; set `network` in bootstrap.toml")]
     NetworkName(String),
-    /// A setting of the transport that cannot be used; the text says what can.
+    /// A setting of the transport that cannot be used. The text says which values can.
     #[error(transparent)]
     Setting(#[from] BadSetting),
-    /// Something else; the text says what and what to do.
+    /// Any other contradiction. The text says what is wrong and what to do.
     #[error("{0}")]
     Contradiction(String),
 }
 
 impl NodeConfig {
-    /// The defaults for a node that listens here.
+    /// The defaults for a node that listens on this address.
     #[must_use]
     pub fn new(bootstrap: BootstrapFile, listen: SocketAddr) -> Self {
         let times = Times::of(bootstrap.profile);
@@ -107,13 +108,13 @@ impl NodeConfig {
         }
     }
 
-    /// Tells whether this node will be a relay.
+    /// Returns true if this node will be a relay.
     #[must_use]
     pub fn is_relay(&self) -> bool {
         !self.client && (self.reachable || self.bootstrap.profile == Profile::Test)
     }
 
-    /// The same with addresses as they are, however they were written.
+    /// The same settings with addresses in canonical form.
     pub(crate) fn canonical(self) -> Self {
         Self {
             listen: canonical(self.listen),
@@ -122,7 +123,7 @@ impl NodeConfig {
         }
     }
 
-    /// Which families this node can send to. A relay has one, that of its address; a client that listens on all IPv6
+    /// The address families that this node can send to. A relay has one, that of its address; a client that listens on all IPv6
     /// addresses has both.
     pub(crate) fn families(&self) -> Families {
         let both = !self.is_relay() && self.listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -214,7 +215,7 @@ impl NodeConfig {
                 }
             }
         };
-        // The ports are bound here, so they must also spare the port that is bound, where that is another.
+        // The ports are bound on this machine, so they must also spare the port that is bound, if that is another.
         for port in [relay_port, self.listen.port()] {
             range.check(port).map_err(|error| {
                 ConfigError::Contradiction(format!(
@@ -335,7 +336,7 @@ mod tests {
 
     type Change = fn(&mut NodeConfig);
 
-    /// Each a contradiction, and a part of what is said about it.
+    /// Each case is a contradiction, with a part of its message.
     fn contradictions() -> [(Profile, Change, &'static str); 12] {
         [
             (

@@ -6,7 +6,7 @@
 //!                                 Transport <-commands- bridge <-outputs-- Kademlia
 //! ```
 //!
-//! After every `handle_*` drain [`Core::poll_output`] until it answers [`CoreOutput::Wait`].
+//! After every `handle_*`, drain [`Core::poll_output`] until it returns [`CoreOutput::Wait`].
 
 mod api;
 mod bridge;
@@ -43,30 +43,30 @@ pub struct Core {
     persona_key: Option<[u8; 32]>,
     echoes: EchoRound,
     calls: Calls,
-    /// News that no core has to hear any more; drained first.
+    /// News that no core needs any more. They are drained first.
     events: VecDeque<CoreEvent>,
     transport_wait: Option<Mono>,
     kademlia_wait: Option<Mono>,
     gatekeeper: Option<Gatekeeper>,
 }
 
-/// Sees the body of each request to the persona before the DHT or the application does.
+/// Decides on each request to the persona, by its body, before the DHT or the application sees it.
 pub type Gatekeeper = Box<dyn FnMut(&[u8]) -> Passage + Send>;
 
-/// What becomes of a request.
+/// The decision on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passage {
     /// It goes on to the DHT or the application.
     Through,
-    /// It is answered with this body, and nobody else sees it.
+    /// It is answered with this body and goes no further.
     Answer(Vec<u8>),
-    /// It is not answered.
+    /// It is not answered and goes no further.
     Silence,
 }
 
 impl Core {
-    /// A node that does nothing yet: the first `poll_output` starts it. Everything random comes from `seed`; each plane and
-    /// the persona's keys have a stream of their own.
+    /// A node that does nothing yet: the first `poll_output` starts it. All randomness comes from `seed`; each plane and the
+    /// persona's keys have their own stream.
     #[must_use]
     pub fn new(
         config: CoreConfig,
@@ -94,12 +94,12 @@ impl Core {
         }
     }
 
-    /// Sees whether the node stood still or its clock was set, before anybody is told how it is. Every other call does so too.
+    /// Notices if the node stood still or its clock was set, before anybody asks for its state. Every other call does so too.
     pub fn look(&mut self, now: Now) {
         self.transport.look(now);
     }
 
-    /// A datagram arrived on one of our ports.
+    /// Handles a datagram that arrived on one of our ports.
     pub fn handle_datagram(
         &mut self,
         now: Now,
@@ -110,7 +110,7 @@ impl Core {
         self.transport.handle_datagram(now, at, from, packet)
     }
 
-    /// Anything else happened.
+    /// Handles any other input.
     pub fn handle_input(&mut self, now: Now, input: CoreInput) {
         match input {
             CoreInput::Command(command) => self.command(now, command),
@@ -127,7 +127,7 @@ impl Core {
         }
     }
 
-    /// The next thing to do; to be called until it answers `Wait`.
+    /// The next thing to do. Call it until it returns `Wait`.
     pub fn poll_output(&mut self, now: Now) -> CoreOutput {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -148,7 +148,7 @@ impl Core {
                     continue;
                 }
             };
-            // Both are drained: nothing of an old persona is on its way when a new one begins.
+            // Both are drained: nothing of the old persona is under way when the new one begins.
             if self.change_persona(now) || self.finish_echoes(now) {
                 continue;
             }
@@ -177,24 +177,24 @@ impl Core {
     }
 }
 
-/// Seams: a daemon uses none of them.
+/// Seams for tests. A daemon uses none of them.
 impl Core {
-    /// From now on requests to the persona pass here first.
+    /// Sets the gatekeeper, which decides on requests to the persona from now on.
     pub fn set_gatekeeper(&mut self, gatekeeper: Gatekeeper) {
         self.gatekeeper = Some(gatekeeper);
     }
 
-    /// The persona's next key comes from this seed, at once, rather than from randomness.
+    /// Replaces the persona at once by one whose key comes from this seed and not from randomness.
     pub fn set_persona_seed(&mut self, now: Now, seed: [u8; 32]) {
         self.persona.set_next(now.mono, seed);
     }
 
-    /// From now on this observer, too, is told what each role of this node reads.
+    /// Adds an observer, which is told what each role of this node reads from now on.
     pub fn add_observer(&mut self, observer: Box<dyn Observer>) {
         self.transport.add_observer(observer);
     }
 
-    /// From now on `path` decides where the walks of others go on.
+    /// Sets the override that decides where other nodes' walks go.
     pub fn set_path_choice(&mut self, path: Box<dyn PathChoice>) {
         self.transport.set_path_choice(path);
     }
@@ -202,49 +202,49 @@ impl Core {
 
 /// Getters.
 impl Core {
-    /// Tells whether lookups can start.
+    /// The node's readiness for lookups, with the reasons if it is not ready.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         self.transport.readiness()
     }
 
-    /// Own tunnels.
+    /// Own tunnels, oldest first.
     #[must_use]
     pub fn tunnels(&self, now: Now) -> Vec<TunnelView> {
         self.transport.tunnels(now)
     }
 
-    /// Verified relays.
+    /// All verified relays.
     #[must_use]
     pub fn relays(&self) -> Vec<RelayView> {
         self.transport.relays()
     }
 
-    /// Addresses on the list of peers behind which a relay answers at present.
+    /// Addresses on the list of peers at which a relay answers at present.
     #[must_use]
     pub fn answering_peers(&self) -> Vec<SocketAddr> {
         self.transport.answering_peers()
     }
 
-    /// Tunnels carried for others: relayed, ending here.
+    /// Numbers of tunnels carried for others: those relayed, and those that end here.
     #[must_use]
     pub fn transit(&self) -> (usize, usize) {
         self.transport.transit()
     }
 
-    /// Counters of the transport.
+    /// Counters of the transport since the start.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.transport.counters()
     }
 
-    /// Drops of the transport by reason.
+    /// Datagrams that the transport dropped, by reason.
     #[must_use]
     pub fn drops(&self) -> &DropCounts {
         self.transport.drops()
     }
 
-    /// Sizes against caps, and the DHT's counters.
+    /// The size of every collection with its cap, and the DHT's counters.
     #[must_use]
     pub fn audit(&self) -> CoreAudit {
         CoreAudit {
@@ -253,13 +253,13 @@ impl Core {
         }
     }
 
-    /// The DHT's contacts that answered and are not expired.
+    /// Numbers of the DHT's contacts that answered and have not expired.
     #[must_use]
     pub fn live_contacts(&self, now: Now) -> deut_kademlia::LiveContacts {
         self.kademlia.live_contacts(&now)
     }
 
-    /// Our own descriptor; none for a client.
+    /// Our own descriptor; `None` for a client.
     #[must_use]
     pub fn own_descriptor(&self) -> Option<[u8; 196]> {
         self.transport.own_descriptor()
@@ -271,19 +271,19 @@ impl Core {
         self.kademlia.table(&now)
     }
 
-    /// The contact that the persona advertises; none while it has no addresses.
+    /// The contact that the persona advertises; `None` while it has no addresses.
     #[must_use]
     pub fn persona_contact(&self, now: Now) -> Option<deut_kademlia::Contact> {
         self.kademlia.persona_contact(&now).cloned()
     }
 
-    /// Tells whether the persona can be found by others; none while it is off.
+    /// How well others can find the persona; `None` while it is off.
     #[must_use]
     pub fn persona_reach(&self, now: Now) -> Option<deut_kademlia::PersonaReach> {
         self.kademlia.persona_reach(&now)
     }
 
-    /// The persona's public key; none while it is off.
+    /// The persona's public key; `None` while it is off.
     #[must_use]
     pub fn persona_key(&self) -> Option<[u8; 32]> {
         self.persona_key

@@ -1,7 +1,7 @@
-//! The data directory: the relay's key seed, the verified relays, and nothing that could tell what a user did.
+//! The data directory: the relay's key seed, the verified relays, and nothing that could show what a user did.
 //!
-//! No file is overwritten but by its own next version, and that atomically. A key that cannot be understood stops the start
-//! with one line; it is left as it is. The relays are only a cache: a file of them that cannot be used is set aside.
+//! A file is overwritten only by its own next version, and atomically. A key that cannot be read stops the start with one line and
+//! is left as it is. The relays are only a cache: if their file cannot be used, it is set aside.
 
 pub(crate) mod owned;
 pub mod relays;
@@ -19,15 +19,15 @@ use self::owned::Closed;
 pub use self::owned::check_socket_directory;
 pub(crate) use relays::save_relays;
 
-/// The 32-byte seed of a relay's keys: the only secret on disk.
+/// File name of the 32-byte seed of a relay's keys, the only secret on disk.
 pub const RELAY_KEY: &str = "relay.key";
-/// Descriptors of relays that were verified at the last run.
+/// File name of the descriptors of relays that were verified in the last run.
 pub const RELAYS: &str = "relays.bin";
-/// The last version of [`RELAYS`] that could not be used.
+/// File name of the last version of [`RELAYS`] that could not be used.
 pub const RELAYS_DAMAGED: &str = "relays.bin.damaged";
-/// Where the daemon listens for commands.
+/// File name of the socket on which the daemon takes commands.
 pub const CONTROL_SOCKET: &str = "control.sock";
-/// Held by the daemon while it runs.
+/// File name of the lock, which the daemon holds while it runs.
 pub const LOCK: &str = "lock";
 /// Every file that a data directory may hold.
 pub const FILES: [&str; 5] = [CONTROL_SOCKET, LOCK, RELAY_KEY, RELAYS, RELAYS_DAMAGED];
@@ -39,22 +39,22 @@ pub(crate) struct DataDir {
     _lock: File,
 }
 
-/// Why a data directory cannot be used.
+/// The reason why a data directory cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {what}; {remedy}", path.display())]
 pub struct DataDirError {
-    /// Which file or directory.
+    /// The file or directory with the fault.
     pub path: PathBuf,
     /// The fault, in one line.
     pub what: String,
     /// The remedy, in one line.
     pub remedy: String,
-    /// Somebody has it now: another process, or a node of this one that is still stopping.
+    /// It is in use: by another process, or by a node of this process that is still stopping.
     pub in_use: bool,
 }
 
 impl DataDir {
-    /// Opens a data directory, and makes it where it is missing. One process at a time can have it.
+    /// Opens a data directory, and creates it if it is missing. Only one node at a time can have it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         prepare(path)?;
         let lock_path = path.join(LOCK);
@@ -80,7 +80,7 @@ impl DataDir {
         }
     }
 
-    /// The seed of the relay's keys; `fresh` is saved where there is none yet.
+    /// The seed of the relay's keys. If there is none yet, `fresh` is saved and returned.
     pub(crate) fn key_seed(&self, fresh: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, DataDirError> {
         let path = self.path.join(RELAY_KEY);
         let mut bytes = Zeroizing::new(Vec::new());
@@ -118,33 +118,33 @@ impl DataDir {
         Ok(Zeroizing::new(seed))
     }
 
-    /// Where the relays are saved: the driver writes them outside its own thread.
+    /// Path of the file for the relays, which the driver writes outside its own task.
     pub(crate) fn relays_path(&self) -> PathBuf {
         self.path.join(RELAYS)
     }
 }
 
-/// Makes a data directory where it is missing, and checks whose it is, without locking it.
+/// Creates a data directory if it is missing, and checks its owner and permissions, without locking it.
 ///
 /// # Errors
-/// It cannot be made, belongs to another user, or others may write to it.
+/// If it cannot be created, belongs to another user, or others may write to it.
 pub fn prepare(path: &Path) -> Result<(), DataDirError> {
     owned::directory(path)
 }
 
-/// Tells whether the process or the system has no file descriptor left.
+/// Returns true if the process or the system has no file descriptor left.
 #[must_use]
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     let full = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
     full.contains(&error.raw_os_error())
 }
 
-/// Writes a file that others cannot read, so that at every moment the old or the new version stands there whole.
+/// Writes a file that others cannot read, so that at every moment the whole old or the whole new version is there.
 fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    // A crash may have left it; it is ours and was never used.
+    // A crash may have left this file; it is ours and was never used.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -155,7 +155,7 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     });
     let renamed = written.and_then(|()| fs::rename(&new, path));
     if renamed.is_err() {
-        // The disk may be full: leave nothing behind.
+        // The disk may be full: leave no half-written file behind.
         let _ = fs::remove_file(&new);
     }
     renamed?;

@@ -1,8 +1,8 @@
 //! The one task of a node: it owns the core, the sockets and one timer.
 //!
-//! Each turn: requests of handles, finished jobs and other local work first, then one bounded round over the sockets that
-//! have something, then the timer; after every input the core is drained. Then the runtime has its turn. Clocks are read
-//! once per turn.
+//! In each turn it first takes requests of handles, finished jobs and other local work, then one bounded round over the sockets
+//! that have something, then the timer. After every input the core is drained. Then the runtime has its turn. Clocks are read once
+//! per turn and once per round.
 
 mod error;
 mod handle_link;
@@ -44,23 +44,22 @@ pub use error::StartError;
 pub(crate) use handle_link::Link;
 pub(crate) use start::start;
 
-/// Requests of handles taken in one turn.
+/// Number of requests of handles taken in one turn.
 const REQUESTS_PER_TURN: usize = 16;
-/// Datagrams taken in one turn.
+/// Number of datagrams taken in one turn.
 const DATAGRAMS_PER_TURN: usize = 256;
-/// The core is not called for its timer more often than this.
+/// The core is not called for its timer more often than this, in microseconds.
 const SHORTEST_WAIT_US: u64 = 500;
 
-/// See the module.
 struct Driver {
     core: Core,
     clock: Clock,
     sockets: Sockets,
     jobs: Jobs,
     requests: mpsc::Receiver<HandleRequest>,
-    /// Somebody does not wait for an answer any more.
+    /// A handle no longer waits for an answer.
     abandoned: mpsc::Receiver<()>,
-    /// For requests that come to the persona: their answers come back this way.
+    /// Goes with requests that come to the persona, whose answers come back this way.
     to_self: mpsc::WeakSender<HandleRequest>,
     peers: mpsc::Receiver<Vec<BootstrapPeer>>,
     peers_done: bool,
@@ -78,7 +77,7 @@ struct Driver {
 /// The outcome of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    /// Something; there may be more.
+    /// It did some work, and there may be more.
     Worked,
     /// The node is to stop.
     Stop,
@@ -89,11 +88,11 @@ impl Driver {
         let now = self.clock.now();
         self.feed(now, CoreInput::Command(CoreCommand::Bootstrap(peers)));
         while poll_fn(|cx| self.poll_turn(cx)).await == Turn::Worked {
-            // Others in this runtime, its reactor among them, have their turn.
+            // Other tasks of this runtime have their turn, its reactor among them.
             tokio::task::yield_now().await;
         }
         let now = self.clock.now();
-        // Handles that still wait hear that the node has stopped, not why the core gave up.
+        // Handles that still wait are told that the node has stopped, not why the core gave up.
         self.open = Open::default();
         self.feed(now, CoreInput::Command(CoreCommand::Shutdown));
         if let Some(saver) = self.saver.take() {
@@ -102,7 +101,7 @@ impl Driver {
         tracing::info!("stopped");
     }
 
-    /// Pending: there is nothing to do, and everything that could bring work wakes this task.
+    /// Pending if there is nothing to do. Everything that could bring work then wakes this task.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let now = self.clock.now();
         self.core.look(now);
@@ -139,7 +138,7 @@ impl Driver {
         if let Some(saver) = &mut self.saver {
             saver.poll(cx);
         }
-        // Datagrams that have arrived come before timers: a process that was held up for a second must not believe that its
+        // Datagrams that have arrived come before timers: a process that was held up for a second must not conclude that its
         // neighbours were silent.
         if self.sockets.poll_ready(cx).is_ready() {
             worked = true;
@@ -182,9 +181,9 @@ impl Driver {
         true
     }
 
-    /// One round over the sockets.
+    /// Takes one round of datagrams from the sockets.
     fn receive(&mut self) {
-        // Local work may have taken its time.
+        // Local work may have taken some time.
         let now = self.clock.now();
         self.sockets.begin_round();
         for _ in 0..DATAGRAMS_PER_TURN {
@@ -193,7 +192,7 @@ impl Driver {
             };
             match self.core.handle_datagram(now, at, from, packet) {
                 Handled::Consumed => self.drain(now),
-                // The way of a relayed datagram: nothing waits for it, the drain below is for what waits besides.
+                // The path of a relayed datagram: it waits for nothing. The drain below is for whatever else is waiting.
                 Handled::Forward { from, to, packet } => self.sockets.send(from, to, packet),
                 Handled::Dropped(reason, packet) => {
                     tracing::trace!(reason = reason.name(), "a datagram is dropped");
@@ -209,7 +208,7 @@ impl Driver {
         self.drain(now);
     }
 
-    /// Does what the core wants, until it wants to wait.
+    /// Does the work that the core wants done, until it wants to wait.
     fn drain(&mut self, now: Now) {
         loop {
             match self.core.poll_output(now) {
@@ -249,9 +248,9 @@ impl Driver {
     }
 
     fn set_timer(&mut self, now: Now, until: Option<Mono>) {
-        // A core that asked for a time that is over would keep this task busy for nothing.
+        // A core that asked for a time in the past would keep this task busy for nothing.
         let until = until.map(|until| until.max(now.mono.plus_us(SHORTEST_WAIT_US)));
-        // A node that sends nothing must notice too that the machine cannot send.
+        // A node that sends nothing must also notice that its machine cannot send.
         let look = self.sockets.look_at();
         let until = Some(until.map_or(look, |until| until.min(look)));
         let earlier = match (self.until, until) {

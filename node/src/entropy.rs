@@ -1,4 +1,4 @@
-//! The only reader of the operating system's randomness: one seed per node, everything else is drawn from it.
+//! The only reader of the operating system's randomness: one seed per node, from which everything else is drawn.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -10,7 +10,7 @@ use rand::{TryRng, rngs::SysRng};
 /// 32 bytes from the operating system.
 ///
 /// # Errors
-/// The system has none to give.
+/// If the system has none to give.
 pub(crate) fn seed() -> Result<[u8; 32], String> {
     let mut seed = [0; 32];
     SysRng

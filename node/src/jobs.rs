@@ -1,8 +1,8 @@
-//! The bounded worker for public-key operations: at most two key generations and two exchanges at once, at most 64
-//! waiting, most urgent first. Exchanges have places of their own: a millisecond of work must not wait for tens of
-//! milliseconds of another's.
+//! The bounded worker for public-key operations: at most two key generations and two exchanges run at once, and at most 64 jobs
+//! wait, the most urgent first. Exchanges have their own places: a millisecond of work must not wait for tens of milliseconds of
+//! another job.
 //!
-//! All state is the driver's; a job runs on tokio's blocking threads and comes back over a bounded channel.
+//! The driver owns all state. A job runs on tokio's blocking threads, and its result comes back over a bounded channel.
 
 use std::{
     collections::VecDeque,
@@ -18,9 +18,9 @@ use deut_transport::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-/// Jobs of each sort, exchanges and key generations, that run at the same time.
+/// Number of jobs of each sort, exchanges and key generations, that run at the same time.
 const RUNNING: usize = 2;
-/// Jobs that wait; beyond it the least urgent is refused: one that waits, or else the new one.
+/// Number of jobs that wait. Beyond it the least urgent is refused: one that waits, or else the new one.
 const WAITING: usize = 64;
 /// Most urgent first.
 const ORDER: [Priority; 4] = [
@@ -30,26 +30,25 @@ const ORDER: [Priority; 4] = [
     Priority::Refill,
 ];
 
-/// Which sort it was, and what came of it.
+/// The sort of a finished job, its ticket and its result.
 type Done = (usize, JobTicket, JobResult);
 
-/// See the module.
 pub(crate) struct Jobs {
     suite: Arc<dyn RsaSuite>,
     waiting: [VecDeque<(JobTicket, Job)>; ORDER.len()],
-    /// Exchanges, key generations.
+    /// Numbers of exchanges and key generations that run.
     running: [usize; 2],
     done: mpsc::Sender<Done>,
     results: mpsc::Receiver<Done>,
     refused: u64,
-    /// Shared with other nodes of this process.
+    /// Permits shared with the other nodes of this process.
     permits: Option<Arc<Semaphore>>,
 }
 
 impl Jobs {
-    /// A worker without work.
+    /// A worker without jobs.
     pub(crate) fn new(suite: Arc<dyn RsaSuite>, permits: Option<Arc<Semaphore>>) -> Self {
-        // As many places as jobs can run, so that no worker ever waits for the driver.
+        // As many places as jobs can run, so that no job ever waits for the driver.
         let (done, results) = mpsc::channel(2 * RUNNING);
         Self {
             suite,
@@ -62,7 +61,7 @@ impl Jobs {
         }
     }
 
-    /// Takes a job. Returns the ticket of a refused one, if the queue was full: its result is `Refused`.
+    /// Takes a job. If the queue is full, returns the ticket of the job that is refused; its result is `Refused`.
     #[must_use]
     pub(crate) fn submit(
         &mut self,
@@ -88,7 +87,7 @@ impl Jobs {
         refused
     }
 
-    /// The next finished job.
+    /// The next finished job, with its result.
     pub(crate) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<(JobTicket, JobResult)> {
         match self.results.poll_recv(cx) {
             Poll::Ready(Some((sort, ticket, result))) => {
@@ -98,17 +97,17 @@ impl Jobs {
                 self.start();
                 Poll::Ready((ticket, result))
             }
-            // `None` cannot be: we hold a sender ourselves.
+            // `None` cannot occur, since we hold a sender ourselves.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 
-    /// Jobs refused since the start.
+    /// Number of jobs refused since the start.
     pub(crate) fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// The youngest waiting job that is less urgent than `priority`.
+    /// Removes the youngest waiting job that is less urgent than `priority`.
     fn evict_below(&mut self, priority: Priority) -> Option<JobTicket> {
         let less_urgent = self.waiting.iter_mut().skip(rank(priority) + 1).rev();
         less_urgent
@@ -117,7 +116,7 @@ impl Jobs {
             .next()
     }
 
-    /// The most urgent waiting job of a sort that has a free place, the oldest of them.
+    /// Removes the most urgent waiting job of a sort that has a free place, and of these the oldest.
     fn take_next(&mut self) -> Option<(usize, JobTicket, Job)> {
         let [exchanges, generations] = self.running.map(|running| running < RUNNING);
         let mut queues = self.waiting.iter_mut();
@@ -145,7 +144,7 @@ impl Jobs {
                 // A panic in a dependency costs this job, not the worker.
                 let result = catch_unwind(AssertUnwindSafe(|| job.run(suite.as_ref())));
                 let result = result.unwrap_or(JobResult::Refused);
-                // The driver has gone: nobody waits for the result.
+                // If the driver has gone, nobody waits for the result.
                 let _ = done.try_send((sort, ticket, result));
             });
         }
@@ -189,7 +188,7 @@ mod tests {
         for (number, priority) in order.into_iter().enumerate() {
             assert_eq!(submit(&mut jobs, number as u64, priority), None);
         }
-        // Two of each sort run already.
+        // As if nothing were running.
         jobs.running = [0; 2];
         let waiting = std::iter::from_fn(|| jobs.take_next()).map(|(_, ticket, _)| ticket.0);
         assert_eq!(waiting.collect::<Vec<_>>(), [6, 8, 3, 7, 2]);
@@ -259,7 +258,7 @@ mod tests {
         (ticket.0, result)
     }
 
-    /// Each job waits for the gate and panics when the gate is gone.
+    /// Each job waits for the gate, and panics if the gate is gone.
     struct Slow {
         gate: Mutex<std_mpsc::Receiver<()>>,
         now: AtomicUsize,

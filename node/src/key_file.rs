@@ -1,4 +1,4 @@
-//! Key files: the secret with which the versions of a mutable record are signed, 32 bytes, for its owner only.
+//! Key files: the 32-byte secret that signs the versions of a mutable record, readable by its owner only.
 
 use std::{
     fs,
@@ -16,16 +16,16 @@ use crate::{
     entropy,
 };
 
-/// Bytes of a key file: the seed of an Ed25519 key pair (RFC 8032's private key).
+/// Length of a key file: the seed of an Ed25519 key pair (the private key of RFC 8032).
 const LENGTH: usize = 32;
 
-/// The key from a file.
+/// The key in a file.
 pub struct KeyFile {
-    /// The seed.
+    /// The seed of the key pair, wiped on drop.
     pub seed: Zeroizing<[u8; LENGTH]>,
 }
 
-/// Why a key file cannot be used, in one line that says what to do.
+/// The reason why a key file cannot be used, in one line that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {what}; {remedy}", path.display())]
 pub struct KeyFileError {
@@ -47,10 +47,10 @@ impl From<DataDirError> for KeyFileError {
 }
 
 impl KeyFile {
-    /// Draws a new key and saves it, mode 0600. No file is overwritten.
+    /// Draws a new key and saves it with mode 0600. Never overwrites a file.
     ///
     /// # Errors
-    /// There is a file, or it cannot be written.
+    /// If the file exists or cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyFileError> {
         let wrong = |what, remedy: &str| KeyFileError {
             path: path.to_owned(),
@@ -75,7 +75,7 @@ impl KeyFile {
         match filled {
             Ok(seed) => Ok(Self { seed }),
             Err(why) => {
-                // It is ours, and what stands in it is no key.
+                // The file is ours, and does not hold a whole key.
                 let _ = fs::remove_file(path);
                 let what = format!("cannot be written ({why})");
                 Err(wrong(what, "make room and try again"))
@@ -83,10 +83,10 @@ impl KeyFile {
         }
     }
 
-    /// Reads a key. The file must belong to the user that runs this, and be closed to all others.
+    /// Reads a key. The file must belong to the user that runs this process, and be closed to all others.
     ///
     /// # Errors
-    /// It cannot be read, is not for its owner only, or has not 32 bytes.
+    /// If it cannot be read, is open to others, or does not have 32 bytes.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let wrong = |what, remedy: &str| KeyFileError {
             path: path.to_owned(),

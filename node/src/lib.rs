@@ -1,8 +1,8 @@
-//! `deut`: a Kademlia DHT node whose every RPC travels through DEUT tunnels. This library is the node; the command `deut` is the
+//! `deut`: a Kademlia DHT node whose RPCs all travel through DEUT tunnels. This library is the node; the command `deut` is in the
 //! package `deut-cli`.
 //!
-//! Start one with [`Node::start`], then use the handle. [`core::Core`] is the same node without sockets, clock and tokio,
-//! for virtual networks.
+//! Start one with [`Node::start`], then use the handle. [`core::Core`] is the same node without sockets, clock and tokio, for
+//! virtual networks.
 #![forbid(unsafe_code)]
 
 pub mod bootstrap;

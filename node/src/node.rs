@@ -1,4 +1,4 @@
-//! The handle of a running node: cloneable, over bounded channels. Everything an application does goes through it.
+//! The handle of a running node, through which an application does everything. It can be cloned and uses bounded channels.
 
 mod application;
 
@@ -26,10 +26,10 @@ pub struct Node {
 /// The node did not become ready.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
-    /// The time is over; the last readiness says what is missing.
+    /// The time is over. The last readiness says why.
     #[error("not ready in time")]
     TimedOut(Readiness),
-    /// It has stopped.
+    /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
 }
@@ -39,38 +39,38 @@ impl Node {
     /// The node runs until [`Node::shutdown`], or until every handle is dropped.
     ///
     /// # Errors
-    /// Settings, port or data directory cannot be used; the error says why and what to do.
+    /// If settings, port or data directory cannot be used. The error says why and what to do.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         let driver = driver::start(config).await?;
         Ok(Self { driver })
     }
 
-    /// Where the relay port is bound.
+    /// The address that the relay port is bound to.
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
         self.driver.about.local
     }
 
-    /// The identity key of a relay; none for a client.
+    /// The identity key of a relay; `None` for a client.
     #[must_use]
     pub fn identity(&self) -> Option<[u8; 32]> {
         self.driver.about.relay.map(|(_, identity)| identity)
     }
 
-    /// A `[[peer]]` block by which others join through this relay; none for a client.
+    /// A `[[peer]]` block with which others can join through this relay; `None` for a client.
     #[must_use]
     pub fn bootstrap_line(&self) -> Option<String> {
         let (address, identity) = self.driver.about.relay?;
         Some(peer_block(&address.to_string(), Some(&identity)))
     }
 
-    /// Peers of `bootstrap.toml` that could not be used so far.
+    /// Peers of `bootstrap.toml` that cannot be used at present.
     #[must_use]
     pub fn bootstrap_troubles(&self) -> Vec<BootstrapTrouble> {
         self.driver.about.troubles.list()
     }
 
-    /// Readiness as it changes.
+    /// A channel with the present readiness and its changes.
     #[must_use]
     pub fn watch_readiness(&self) -> watch::Receiver<Readiness> {
         self.driver.readiness.clone()
@@ -79,7 +79,7 @@ impl Node {
     /// Waits until lookups can start.
     ///
     /// # Errors
-    /// The time is over, or the node has stopped.
+    /// If the time is over or the node has stopped.
     pub async fn ready(&self, within: Duration) -> Result<Readiness, NotReady> {
         let mut readiness = self.driver.readiness.clone();
         let ready = readiness.wait_for(|readiness| readiness.ready);
@@ -96,24 +96,23 @@ impl Node {
     /// The status of the node: tunnels, relays, counters, the DHT.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub async fn status(&self) -> Result<NodeStatus, Stopped> {
         self.ask(HandleRequest::Status).await
     }
 
-    /// The own tunnels.
+    /// All own tunnels, oldest first.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub async fn tunnels(&self) -> Result<Vec<TunnelView>, Stopped> {
         self.ask(HandleRequest::Tunnels).await
     }
 
-    /// Runs a query. Dropping the future cancels it. Steps go to `progress` as long as there is room in it;
-    /// steps that find it full are not sent.
+    /// Runs a query. Dropping the future cancels it. Steps go to `progress`; those that find it full are lost.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub async fn query(
         &self,
         query: Query,
@@ -127,49 +126,50 @@ impl Node {
         .await
     }
 
-    /// Sends an echo through every own tunnel to its endpoint and back; takes 4 s at most.
+    /// Sends an echo through every own tunnel to its endpoint and back. Takes at most 4 s.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub async fn echo_all(&self) -> Result<Vec<TunnelEcho>, Stopped> {
         self.ask(HandleRequest::EchoAll).await
     }
 
-    /// The public key of the persona; none while it is off.
+    /// The public key of the persona; `None` while it is off.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub async fn persona_key(&self) -> Result<Option<[u8; 32]>, Stopped> {
         Ok(self.persona_reach().await?.map(|reach| reach.key))
     }
 
-    /// Tells whether the persona can be found by others: its addresses, and who around it holds them; none while it is off.
+    /// How well others can find the persona: its addresses, and the number of nodes around it that hold them. `None` while it is
+    /// off.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub async fn persona_reach(&self) -> Result<Option<PersonaReach>, Stopped> {
         self.ask(HandleRequest::PersonaReach).await
     }
 
-    /// Our own descriptor; none for a client.
+    /// Our own descriptor; `None` for a client.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub async fn descriptor(&self) -> Result<Option<[u8; 196]>, Stopped> {
         self.ask(HandleRequest::Descriptor).await
     }
 
-    /// Closes all tunnels politely, saves what is kept and stops. Other handles then answer [`Stopped`]. When it returns,
-    /// ports and data directory are free.
+    /// Closes all tunnels politely, saves what is kept, and stops. Other handles then return [`Stopped`]. When it returns, ports
+    /// and data directory are free.
     pub async fn shutdown(self) {
         let ended = self.ended();
-        // If it cannot be told, it has stopped already.
+        // If the message cannot be sent, the node has stopped already.
         let _ = self.driver.requests.send(HandleRequest::Shutdown).await;
         ended.await;
     }
 
-    /// Waits until the node has stopped, whoever stopped it; then its ports and its data directory are free. It does not
-    /// keep the node running: whoever drops the last handle waits with this for what is still being closed.
+    /// Waits until the node has stopped for any reason; its ports and its data directory are then free. It does not keep the node
+    /// running: after dropping the last handle, use it to wait until everything is closed.
     ///
     /// ```
     /// # async fn restart(node: deut::Node, config: deut::NodeConfig) -> Result<deut::Node, deut::StartError> {
@@ -184,7 +184,7 @@ impl Node {
         async move { while readiness.changed().await.is_ok() {} }
     }
 
-    /// One request and its answer.
+    /// Sends one request and waits for its answer.
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> HandleRequest,

@@ -1,7 +1,7 @@
-//! When the persona is on, and which key it has.
+//! Decides when the persona is on, and draws its keys.
 //!
-//! It appears some time after the start and is replaced about once a day, independent of restarts, so that start, stop and
-//! clock of a machine do not tell which persona lives on it (DESIGN §3). Its key is never on disk.
+//! It appears some time after the start and is replaced about once a day, independently of restarts, so that the starts, stops and
+//! clock of a machine do not show which persona lives on it (ADR 0002). Its key is never on disk.
 
 use deut_common::time::Mono;
 use deut_transport::policy::Profile;
@@ -11,17 +11,17 @@ use zeroize::Zeroizing;
 const MINUTE: u64 = 60_000_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 
-/// Draws the persona's keys, from a generator that serves nothing else.
+/// Draws the persona's keys from a generator of its own.
 pub(crate) struct PersonaClock {
     rng: StdRng,
-    /// When the next key begins; `None`: no persona, now and later.
+    /// The time at which the next key begins; `None` if there is never a persona.
     next: Option<Mono>,
-    /// The seed of the next key, where it is not to be random.
+    /// The seed of the next key, if that is not to be random.
     given: Option<Zeroizing<[u8; 32]>>,
 }
 
 impl PersonaClock {
-    /// A persona that begins in 5 to 60 minutes; at once in the test profile.
+    /// A persona that begins in 5 to 60 minutes, or at once in the test profile.
     pub(crate) fn new(wanted: bool, profile: Profile, seed: [u8; 32], now: Mono) -> Self {
         let mut rng = StdRng::from_seed(seed);
         let delay = match profile {
@@ -35,18 +35,18 @@ impl PersonaClock {
         }
     }
 
-    /// The next key is the one of this seed, at once.
+    /// Starts the next key at once, from this seed.
     pub(crate) fn set_next(&mut self, now: Mono, seed: [u8; 32]) {
         self.given = Some(Zeroizing::new(seed));
         self.next = Some(now);
     }
 
-    /// When `poll` has something.
+    /// The time at which `poll` has something.
     pub(crate) fn due(&self) -> Option<Mono> {
         self.next
     }
 
-    /// The seed of a new key that replaces the one before, when its time has come.
+    /// The seed of a new key that replaces the old one, if it is time.
     pub(crate) fn poll(&mut self, now: Mono) -> Option<Zeroizing<[u8; 32]>> {
         if self.next.is_none_or(|next| next > now) {
             return None;

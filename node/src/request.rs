@@ -1,4 +1,4 @@
-//! Requests of handles to the driver, and those that it hands to applications.
+//! Requests of handles to the driver, and requests that the driver hands to applications.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::status::{NodeStatus, TunnelEcho};
 
-/// Requests that may wait for the driver; a handle that finds no room waits.
+/// Number of requests that may wait for the driver; a handle that finds no room waits.
 pub(crate) const WAITING: usize = 64;
 
 /// The node has stopped.
@@ -21,14 +21,14 @@ pub(crate) const WAITING: usize = 64;
 #[error("the node has stopped")]
 pub struct Stopped;
 
-/// The answer that a handle waits for. Whoever drops it has the driver look for what nobody waits for any more.
+/// The answer that a handle waits for. Dropping it makes the driver look for requests that nobody waits for any more.
 pub(crate) struct Waiting<T> {
     answered: Option<oneshot::Receiver<T>>,
     abandoned: mpsc::Sender<()>,
 }
 
 impl<T> Waiting<T> {
-    /// A place for the answer, and who waits for it.
+    /// A sender for the answer, and the handle's side that waits for it.
     pub(crate) fn new(abandoned: mpsc::Sender<()>) -> (oneshot::Sender<T>, Self) {
         let (answer, answered) = oneshot::channel();
         let answered = Some(answered);
@@ -41,10 +41,10 @@ impl<T> Waiting<T> {
         )
     }
 
-    /// Waits for it.
+    /// Waits for the answer.
     ///
     /// # Errors
-    /// The node has stopped.
+    /// If the node has stopped.
     pub(crate) async fn answer(mut self) -> Result<T, Stopped> {
         let Some(answered) = &mut self.answered else {
             return Err(Stopped);
@@ -57,16 +57,16 @@ impl<T> Waiting<T> {
 
 impl<T> Drop for Waiting<T> {
     fn drop(&mut self) {
-        // Closed first, so that the driver sees it. Where a word is on its way already, that one is enough.
+        // Closed first, so that the driver sees it. If a message is on its way already, that one is enough.
         if self.answered.take().is_some() {
             let _ = self.abandoned.try_send(());
         }
     }
 }
 
-/// One request. The answer goes to the oneshot; who does not wait for it any more has dropped it.
+/// A request of a handle. The answer goes to the oneshot; a handle that no longer waits has dropped its receiver.
 pub(crate) enum HandleRequest {
-    /// Addresses on the list of peers behind which a relay answers at present.
+    /// Addresses on the list of peers at which a relay answers at present.
     AnsweringPeers(oneshot::Sender<Vec<SocketAddr>>),
     Call {
         service: Service,
@@ -89,7 +89,7 @@ pub(crate) enum HandleRequest {
     Serve {
         service: Service,
         requests: mpsc::Sender<IncomingRequest>,
-        /// True if there was room for one more service.
+        /// True if there is room for one more service.
         answer: oneshot::Sender<bool>,
     },
     Shutdown,
@@ -97,11 +97,11 @@ pub(crate) enum HandleRequest {
     Tunnels(oneshot::Sender<Vec<TunnelView>>),
 }
 
-/// A request that came to this node's persona. Who sent it is not known.
+/// A request that came to this node's persona. Its sender is not known.
 pub struct IncomingRequest {
     pub(crate) token: ReplyToken,
     pub(crate) body: Vec<u8>,
-    /// Weak: a request that is kept does not keep the node running.
+    /// Weak, so that a request that is kept does not keep the node running.
     pub(crate) node: mpsc::WeakSender<HandleRequest>,
 }
 
@@ -112,10 +112,10 @@ impl IncomingRequest {
         &self.body
     }
 
-    /// Answers with at most 1,046 bytes, once. After 10 s the answer is not sent any more.
+    /// Answers once, with at most 1,046 bytes. More than 10 s after the request, the answer is no longer sent.
     ///
     /// # Errors
-    /// It is too long, or the node has stopped.
+    /// If the answer is too long or the node has stopped.
     pub async fn reply(self, body: Vec<u8>) -> Result<(), ReplyError> {
         if body.len() > MAX_ANSWER_BODY {
             return Err(ReplyError::TooLong(body.len()));
@@ -129,7 +129,7 @@ impl IncomingRequest {
     }
 }
 
-/// Why an answer is not sent.
+/// The reason why an answer is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {

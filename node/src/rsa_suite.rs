@@ -1,8 +1,8 @@
-//! RSA as the protocol uses it (§7.3): 2,048 bits, e = 65537, OAEP with SHA-256 and an empty label, SPKI of 294 bytes.
-//! The only file that names the crate `rsa`.
+//! The RSA of the protocol (§7.3): 2,048 bits, e = 65537, OAEP with SHA-256 and an empty label, SPKI of 294 bytes. This is the only
+//! file that names the crate `rsa`.
 //!
-//! Private operations are always blinded: `RsaPrivateKey::decrypt` is not (this build has no `getrandom` feature) and is
-//! banned in `clippy.toml`.
+//! Private operations are always blinded. `RsaPrivateKey::decrypt` is not (this build has no `getrandom` feature), so it is banned
+//! in `clippy.toml`.
 
 use std::{fmt, sync::Arc};
 
@@ -20,7 +20,7 @@ const MODULUS_LEN: usize = 256;
 const EXPONENT: u64 = 65_537;
 /// The label of OAEP.
 const LABEL: &[u8] = b"";
-/// Separates the secret behind pseudorandom answers from the seed of the key itself. Never on the wire.
+/// Label that separates the secret behind pseudorandom answers from the seed of the key itself. It is never on the wire.
 pub const REFUSAL: &[u8] = b"deut rsa refusal v1";
 
 /// The DER of every RSA-2048 SubjectPublicKeyInfo before the modulus.
@@ -32,11 +32,11 @@ const SPKI_HEAD: [u8; 33] = [
     0x30, 0x82, 0x01, 0x0a, // SEQUENCE of 266 bytes
     0x02, 0x82, 0x01, 0x01, 0x00, // INTEGER of 257 bytes: the modulus has its top bit set
 ];
-/// And after it: INTEGER 65537.
+/// The DER after the modulus: INTEGER 65537.
 const SPKI_TAIL: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
 const _: () = assert!(SPKI_HEAD.len() + MODULUS_LEN + SPKI_TAIL.len() == SPKI_LEN);
 
-/// The suite of every real node.
+/// The RSA suite of every real node.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealRsa;
 
@@ -44,7 +44,7 @@ impl RsaSuite for RealRsa {
     fn generate(&self, seed: [u8; 32]) -> RsaKeyPair {
         let seed = Zeroizing::new(seed);
         let mut rng = StdRng::from_seed(*seed);
-        // Two primes with their two top bits set always give 2,048 bits; the loop is for the type's sake.
+        // Two primes with their two top bits set always give 2,048 bits; the loop is only there for the type.
         loop {
             let Ok(key) = RsaPrivateKey::new(&mut rng, MODULUS_BITS) else {
                 continue;
@@ -81,7 +81,7 @@ struct RealKey {
     refusal: Refusal,
 }
 
-/// From it come the answers to ciphertexts that do not open.
+/// The secret from which the answers to ciphertexts that do not open are derived.
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct Refusal([u8; 32]);
 
@@ -93,11 +93,11 @@ impl RealKey {
         }
     }
 
-    /// Opens as `open` does, for ciphertexts of any length.
+    /// Like `open`, but for ciphertexts of any length.
     fn open_or_pseudorandom(&self, ciphertext: &[u8], blinding: [u8; 32]) -> [u8; 32] {
         let blinding = Zeroizing::new(blinding);
         let mut rng = StdRng::from_seed(*blinding);
-        // Computed in every case, so that a refusal takes no longer than a success.
+        // Computed in every case, so that a refusal takes as long as a success.
         let refusal = mac(&self.refusal.0, &[ciphertext]);
         match oaep_open(&self.key, &mut rng, LABEL, ciphertext).map(Zeroizing::new) {
             Ok(message) => message.as_slice().try_into().unwrap_or(refusal),
@@ -131,12 +131,12 @@ fn encode_spki(modulus: &BoxedUint) -> Option<[u8; SPKI_LEN]> {
     whole.try_into().ok()
 }
 
-/// Takes exactly what `encode_spki` gives: every other encoding of a key is refused.
+/// Accepts exactly what `encode_spki` writes; every other encoding of a key is refused.
 fn decode_spki(spki: &[u8; SPKI_LEN]) -> Result<RsaPublicKey, BadRsaKey> {
     let rest = spki.strip_prefix(&SPKI_HEAD).ok_or(BadRsaKey)?;
     let modulus = rest.strip_suffix(&SPKI_TAIL).ok_or(BadRsaKey)?;
     let modulus = BoxedUint::from_be_slice(modulus, MODULUS_BITS as u32).map_err(|_| BadRsaKey)?;
-    // An even modulus is refused by the crate; its top bit makes it 2,048 bits and its encoding canonical.
+    // The crate refuses an even modulus. The top bit makes it 2,048 bits long and its encoding canonical.
     if modulus.bits() as usize != MODULUS_BITS {
         return Err(BadRsaKey);
     }
@@ -148,7 +148,7 @@ fn decode_spki(spki: &[u8; SPKI_LEN]) -> Result<RsaPublicKey, BadRsaKey> {
 }
 
 fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC fills a short key up with zeros to a block anyway.
+    // HMAC pads a short key with zeros to a block anyway.
     let mut block = Zeroizing::new([0; 64]);
     if let Some(head) = block.first_chunk_mut() {
         *head = *key;
@@ -160,8 +160,8 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Compiles only while the key can be neither printed, copied nor serialised, and is wiped when dropped: for a type with
-/// one of these traits two implementations of `Lacks` apply, and the `_` below is ambiguous.
+/// Compiles only if the key can be neither printed, copied nor serialised, and is wiped when dropped: for a type with one of these
+/// traits two implementations of `Lacks` apply, and the `_` below is ambiguous.
 const _: fn() = || {
     trait Lacks<Which> {
         fn it() {}

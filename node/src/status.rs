@@ -1,4 +1,4 @@
-//! The status of a node, in a form that goes over the control socket as JSON.
+//! The status of a node, in the form that the control socket carries as JSON.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 pub struct TunnelEcho {
     /// The tunnel as it was when the echo was sent.
     pub view: TunnelView,
-    /// From us to its endpoint and back; none if no echo came within 3 s.
+    /// Round-trip time to the endpoint and back in µs; `None` if no echo came within 3 s.
     pub round_trip_us: Option<u64>,
 }
 
-/// Everything `deut status` shows. Only for the operator: it holds addresses and must not be logged.
+/// Everything that `deut status` shows. It is only for the operator: it holds addresses and must not be logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Version of the program.
@@ -25,53 +25,53 @@ pub struct NodeStatus {
     pub profile: String,
     /// `relay` or `client`.
     pub role: String,
-    /// Where the relay port is bound.
+    /// The address that the relay port is bound to.
     pub local_address: SocketAddr,
     /// Identity key of a relay, 64 hex digits.
     pub identity: Option<String>,
     /// Seconds since the start.
     pub uptime_s: u64,
-    /// Tunnels that stand, and what keeps lookups from starting.
+    /// The state of the lookup tunnels, and the reasons why lookups cannot start.
     pub readiness: ReadinessStatus,
     /// Milliseconds from the start to the first readiness.
     pub ready_after_ms: Option<u64>,
     /// True if the persona is on.
     pub persona: bool,
-    /// The persona's addresses and who holds them; none while it is off.
+    /// The persona's addresses and the number of nodes that hold them; `None` while it is off.
     #[serde(default)]
     pub persona_reach: Option<ReachStatus>,
-    /// Own tunnels.
+    /// Own tunnels, oldest first.
     pub tunnels: Vec<TunnelStatus>,
-    /// Verified relays.
+    /// All verified relays.
     pub relays: Vec<RelayStatus>,
     /// Counters of the transport by name, all since the start.
     pub counters: BTreeMap<String, u64>,
-    /// Discarded datagrams, frames and cells by reason; only reasons that occurred.
+    /// Discarded datagrams, frames and cells by reason. Only reasons that occurred are listed.
     pub drops: BTreeMap<String, u64>,
-    /// Sizes of the transport's collections: now and cap.
+    /// Size and cap of each collection of the transport.
     pub sizes: BTreeMap<String, (usize, usize)>,
-    /// The sockets.
+    /// Counters of the sockets.
     pub udp: UdpStatus,
-    /// The DHT.
+    /// Numbers of the DHT.
     pub dht: DhtStatus,
 }
 
 /// See [`deut_transport::status::Readiness`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadinessStatus {
-    /// Lookups can start.
+    /// True if lookups can start.
     pub ready: bool,
-    /// Lookup tunnels that are up.
+    /// Number of lookup tunnels that are up.
     pub tunnels_up: usize,
-    /// Lookup tunnels wanted.
+    /// Number of lookup tunnels wanted.
     pub tunnels_wanted: usize,
-    /// Lookups start from this many on.
+    /// Number of tunnels from which on lookups start.
     pub ready_at: usize,
-    /// Verified relays known.
+    /// Number of verified relays.
     pub relays: usize,
-    /// Why not, or what is degraded, as sentences; most important first.
+    /// The reasons why it is not ready or is degraded, as sentences, the most important first.
     pub reasons: Vec<String>,
-    /// The same as names that never change (see [`deut_transport::status::Reason::code`]).
+    /// The same reasons as names that never change (see [`deut_transport::status::Reason::code`]).
     #[serde(default)]
     pub codes: Vec<String>,
 }
@@ -79,11 +79,11 @@ pub struct ReadinessStatus {
 /// See [`deut_kademlia::PersonaReach`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReachStatus {
-    /// The endpoint addresses in the persona's contact, those of other people's machines.
+    /// The endpoint addresses in the persona's contact. They belong to other machines.
     pub addresses: Vec<SocketAddr>,
-    /// Nodes among the closest to it that hold a contact which leads to it.
+    /// Number of nodes among the closest to it that hold a contact which leads to it.
     pub held_by: usize,
-    /// How many of the closest it knows.
+    /// Number of the closest nodes that it knows.
     pub of: usize,
 }
 
@@ -94,19 +94,19 @@ pub struct TunnelStatus {
     pub handle: u64,
     /// `lookup` or `persona`.
     pub pool: String,
-    /// How it was built: `walk`.
+    /// The way it was built: `walk`.
     pub path: String,
-    /// Relays in it, the endpoint included.
+    /// Number of relays in it, the endpoint included.
     pub hops: usize,
-    /// Name of the neighbour it starts at, 40 hex digits.
+    /// Id of the neighbour at its near end, 40 hex digits.
     pub first_hop: String,
-    /// Name of the relay that ends it, 40 hex digits.
+    /// Id of the relay at its far end, 40 hex digits.
     pub endpoint: String,
-    /// Where messages for it arrive.
+    /// The address that messages for it go to.
     pub address: SocketAddr,
     /// The tunnel is up and not closing.
     pub up: bool,
-    /// Seconds since it was built.
+    /// Seconds since the walk was answered.
     pub age_s: u64,
     /// Seconds until its planned end.
     pub left_s: u64,
@@ -114,18 +114,18 @@ pub struct TunnelStatus {
     pub sent: u64,
     /// Messages that arrived through it.
     pub received: u64,
-    /// Round trip of its build, µs.
+    /// Time from the start of the build to the answer, µs.
     pub build_us: u64,
 }
 
 /// One verified relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayStatus {
-    /// Its name, 40 hex digits.
+    /// Its id, 40 hex digits.
     pub id: String,
-    /// Its relay port.
+    /// The address of its relay port.
     pub address: SocketAddr,
-    /// True if a link to it stands.
+    /// True while a link to it stands.
     pub linked: bool,
 }
 
@@ -140,7 +140,7 @@ pub struct UdpStatus {
     pub send_buffer_full: u64,
     /// Datagrams that the system refused to send for another reason.
     pub send_refused: u64,
-    /// Datagrams for a port that is closed already.
+    /// Datagrams for a port that is already closed.
     pub port_closed: u64,
     /// Errors on receiving.
     pub receive_errors: u64,
@@ -150,37 +150,37 @@ pub struct UdpStatus {
     pub jobs_refused: u64,
 }
 
-/// The DHT in numbers. The two planes share nothing.
+/// Numbers of the DHT. Its two planes share nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DhtStatus {
     /// Contacts in the cache for user lookups.
     pub user_contacts: usize,
-    /// Those that answered and are not expired.
+    /// Contacts in that cache that answered and have not expired.
     pub user_contacts_live: usize,
     /// Contacts in the persona's table.
     pub table: usize,
-    /// Those that answered and are not expired.
+    /// Contacts in that table that answered and have not expired.
     pub table_live: usize,
     /// Records stored for others.
     pub records: usize,
-    /// Their bytes.
+    /// Bytes of these records, as counted against the cap.
     pub record_bytes: usize,
     /// Records that this node keeps published.
     pub published: usize,
-    /// Mutable records that this node no longer publishes, because a newer version was seen.
+    /// Mutable records that this node no longer publishes because a newer version was seen.
     #[serde(default)]
     pub superseded: u64,
-    /// Requests of others answered.
+    /// Requests of other nodes that were answered.
     pub requests_answered: u64,
-    /// RPCs sent for users and for the persona.
+    /// RPCs sent by both planes.
     pub rpcs_sent: u64,
     /// RPCs answered.
     pub rpcs_answered: u64,
-    /// Discards by plane and reason.
+    /// Discarded messages by plane and reason.
     pub drops: BTreeMap<String, u64>,
     /// Estimated number of nodes in the network, from the last user lookups.
     pub network_estimate: Option<u64>,
-    /// It is improbable that it has fewer, or more than the second number.
+    /// The range of the estimate: fewer or more nodes than these two numbers are improbable.
     #[serde(default)]
     pub network_range: Option<(u64, u64)>,
 }

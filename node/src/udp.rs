@@ -1,8 +1,8 @@
 //! The sockets of one node: the relay port and one port per tunnel that ends here.
 //!
-//! No task and no queue per socket: a socket that becomes readable puts its slot on the [`ready::ReadyList`] and wakes the
-//! driver, which reads a bounded batch from each listed socket in turn. Sending never waits: what the system's buffer does
-//! not take is lost and counted, as on any wire.
+//! There is no task and no queue per socket: a socket that becomes readable puts its slot on the [`ready::ReadyList`] and wakes the
+//! driver, which reads a bounded batch from each listed socket in turn. Sending never waits: a datagram for which the system's
+//! buffer has no room is lost and counted, as on any wire.
 
 mod health;
 mod ready;
@@ -29,15 +29,15 @@ pub(crate) use self::health::is_here;
 use self::{health::Health, ready::ReadyList};
 use crate::{families::Families, status::UdpStatus};
 
-/// Datagrams taken from the relay port before the next socket has its turn.
+/// Number of datagrams taken from the relay port before the next socket has its turn.
 const RELAY_BATCH: usize = 32;
-/// Datagrams taken from an endpoint port before the next socket has its turn.
+/// Number of datagrams taken from an endpoint port before the next socket has its turn.
 const ENDPOINT_BATCH: usize = 8;
-/// Endpoint ports at most; the transport's own cap is lower. Beyond it opening is refused.
+/// Largest number of endpoint ports; beyond it opening is refused. The transport's own cap is lower.
 const MAX_ENDPOINT_PORTS: usize = 2_048;
-/// Buffers kept for reuse; beyond it they are freed.
+/// Number of buffers kept for reuse; others are freed.
 const MAX_SPARE: usize = 64;
-/// Receive and send buffer asked of the system for the relay port, in bytes. It may give less.
+/// Receive and send buffer that the system is asked for, for the relay port, in bytes. It may give less.
 const RELAY_BUFFER: usize = 4 << 20;
 /// The same for an endpoint port.
 const ENDPOINT_BUFFER: usize = 256 << 10;
@@ -49,15 +49,14 @@ pub(crate) struct Received {
     pub(crate) packet: Packet,
 }
 
-/// See the module.
 pub(crate) struct Sockets {
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     endpoints: BTreeMap<PortToken, usize>,
     ready: Arc<ReadyList>,
-    /// Slots whose turn comes in this round.
+    /// Number of slots that still have their turn in this round.
     turns: usize,
-    /// The slot whose turn it is, and how many datagrams it may still give.
+    /// The slot whose turn it is, and the number of datagrams it may still give.
     turn: Option<(usize, usize)>,
     spare: Vec<Packet>,
     local: SocketAddr,
@@ -76,7 +75,7 @@ struct Slot {
 const RELAY: usize = 0;
 
 impl Sockets {
-    /// Binds the relay port, for these families.
+    /// Binds the relay port for these address families.
     pub(crate) fn bind(relay: SocketAddr, families: Families) -> io::Result<Self> {
         let socket = socket::bind(relay, families, RELAY_BUFFER)?;
         let local = socket.local_addr()?;
@@ -97,7 +96,7 @@ impl Sockets {
         Ok(sockets)
     }
 
-    /// Where the relay port is bound.
+    /// The address that the relay port is bound to.
     pub(crate) fn local(&self) -> SocketAddr {
         self.local
     }
@@ -132,7 +131,7 @@ impl Sockets {
         }
     }
 
-    /// Sends a datagram now or never.
+    /// Sends a datagram now or not at all.
     pub(crate) fn send(&mut self, from: Port, to: SocketAddr, packet: Packet) {
         let index = match from {
             Port::Relay => Some(RELAY),
@@ -155,7 +154,7 @@ impl Sockets {
         self.recycle(packet);
     }
 
-    /// Tells whether this machine sends at all, if that is news.
+    /// Checks if this machine sends at all. Returns its state if that is news.
     pub(crate) fn look(&mut self, now: Mono) -> Option<LocalNetwork> {
         let counts = (self.counters.sent, self.counters.send_refused);
         let ip = self.local.ip();
@@ -163,29 +162,29 @@ impl Sockets {
             .look(now, counts, || ip.is_unspecified() || is_here(ip))
     }
 
-    /// When to [look](Self::look) again.
+    /// The time to [look](Self::look) again.
     pub(crate) const fn look_at(&self) -> Mono {
         self.health.due()
     }
 
-    /// Takes a buffer back.
+    /// Takes a buffer back for reuse.
     pub(crate) fn recycle(&mut self, packet: Packet) {
         if self.spare.len() < MAX_SPARE {
             self.spare.push(packet);
         }
     }
 
-    /// Tells whether a socket may have something; otherwise the driver is woken when one has.
+    /// Ready if a socket may have something; otherwise the driver is woken once one has.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.ready.poll(cx)
     }
 
-    /// Every socket that is ready now gets one turn.
+    /// Starts a round, in which every socket that is ready now gets one turn.
     pub(crate) fn begin_round(&mut self) {
         self.turns = self.ready.len();
     }
 
-    /// The next datagram of this round. Longer ones than any we know arrive cut, but still too long to be accepted.
+    /// The next datagram of this round. A datagram longer than any we know arrives truncated, but is still too long to be accepted.
     pub(crate) fn receive(&mut self) -> Option<Received> {
         loop {
             let (index, left) = match self.turn.take() {
@@ -213,7 +212,7 @@ impl Sockets {
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Empty: the slot's waker puts it on the list again.
+                    // It is empty: the slot's waker will put it on the list again.
                     if slot
                         .socket
                         .poll_recv_ready(&mut Context::from_waker(&slot.waker))
@@ -231,7 +230,7 @@ impl Sockets {
         }
     }
 
-    /// Counters and the number of open endpoint ports.
+    /// The counters and the number of open endpoint ports.
     pub(crate) fn status(&self) -> UdpStatus {
         UdpStatus {
             endpoint_ports: self.endpoints.len(),

@@ -1,4 +1,4 @@
-//! From text to [`BootstrapFile`], each error with its line.
+//! Parses text to a [`BootstrapFile`]. Each error has its line.
 
 use std::{ops::Range, path::Path};
 
@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::{BootstrapError, BootstrapFile, MAX_PEERS, PeerEntry, Profile};
 
-/// The file as TOML sees it. Fields that are missing or wrong get messages of our own below.
+/// The file as TOML sees it. Missing and wrong fields get messages of our own below.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
@@ -25,7 +25,7 @@ struct RawPeer {
     key: Option<Spanned<String>>,
 }
 
-/// Makes errors: knows text and file name.
+/// Makes errors from the text and the name of the file.
 struct Source<'a> {
     text: &'a str,
     file: &'a Path,
@@ -161,7 +161,7 @@ impl Source<'_> {
         }
     }
 
-    /// The line of a byte, from 1.
+    /// The line number of a byte, from 1.
     fn line(&self, at: usize) -> usize {
         1 + self
             .text
@@ -172,7 +172,7 @@ impl Source<'_> {
     }
 }
 
-/// Host and port of `host:port`; an IPv6 address stands in brackets. `None`: it is no such thing.
+/// Host and port of `host:port`, with an IPv6 address in brackets; `None` if it has another form.
 pub(super) fn split_address(written: &str) -> Option<(&str, u16)> {
     let (host, port) = written.rsplit_once(':')?;
     let port = port.parse().ok().filter(|&port| port >= 1_024)?;

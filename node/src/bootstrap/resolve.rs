@@ -1,5 +1,5 @@
-//! From the peers of the file to socket addresses: names are looked up outside the driver, and again and again as long as
-//! nobody answers behind them.
+//! Resolves the peers of the file to socket addresses. Names are looked up outside the driver, again and again while no relay
+//! answers at their addresses.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,16 +21,16 @@ use crate::{
     request::HandleRequest,
 };
 
-/// First and longest pause between two rounds, in milliseconds; each ± 50 %. While all answer, the longest.
+/// First and longest pause between two rounds, in milliseconds, each ± 50 %. While all peers answer, it is the longest.
 const PAUSE_MS: (u64, u64) = (1_000, 60_000);
-/// A name server that has not answered after so many further rounds (3 s ± 50 %) is told as a trouble; the lookup goes on.
+/// A name server that has not answered after this many further rounds (3 s ± 50 %) is reported as a trouble. The lookup goes on.
 const SLOW_ROUNDS: u32 = 1;
-/// Addresses taken from one name; further ones are ignored.
+/// Largest number of addresses taken from one name; further ones are ignored.
 const MAX_ADDRESSES: usize = 64;
-/// Of those so many are asked at a time, fewer where many peers are listed.
+/// Number of these addresses that are asked at a time; fewer if many peers are listed.
 const AT_A_TIME: usize = 4;
 
-/// Looks peers up.
+/// Looks up the names of peers.
 pub(crate) struct Resolver {
     peers: Vec<Listed>,
     policy: Policy,
@@ -41,16 +41,16 @@ pub(crate) struct Resolver {
 
 struct Listed {
     entry: PeerEntry,
-    /// Usable ones; the first few are asked now.
+    /// Usable addresses, of which the first few are asked now.
     addresses: Vec<SocketAddr>,
-    /// None: it is written as an IP address, or cannot be looked up.
+    /// `None` if it is written as an IP address or cannot be looked up.
     name: Option<Name>,
 }
 
 struct Name {
     host: String,
     port: u16,
-    /// Rounds since its lookup began, while it is under way.
+    /// Number of rounds since its lookup began, while that is under way.
     waits: Option<u32>,
     answered: bool,
 }
@@ -80,7 +80,7 @@ impl Resolver {
         resolver
     }
 
-    /// The peers to ask now: of each name a few addresses, the first one of each before the second of any.
+    /// The peers to ask now: a few addresses of each name, the first one of each before the second of any.
     pub(crate) fn known(&self) -> Vec<BootstrapPeer> {
         let width = self.width();
         let of_rank = |rank: usize| {
@@ -98,7 +98,7 @@ impl Resolver {
         (MAX_PEERS / self.peers.len().max(1)).clamp(1, AT_A_TIME)
     }
 
-    /// Looks up names behind which nobody answers, and gives the whole list each time it changes. Ends with the node.
+    /// Looks up names at whose addresses no relay answers, and sends the whole list each time it changes. Ends with the node.
     pub(crate) async fn run(
         mut self,
         node: mpsc::WeakSender<HandleRequest>,
@@ -107,7 +107,7 @@ impl Resolver {
         if self.peers.iter().all(|peer| peer.name.is_none()) {
             return;
         }
-        // One lookup of each name at most is under way.
+        // There is at most one lookup of each name under way.
         let (done, mut found) = mpsc::channel(MAX_PEERS);
         let mut given = self.known();
         let mut pause = PAUSE_MS.0;
@@ -138,7 +138,7 @@ impl Resolver {
         }
     }
 
-    /// Every name behind which nobody answers is looked up, and the next of its addresses have their turn.
+    /// Starts a lookup of every name at which no relay answers, and moves on to its next addresses.
     fn round(&mut self, answering: &[SocketAddr], done: &mpsc::Sender<(usize, Found)>) -> Missing {
         let width = self.width();
         let mut missing = Missing::Nobody;
@@ -201,7 +201,7 @@ impl Resolver {
         let written = &peer.entry.address;
         let addresses = match found {
             Ok(addresses) => addresses,
-            // Those of before may still be right.
+            // The earlier addresses may still be right.
             Err(why) => return self.troubles.unresolved(written, &why),
         };
         let (mut usable, mut refusal) = (Vec::new(), None);
@@ -212,7 +212,7 @@ impl Resolver {
                 Some(why) => refusal = Some((address, why)),
             }
         }
-        // Not all nodes ask the same ones first. New ones have their turn before those that did not answer.
+        // Not all nodes should ask the same addresses first. New ones come before those that did not answer.
         peer.addresses.retain(|known| usable.contains(known));
         usable.retain(|address| !peer.addresses.contains(address));
         usable.shuffle(&mut self.rng);
@@ -245,17 +245,17 @@ impl Listed {
     }
 }
 
-/// Behind which names nobody answers.
+/// The state of the names at which no relay answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
-    /// There is nobody to ask: all answer.
+    /// There are no such names: a relay answers at each.
     Nobody,
-    /// One that answered before is among them.
+    /// At least one of them answered before.
     Again,
     Still,
 }
 
-/// Where somebody answers, as the driver knows it; none: the node has stopped.
+/// The addresses at which relays answer, according to the driver; `None` if the node has stopped.
 async fn answering(node: &mpsc::WeakSender<HandleRequest>) -> Option<Vec<SocketAddr>> {
     let (answer, told) = oneshot::channel();
     let node = node.upgrade()?;

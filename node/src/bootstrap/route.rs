@@ -1,5 +1,5 @@
-//! Which address of this machine the system sends from: where to listen if only a port is given, and why no answer comes
-//! to a node that listens elsewhere. A UDP socket is connected, which asks for the route and sends nothing.
+//! Finds the address of this machine that the system sends from: to listen on if only a port is given, and to explain why a node
+//! that listens elsewhere gets no answer. A UDP socket is connected, which asks for the route and sends nothing.
 
 use std::{
     io,
@@ -14,20 +14,20 @@ use tokio::{
 use super::{BootstrapFile, lookup, parse::split_address};
 use crate::families::canonical;
 
-/// A name server that takes longer has no answer.
+/// A name server that takes longer counts as not answering.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// No address of this machine leads to a peer. Its text is one line.
+/// No address of this machine has a route to a peer. Its text is one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no peer can be reached from this machine: {0}")]
 pub struct NoRoute(String);
 
 impl BootstrapFile {
-    /// The address from which this machine sends to the peers; if there are several, the one for most of them. Names are
+    /// The address from which this machine sends to the peers. If there are several, it is the one for the most peers. Names are
     /// looked up once.
     ///
     /// # Errors
-    /// No name is known, or no route leads to a peer.
+    /// If no name resolves, or there is no route to any peer.
     pub async fn address_towards_peers(&self) -> Result<IpAddr, NoRoute> {
         let mut votes: Vec<(IpAddr, usize)> = Vec::new();
         let mut troubles: Vec<String> = Vec::new();
@@ -43,7 +43,7 @@ impl BootstrapFile {
             }
         }
         let most = votes.iter().map(|(_, count)| *count).max();
-        // Of equal ones the first: the order of the file.
+        // Of equal ones the first, in the order of the file.
         let chosen = votes.iter().find(|(_, count)| Some(*count) == most);
         chosen
             .map(|(address, _)| *address)
@@ -51,7 +51,7 @@ impl BootstrapFile {
     }
 }
 
-/// Each address of this machine that leads to this peer, once.
+/// Each address of this machine that has a route to this peer, once.
 async fn sources_towards(peer: &str) -> Result<Vec<IpAddr>, String> {
     let (mut sources, mut refusal) = (Vec::new(), None);
     for address in addresses(peer).await? {
@@ -94,7 +94,7 @@ fn connected(from: IpAddr, to: SocketAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
-/// Why a node that listens here hears nothing from a peer, as far as this machine can tell.
+/// The reason why a node that listens here gets no answer from a peer, if this machine can tell.
 pub(crate) fn why_silent(local: IpAddr, peer: SocketAddr) -> Option<String> {
     let remedy = "listen on an address on the way to it; --listen auto finds one";
     if let Err(why) = connected(local, peer) {
@@ -103,7 +103,7 @@ pub(crate) fn why_silent(local: IpAddr, peer: SocketAddr) -> Option<String> {
         ));
     }
     let source = source_towards(peer).ok()?;
-    // An address of the same machine answers whichever way it is asked.
+    // An address of the same machine answers however it is asked.
     let elsewhere = !local.is_unspecified() && source != local && source != peer.ip();
     elsewhere.then(|| {
         format!("this machine sends to it from {source}, but the node listens on {local}; {remedy}")
@@ -123,7 +123,7 @@ mod tests {
             })
     }
 
-    /// Addresses of 127/8 are all of this machine, and each is reached from itself.
+    /// All addresses of 127/8 belong to this machine, and each is reached from itself.
     #[tokio::test]
     async fn the_address_that_leads_to_most_peers_is_taken() {
         let towards = |peers: &'static [&'static str]| async move {
@@ -137,7 +137,7 @@ mod tests {
         );
         let two: IpAddr = "127.0.0.2".parse().unwrap();
         let other = ["127.0.0.2:15000", "127.0.0.3:15000", "127.0.0.3:15129"];
-        // The system takes 127.0.0.1 as source for all of them, or the address itself.
+        // The system takes 127.0.0.1 as the source for all of them, or the address itself.
         let found = towards(&["127.0.0.2:15000"]).await.unwrap();
         assert!(found == two || found == here, "{found}");
         assert!(

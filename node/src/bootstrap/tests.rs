@@ -42,7 +42,7 @@ fn a_good_file_is_read_and_rendering_gives_the_same_back() {
     assert_eq!(without_lines(&again), without_lines(&file));
 }
 
-/// The content, the line of its error, what is said about it, and the remedy.
+/// The content, the line of its error, the fault in the message, and the remedy.
 type Case = (String, usize, &'static str, &'static str);
 
 /// The two settings that every good file begins with.

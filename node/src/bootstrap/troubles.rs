@@ -1,4 +1,4 @@
-//! Troubles with the peers of the file, for people who wait for a node to become ready.
+//! Troubles with the peers of the file, for users who wait for a node to become ready.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 /// A peer of `bootstrap.toml` that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootstrapTrouble {
-    /// `host:port` as written in the file.
+    /// The peer's `host:port` as written in the file.
     pub written: String,
     /// The address it resolves to, if it does.
     pub address: Option<SocketAddr>,
@@ -17,24 +17,24 @@ pub struct BootstrapTrouble {
     pub trouble: String,
 }
 
-/// Shared by resolver, driver and handles. Holds no more entries than the file has peers.
+/// Shared by resolver, driver and handles. It has no more entries than the file has peers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Troubles(Arc<Mutex<TroubleList>>);
 
 #[derive(Debug, Default)]
 struct TroubleList {
-    /// By the text in the file.
+    /// By the address as written in the file.
     troubles: BTreeMap<String, BootstrapTrouble>,
     written: BTreeMap<SocketAddr, String>,
 }
 
 impl Troubles {
-    /// All of them, by the text in the file.
+    /// All troubles, by the address as written in the file.
     pub(crate) fn list(&self) -> Vec<BootstrapTrouble> {
         self.state().troubles.values().cloned().collect()
     }
 
-    /// A name is not known.
+    /// A name cannot be resolved.
     pub(crate) fn unresolved(&self, written: &str, why: &str) {
         self.state().set(
             written,
@@ -43,12 +43,12 @@ impl Troubles {
         );
     }
 
-    /// None of its addresses may be used.
+    /// None of the addresses of a peer may be used.
     pub(crate) fn unusable(&self, written: &str, address: SocketAddr, why: &str) {
         self.state().set(written, Some(address), why.to_owned());
     }
 
-    /// These are the addresses of a name that are tried now. A trouble with one that still is stays.
+    /// These addresses of a name are tried now. A trouble with one of them stays if it is still among them.
     pub(crate) fn resolved(&self, written: &str, addresses: &[SocketAddr]) {
         let mut state = self.state();
         state.written.retain(|_, of| of != written);
@@ -65,12 +65,12 @@ impl Troubles {
         }
     }
 
-    /// A relay answers there.
+    /// A relay answers at this peer.
     pub(crate) fn answers(&self, written: &str) {
         self.state().troubles.remove(written);
     }
 
-    /// The transport cannot use it.
+    /// The transport cannot use the peer at this address.
     pub(crate) fn refused(&self, address: SocketAddr, why: &str) {
         let mut state = self.state();
         if let Some(written) = state.written.get(&address).cloned() {

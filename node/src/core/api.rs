@@ -1,4 +1,4 @@
-//! The boundary of the whole node: like the transport's, with the DHT behind it.
+//! The boundary of the whole node. It is like that of the transport, with the DHT behind it.
 
 use std::net::SocketAddr;
 
@@ -16,68 +16,68 @@ use deut_transport::{
 /// Settings of both cores.
 #[derive(Clone, Debug)]
 pub struct CoreConfig {
-    /// Of the transport.
+    /// Settings of the transport.
     pub transport: deut_transport::config::Config,
-    /// Of the DHT.
+    /// Settings of the DHT.
     pub kademlia: deut_kademlia::Config,
-    /// True if this node ever carries a persona.
+    /// True if this node is ever to run a persona.
     pub persona: bool,
 }
 
-/// Everything that happens in the world, datagrams apart.
+/// Everything that happens in the world except datagrams.
 #[derive(Debug)]
 pub enum CoreInput {
-    /// Something the application wants.
+    /// A wish of the application.
     Command(CoreCommand),
     /// The answer to [`Action::Job`].
     JobDone {
-        /// As in the output.
+        /// The ticket of [`Action::Job`].
         ticket: JobTicket,
-        /// The result of the work.
+        /// The result of the job.
         result: JobResult,
     },
     /// The answer to [`Action::OpenPort`].
     PortOpened {
-        /// As in the output.
+        /// The token of [`Action::OpenPort`].
         token: PortToken,
-        /// The named port is open, or the reason why not.
+        /// `Ok` if the port is open now, or the reason why not.
         result: Result<(), PortError>,
     },
-    /// This machine has begun or ceased to send what it is given.
+    /// A change in whether this machine sends what it is given.
     Local(LocalNetwork),
-    /// The instant that `Wait` named has come (early or late does no harm).
+    /// The instant that `Wait` named has come. A call too early or too late does no harm.
     Timeout,
 }
 
-/// Commands of the application. The caller chooses tickets; no two open ones of a kind may be equal.
+/// Commands of the application. The caller chooses the tickets; no two open ones of a kind may be equal.
 #[derive(Debug)]
 pub enum CoreCommand {
-    /// Join through these peers (replaces the list).
+    /// Join through these peers. Replaces the list.
     Bootstrap(Vec<BootstrapPeer>),
-    /// An application's own RPC; ends in exactly one `Response` or `CallFailed`.
+    /// Send an application's request. The call ends with exactly one `Response` or `CallFailed`.
     Call {
         /// Names the call in its `Response` or `CallFailed`.
         ticket: u64,
-        /// From 256 on.
+        /// The protocol of the body, from 256 on.
         service: Service,
-        /// Whom to ask.
+        /// The recipient.
         to: Destination,
-        /// At most 1,016 bytes.
+        /// The request, at most 1,016 bytes.
         body: Vec<u8>,
     },
-    /// Ends a query; its outcome is still told.
+    /// End a query. Its outcome is still reported.
     Cancel(QueryTicket),
-    /// Ends an application's call; `CallFailed` is still told.
+    /// End an application's call. `CallFailed` is still reported.
     CancelCall(u64),
-    /// Echo through every own tunnel; ends in one `Echoes`.
+    /// Send an echo through every own tunnel. Ends with one `Echoes`.
     EchoAll(u64),
-    /// Starts a query; ends in exactly one `Done`.
+    /// Start a query. It ends with exactly one `Done`.
     Query(QueryTicket, Query),
     /// Answer an application's request.
     Reply {
-        /// From [`CoreEvent::Request`].
+        /// The token of [`CoreEvent::Request`].
         to: ReplyToken,
-        /// At most 1,046 bytes.
+        /// The answer, at most 1,046 bytes.
         body: Vec<u8>,
     },
     /// Close all tunnels politely and send nothing more.
@@ -87,15 +87,15 @@ pub enum CoreCommand {
 /// Work of the core for its driver, in order, until `Wait`.
 #[derive(Debug)]
 pub enum CoreOutput {
-    /// Something for the world, which the driver does.
+    /// Work in the world, for the driver.
     Do(Action),
-    /// Something the application may care about.
+    /// News for the application.
     Event(CoreEvent),
-    /// Nothing more to do until then (`None`: until an input).
+    /// There is nothing more to do until that instant (`None`: until an input).
     Wait {
-        /// When to call with [`CoreInput::Timeout`].
+        /// The instant to call with [`CoreInput::Timeout`].
         until: Option<Mono>,
-        /// The thing that is due then, for people who debug.
+        /// The timer that is due then, for debugging.
         why: &'static str,
     },
 }
@@ -107,70 +107,70 @@ pub enum CoreEvent {
     Bootstrap {
         /// The address on the list of peers.
         address: SocketAddr,
-        /// The reason, as the transport tells it.
+        /// The reason that the transport gives.
         trouble: BootstrapTrouble,
     },
-    /// An application's call is over without an answer.
+    /// An application's call ended without an answer.
     CallFailed {
         /// The ticket of [`CoreCommand::Call`].
         ticket: u64,
-        /// The reason, as the transport tells it.
+        /// The reason that the transport gives.
         why: CallError,
     },
     /// The outcome of a query.
     Done(QueryTicket, Box<QueryOutcome>),
     /// All echoes are back or lost.
     Echoes {
-        /// Of which command.
+        /// The ticket of [`CoreCommand::EchoAll`].
         ticket: u64,
-        /// One for each tunnel that was up: its view then, and its round-trip time in µs.
+        /// Each tunnel that was up, with its state then and its round-trip time in µs, or `None` if its echo was lost.
         echoes: Vec<(TunnelView, Option<u64>)>,
     },
-    /// A new persona is on.
+    /// A new persona was switched on.
     Persona {
         /// Its public key.
         key: [u8; 32],
     },
-    /// One step of a query.
+    /// A step of a query.
     Progress(QueryTicket, Progress),
     /// Readiness changed.
     Ready(Readiness),
     /// A request for an application came to the persona.
     Request {
-        /// For the answer; valid for 10 s.
+        /// Token for the answer, valid for 10 s.
         reply: ReplyToken,
-        /// From 256 on.
+        /// The protocol of the body, from 256 on.
         service: Service,
-        /// At most 1,016 bytes.
+        /// The request, at most 1,016 bytes.
         body: Vec<u8>,
     },
     /// An application's call was answered.
     Response {
         /// The ticket of [`CoreCommand::Call`].
         ticket: u64,
-        /// The body of the answer.
+        /// The answer, at most 1,046 bytes.
         body: Vec<u8>,
     },
-    /// A newer version of a mutable record that this node publishes was seen: ours is no longer announced.
+    /// A newer version was seen of a mutable record that this node publishes. Ours is no longer announced.
     Superseded {
         /// The sequence number of ours.
         published: i64,
-        /// The one of the version that was seen.
+        /// The sequence number of the version that was seen.
         seen: i64,
     },
     /// One of our tunnels changed.
     Tunnel {
         /// The tunnel.
         handle: TunnelHandle,
-        /// Up or down, with its pool.
+        /// The change, with the tunnel's pool.
         change: TunnelChange,
     },
 }
 
-/// Sizes of both cores against their caps; see [`super::Core::audit`].
+/// The size of every collection of both cores, with its cap; see [`super::Core::audit`].
 #[derive(Clone, Debug, Default)]
 pub struct CoreAudit {
-    /// Sizes of the transport's collections against their caps.
+    /// The size of each collection of the transport, with its cap.
     pub transport: Audit,
     /// Sizes and counters of the DHT.
     pub kademlia: deut_kademlia::Audit,

@@ -1,4 +1,4 @@
-//! Translates between the two cores. What crosses here is all that they know of each other.
+//! Translates between the two cores. They know of each other only what crosses here.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ use super::{
 };
 
 impl Core {
-    /// From the application.
+    /// Carries out a command of the application.
     pub(super) fn command(&mut self, now: Now, command: CoreCommand) {
         match command {
             CoreCommand::Bootstrap(peers) => self.tell(now, Command::Bootstrap(peers)),
@@ -43,7 +43,7 @@ impl Core {
         }
     }
 
-    /// From the transport.
+    /// Passes on an event of the transport.
     pub(super) fn transport_event(&mut self, now: Now, event: Event) {
         match event {
             Event::Bootstrap { address, trouble } => {
@@ -85,7 +85,7 @@ impl Core {
         }
     }
 
-    /// From the DHT.
+    /// Passes on an output of the DHT.
     pub(super) fn dht_output(&mut self, now: Now, output: DhtOutput) {
         match output {
             DhtOutput::Advertise(contact) => self.tell(now, Command::Advertise(contact)),
@@ -140,7 +140,7 @@ impl Core {
         }
     }
 
-    /// Starts or replaces the persona when its time has come.
+    /// Starts or replaces the persona if it is time. True if it did.
     pub(super) fn change_persona(&mut self, now: Now) -> bool {
         let Some(seed) = self.persona.poll(now.mono) else {
             return false;
@@ -157,7 +157,7 @@ impl Core {
         true
     }
 
-    /// Tells whoever asked for echoes, once they are back.
+    /// Answers those who asked for echoes, once these are back. True if it did.
     pub(super) fn finish_echoes(&mut self, now: Now) -> bool {
         let Some((tickets, echoes)) = self.echoes.finish(now.mono) else {
             return false;
@@ -244,7 +244,7 @@ impl Core {
                 body,
             });
         }
-        // Numbers below 256 are the protocol's own; those that this version does not know get no answer.
+        // Numbers below 256 belong to the protocol itself. Those that this version does not know get no answer.
     }
 
     fn tell(&mut self, now: Now, command: Command) {

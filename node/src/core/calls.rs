@@ -1,7 +1,6 @@
-//! Calls of applications, and how their numbers are kept apart from the DHT's.
+//! The calls of applications, and the separation of their numbers from the DHT's.
 //!
-//! The transport sees one space of call tickets and groups. The lowest bit tells whose they are: 0 the DHT's, 1 an
-//! application's.
+//! The transport sees one space of call tickets and groups. The lowest bit is 0 for the DHT's and 1 for an application's.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +13,10 @@ pub(super) struct Calls {
     open: BTreeSet<u64>,
 }
 
-/// Most open calls; beyond it a new one fails as busy.
+/// Largest number of open calls; beyond it a new one fails as busy.
 const MAX_OPEN: usize = 256;
 
-/// Whose call it is.
+/// The owner of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     Dht(RpcTicket),
@@ -25,12 +24,12 @@ pub(super) enum Caller {
 }
 
 impl Calls {
-    /// Notes a new call; `false`: too many, or the ticket is in use.
+    /// Registers a new call; `false` if there are too many or the ticket is in use.
     pub(super) fn open(&mut self, ticket: u64) -> bool {
         self.open.len() < MAX_OPEN && self.open.insert(ticket)
     }
 
-    /// Tells whether this call was open; it no longer is.
+    /// Ends a call; `false` if it was not open.
     pub(super) fn close(&mut self, ticket: u64) -> bool {
         self.open.remove(&ticket)
     }
@@ -48,7 +47,7 @@ pub(super) fn application_ticket(ticket: u64) -> CallTicket {
     CallTicket(ticket << 1 | 1)
 }
 
-/// Each application call is a group of its own.
+/// The group of an application call. Each call is a group of its own.
 pub(super) fn application_group(ticket: u64) -> CallGroup {
     CallGroup(ticket << 1 | 1)
 }

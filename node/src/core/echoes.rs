@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use deut_common::time::Mono;
 use deut_transport::{ids::TunnelHandle, status::TunnelView};
 
-/// A transport says within 3 s that an echo is lost; a tunnel that closes meanwhile says nothing.
+/// Time to wait for all echoes. The transport reports a lost echo within 3 s, but nothing about a tunnel that closes meanwhile.
 const PATIENCE_MS: u64 = 4_000;
-/// Commands that share one collection; further ones get its result too late to matter and are answered empty.
+/// Number of commands that share one collection; further ones get an empty answer at once.
 const MAX_TICKETS: usize = 64;
 
-/// At most one collection runs; who asks meanwhile gets the same result.
+/// At most one collection runs. A command that arrives meanwhile gets its result too.
 #[derive(Debug, Default)]
 pub(super) struct EchoRound {
     tickets: Vec<u64>,
@@ -19,7 +19,7 @@ pub(super) struct EchoRound {
     until: Option<Mono>,
 }
 
-/// The next step: the transport is asked once per collection.
+/// The next step for a command. The transport is asked once per collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Started {
     Now,
@@ -27,7 +27,7 @@ pub(super) enum Started {
     Refused,
 }
 
-/// A finished collection: whose, and what came back.
+/// A finished collection: the tickets of its commands, and the echoes.
 type Finished = (Vec<u64>, Vec<(TunnelView, Option<u64>)>);
 
 impl EchoRound {
@@ -55,7 +55,7 @@ impl EchoRound {
         self.until
     }
 
-    /// The result, once all are back or the time is over.
+    /// The result, once all echoes are back or the time is over.
     pub(super) fn finish(&mut self, now: Mono) -> Option<Finished> {
         let until = self.until?;
         if !self.waiting.is_empty() && now < until {

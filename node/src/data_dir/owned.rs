@@ -1,4 +1,4 @@
-//! Whose files and directories are: what others could have put there, or could change, is not used.
+//! Checks of owner and permissions: files and directories that others could have put there or could change are not used.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
@@ -15,20 +15,20 @@ use super::{DataDirError, is_out_of_descriptors, wrong};
 const WRITABLE: u32 = 0o022;
 /// Any permission of group and others.
 const OPEN: u32 = 0o077;
-/// Only who owns a file in such a directory may remove it.
+/// In such a directory only the owner of a file may remove it.
 const STICKY: u32 = 0o1000;
 
-/// How far a file must be closed to others.
+/// The degree to which a file must be closed to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
     /// Others may read it.
     ToWriters,
-    /// Nobody else may read it: it is a secret.
+    /// Nobody else may read it, since it holds a secret.
     ToAll,
 }
 
-/// Makes a directory for its owner only, whatever the umask is; those above it too. One that is there must belong to the
-/// user that runs this, and nobody else may write to it. Others may read it: its files are closed to them.
+/// Creates a directory that only its owner may use, whatever the umask, and missing ones above it. An existing one must belong to
+/// the user that runs this process, and nobody else may write to it. Others may read it, since its files are closed to them.
 pub(crate) fn directory(path: &Path) -> Result<(), DataDirError> {
     make(path)?;
     let metadata = look(path)?;
@@ -48,10 +48,10 @@ pub(crate) fn directory(path: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// Tells whether a socket may stand in this directory: nobody else may put another one in its place.
+/// Checks that a socket may be put in this directory: nobody else may put another one in its place.
 ///
 /// # Errors
-/// It is missing or is no directory, belongs to another user, or others may remove what is in it.
+/// If it is missing, is no directory, belongs to another user, or others may remove files in it.
 pub fn check_socket_directory(path: &Path) -> Result<(), DataDirError> {
     let metadata = look(path)?;
     if !metadata.is_dir() {
@@ -67,7 +67,7 @@ pub fn check_socket_directory(path: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// Opens a file for reading; none if it is missing.
+/// Opens a file for reading; `None` if it is missing.
 pub(crate) fn open(path: &Path, closed: Closed) -> Result<Option<File>, DataDirError> {
     let mut options = OpenOptions::new();
     let file = match plain(options.read(true)).open(path) {
@@ -86,20 +86,20 @@ pub(crate) fn open(path: &Path, closed: Closed) -> Result<Option<File>, DataDirE
     Ok(Some(file))
 }
 
-/// Opens the file that is locked, and makes it where it is missing.
+/// Opens the lock file, and creates it if it is missing.
 pub(crate) fn open_lock(path: &Path) -> Result<File, DataDirError> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(false);
     let file = plain(options.mode(0o600)).open(path);
     let file = file.map_err(|error| unopened(path, &error, "opened"))?;
     checked(path, &file)?;
-    // Nothing is in it: who could lock it could only be in the way.
+    // The file is empty, but whoever could lock it could keep us out.
     let closed = file.set_permissions(fs::Permissions::from_mode(0o600));
     closed.map_err(|error| unopened(path, &error, "closed to others"))?;
     Ok(file)
 }
 
-/// Makes a file that nobody else may read, whatever the umask is; none must be there.
+/// Creates a file that nobody else may read, whatever the umask. It must not exist.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options
@@ -111,7 +111,7 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Neither follows a symbolic link nor waits for the other end of a pipe.
+/// Options that neither follow a symbolic link nor wait for the other end of a pipe.
 fn plain(options: &mut OpenOptions) -> &mut OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     options.custom_flags(i32::from_ne_bytes(flags.bits().to_ne_bytes()))
@@ -151,7 +151,7 @@ fn make(path: &Path) -> Result<(), DataDirError> {
     }
 }
 
-/// Of what a path leads to. A symbolic link that somebody else made leads nowhere.
+/// Metadata of the target of a path. A symbolic link that another user made is refused.
 fn look(path: &Path) -> Result<Metadata, DataDirError> {
     let unseen = |error: io::Error| {
         let text = format!("cannot be used ({error}){}", whose(path.parent()));
@@ -165,7 +165,7 @@ fn look(path: &Path) -> Result<Metadata, DataDirError> {
     fs::metadata(path).map_err(unseen)
 }
 
-/// `: DIRECTORY belongs to user 7, and this deut runs as user 8`, where that may be the reason.
+/// `: DIRECTORY belongs to user 7, and this deut runs as user 8`, if that may be the reason; else empty.
 fn whose(directory: Option<&Path>) -> String {
     let Some(metadata) = directory.and_then(|directory| fs::metadata(directory).ok()) else {
         return format!(", and this deut runs as user {}", euid());

@@ -1,4 +1,4 @@
-//! The relays that were verified at the last run. Only a cache: whatever is wrong with the file never stops a node.
+//! The relays that were verified in the last run. The file is only a cache: no fault in it stops a node.
 
 use std::{
     fs,
@@ -14,16 +14,16 @@ use super::{
     write_atomically,
 };
 
-/// Most descriptors that are kept.
+/// Largest number of descriptors that are kept.
 const MAX_RELAYS: usize = 256;
 pub(super) const DESCRIPTOR: usize = 196;
-/// First bytes of the file; the digest of the rest follows.
+/// First bytes of the file, followed by a digest of the rest.
 const MAGIC: &[u8; 8] = b"deutrel1";
 const DIGEST: usize = 32;
 
 impl DataDir {
-    /// The relays of the last run; none where nothing is saved. A file that cannot be used is set aside, the one of before
-    /// makes room for it.
+    /// The relays of the last run; empty if nothing is saved. A file that cannot be used is set aside, in the place of an earlier
+    /// one.
     pub(crate) fn relays(&self) -> Vec<[u8; DESCRIPTOR]> {
         let path = self.path.join(RELAYS);
         let why = match owned::open(&path, Closed::ToWriters) {
@@ -33,7 +33,7 @@ impl DataDir {
                 Ok(None) => "it is damaged".to_owned(),
                 Err(error) => format!("it cannot be read ({error})"),
             },
-            // A file that somebody else could have put there is as good as damaged.
+            // A file that another user could have put there counts as damaged.
             Err(refused) => format!("it {}", refused.what),
         };
         let aside = self.path.join(RELAYS_DAMAGED);
@@ -46,7 +46,7 @@ impl DataDir {
     }
 }
 
-/// `Ok(None)`: it is damaged.
+/// `Ok(None)` if it is damaged.
 fn read(file: fs::File) -> io::Result<Option<Vec<[u8; DESCRIPTOR]>>> {
     let longest = MAGIC.len() + DIGEST + MAX_RELAYS * DESCRIPTOR;
     let mut bytes = Vec::new();
@@ -54,7 +54,7 @@ fn read(file: fs::File) -> io::Result<Option<Vec<[u8; DESCRIPTOR]>>> {
     Ok(decode(&bytes))
 }
 
-/// Saves relays; more than are kept are cut.
+/// Saves relays, at most as many as are kept.
 pub(crate) fn save_relays(path: &Path, relays: &[[u8; DESCRIPTOR]]) -> io::Result<()> {
     let kept = relays
         .get(relays.len().saturating_sub(MAX_RELAYS)..)
@@ -62,14 +62,14 @@ pub(crate) fn save_relays(path: &Path, relays: &[[u8; DESCRIPTOR]]) -> io::Resul
     write_atomically(path, &encode(kept))
 }
 
-/// The content of the file with these descriptors.
+/// The content of a file with these descriptors.
 #[must_use]
 pub fn encode(relays: &[[u8; DESCRIPTOR]]) -> Vec<u8> {
     let body = relays.concat();
     [&MAGIC[..], &Sha256::digest(&body), &body].concat()
 }
 
-/// The descriptors in such a file; none if it is damaged.
+/// The descriptors in such a file; `None` if it is damaged.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Option<Vec<[u8; DESCRIPTOR]>> {
     let rest = bytes.strip_prefix(MAGIC)?;

@@ -69,7 +69,7 @@ fn relays_that_cannot_be_used_are_set_aside_and_stop_nothing() {
             assert!(!dir.relays_path().exists());
         }
     }
-    // Nor does one that is no file; and the next version goes where it belongs.
+    // A directory in its place does not stop the node either, and the next version is saved in the right place.
     fs::create_dir(dir.relays_path()).unwrap();
     fs::remove_file(&aside).unwrap();
     assert_eq!(dir.relays().len(), 0);
@@ -143,7 +143,7 @@ fn a_directory_that_others_can_change_is_refused_and_one_they_can_read_is_not() 
         close(&scratch.0, mode);
         drop(DataDir::open(&scratch.0).unwrap());
     }
-    // A link of ours to a directory of ours is a way to it.
+    // Our own link to our own directory may be used.
     let link = scratch.0.join("link");
     let elsewhere = Scratch::new();
     drop(DataDir::open(&elsewhere.0).unwrap());

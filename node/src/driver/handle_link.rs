@@ -7,11 +7,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{bootstrap::troubles::Troubles, request::HandleRequest};
 
-/// The way to a driver, and what its node is.
+/// The way to a driver, and facts about its node.
 #[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) requests: mpsc::Sender<HandleRequest>,
-    /// Tells the driver that somebody does not wait for an answer any more.
+    /// Tells the driver that a handle no longer waits for an answer.
     pub(crate) abandoned: mpsc::Sender<()>,
     /// Closed when the driver has ended.
     pub(crate) readiness: watch::Receiver<Readiness>,

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{request::IncomingRequest, status::TunnelEcho};
 
-/// Open requests by the ticket that the core was given. The core bounds each kind.
+/// Open requests, by the ticket that the core was given. The core limits each kind.
 #[derive(Default)]
 pub(super) struct Open {
     next: u64,
@@ -31,7 +31,7 @@ impl Open {
         self.next
     }
 
-    /// A call is over; a handle that does not wait any more has dropped its end.
+    /// A call ended. If its handle no longer waits, the receiver is gone and nothing is sent.
     pub(super) fn call_done(&mut self, ticket: u64, end: Result<Vec<u8>, CallError>) {
         if let Some(answer) = self.calls.remove(&ticket) {
             let _ = answer.send(end);
@@ -49,7 +49,7 @@ impl Open {
         }
     }
 
-    /// A query is over, and may have shown how large the network is.
+    /// A query ended, and may have estimated the size of the network.
     pub(super) fn query_done(&mut self, ticket: u64, outcome: QueryOutcome) {
         if let Some(range) = outcome.stats.network_range {
             self.network_range = Some(range);

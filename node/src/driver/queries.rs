@@ -1,4 +1,4 @@
-//! From the requests of handles to the core, and from its events back.
+//! Passes the requests of handles to the core, and its events back.
 
 use std::net::SocketAddr;
 
@@ -18,12 +18,12 @@ use crate::{
     request::{HandleRequest, IncomingRequest},
 };
 
-/// Services that one node serves at most; beyond it a new one is refused.
+/// Number of services that one node serves; beyond it a new one is refused.
 const MAX_SERVICES: usize = 64;
 
 impl Driver {
     pub(super) fn request(&mut self, now: Now, request: HandleRequest) {
-        // A handle that does not wait any more has dropped its end: then there is nobody to tell.
+        // If the handle no longer waits, its receiver is gone and there is nobody to tell.
         match request {
             HandleRequest::AnsweringPeers(answer) => {
                 let _ = answer.send(self.core.answering_peers());
@@ -92,7 +92,7 @@ impl Driver {
         self.command(now, CoreCommand::Query(QueryTicket(ticket), query));
     }
 
-    /// Tells whether there is room for one more service.
+    /// Registers a service; `false` if there is no room for one more.
     fn serve(&mut self, service: Service, requests: mpsc::Sender<IncomingRequest>) -> bool {
         let services = &mut self.open.services;
         services.retain(|_, requests| !requests.is_closed());
@@ -143,7 +143,7 @@ impl Driver {
         }
     }
 
-    /// A trouble in words; where nothing came back, with what this machine knows of the way.
+    /// A trouble in words. If there was no answer, it says what this machine knows of the route.
     fn told(&self, address: SocketAddr, trouble: BootstrapTrouble) -> String {
         let why = match trouble {
             BootstrapTrouble::Silent => why_silent(self.sockets.local().ip(), address),
@@ -155,7 +155,7 @@ impl Driver {
         }
     }
 
-    /// Queries and calls that nobody waits for any more end: they hold places that others need.
+    /// Ends queries and calls for which no handle waits any more, since others need their places.
     pub(super) fn cancel_abandoned(&mut self, now: Now) {
         let calls = self.open.calls.iter();
         let abandoned = calls.filter(|(_, answer)| answer.is_closed());
@@ -179,7 +179,7 @@ impl Driver {
     fn incoming(&mut self, token: ReplyToken, service: Service, body: Vec<u8>) {
         if let Some(requests) = self.open.services.get(&service) {
             let node = self.to_self.clone();
-            // An application that is too slow does not answer.
+            // If the application is too slow, the request is not answered.
             let _ = requests.try_send(IncomingRequest { token, body, node });
         }
     }

@@ -144,7 +144,7 @@ pub(super) fn profile_name(profile: Profile) -> &'static str {
 }
 
 fn counters(counters: &Counters) -> BTreeMap<String, u64> {
-    // Taken apart by name, so that a new counter cannot be forgotten here.
+    // Destructured, so that a new counter cannot be forgotten here.
     let &Counters {
         accepted,
         dropped,

@@ -1,4 +1,4 @@
-//! Limits that the machine sets to a node: open files, and the address it answers from.
+//! Limits that the machine sets for a node: the open files, and the address that it answers from.
 
 use std::net::SocketAddr;
 
@@ -9,10 +9,10 @@ use crate::{
     udp,
 };
 
-/// Open files besides endpoint ports: standard streams, runtime, relay port, data directory, 32 clients of the daemon.
+/// Open files besides the endpoint ports: standard streams, runtime, relay port, data directory, 32 clients of the daemon.
 const BESIDES: u64 = 48;
 
-/// Endpoint ports for which this process may not have files: no more are promised to others than can be opened.
+/// Reduces the endpoint ports to those for which this process may open files, so that others are promised no more.
 pub(super) fn fit_ports(plan: &mut Plan) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let Role::Relay {
@@ -42,7 +42,7 @@ fn files(range: PortRange) -> u64 {
     BESIDES + u64::try_from(range.len()).unwrap_or(u64::MAX / 2)
 }
 
-/// The first ports of a range, as many as there is room for.
+/// The first ports of a range, as many as there are files for.
 fn fit(range: PortRange, limit: u64) -> Option<PortRange> {
     if files(range) <= limit {
         return Some(range);
@@ -52,8 +52,8 @@ fn fit(range: PortRange, limit: u64) -> Option<PortRange> {
     Some(PortRange { last, ..range })
 }
 
-/// Where to bind. Others accept an answer from the address that they asked only, and a socket on all addresses answers from
-/// whichever the route prefers: where the address that others know is one of this machine, it is the one.
+/// The address to bind. Others accept an answer only from the address that they asked, but a socket on all addresses answers from
+/// the one that the route prefers. So if the address that others know belongs to this machine, it is that one.
 pub(super) fn address(config: &NodeConfig) -> SocketAddr {
     let listen = config.listen;
     let external = config.external.filter(|_| config.is_relay());

@@ -1,4 +1,4 @@
-//! Writes the verified relays, outside the driver's task: one write at a time, the newest list wins.
+//! Writes the verified relays outside the driver's task: one write at a time, and the newest list wins.
 
 use std::{
     future::Future,
@@ -39,7 +39,7 @@ impl Saver {
         }
     }
 
-    /// Goes on after a finished write.
+    /// Continues after a finished write.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         while let Some(writing) = &mut self.writing {
             match Pin::new(writing).poll(cx) {
@@ -52,10 +52,10 @@ impl Saver {
         }
     }
 
-    /// Waits for everything that is to be written.
+    /// Waits until everything has been written.
     pub(super) async fn finish(mut self) {
         while let Some(writing) = self.writing.take() {
-            // A write that panicked cannot be made good here.
+            // Nothing can be done here about a write that panicked.
             let _ = writing.await;
             self.start();
         }

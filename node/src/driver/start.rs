@@ -1,4 +1,4 @@
-//! From checked settings to a running driver.
+//! Starts a driver from checked settings.
 
 use std::{io, panic::catch_unwind, path::Path, sync::Arc, time::Duration};
 
@@ -26,16 +26,16 @@ use crate::{
     udp::Sockets,
 };
 
-/// Lists of peers on their way from the resolver; it waits while there is no room.
+/// Number of peer lists on their way from the resolver, which waits while there is no room.
 const PEER_LISTS: usize = 4;
 
-/// A data directory that somebody has is tried again so often, and so long apart: a second in all.
+/// Number of tries for a data directory that is in use, and the pause between them: a second in all.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// See [`crate::Node::start`].
+/// Starts a node; see [`crate::Node::start`].
 pub(crate) async fn start(config: NodeConfig) -> Result<Link, StartError> {
-    // Before the first file is made.
+    // Before the first file is created.
     check_runtime()?;
     let config = config.canonical();
     let mut plan = config.plan()?;
@@ -88,7 +88,7 @@ pub(crate) async fn start(config: NodeConfig) -> Result<Link, StartError> {
     Ok(link)
 }
 
-/// A node that was just dropped needs a moment to let go of its directory, and so does a process that was just ended.
+/// A node that was just dropped needs a moment to release its directory, and so does a process that just ended.
 async fn open_data_dir(path: &Path) -> Result<DataDir, DataDirError> {
     for _ in 0..LOCK_TRIES {
         match DataDir::open(path) {
@@ -99,7 +99,7 @@ async fn open_data_dir(path: &Path) -> Result<DataDir, DataDirError> {
     DataDir::open(path)
 }
 
-/// A driver and the first handle to it.
+/// Makes a driver and the first handle to it.
 fn assemble(
     bootstrap: BootstrapFile,
     core: Core,
@@ -110,7 +110,7 @@ fn assemble(
     about: About,
 ) -> (Driver, Link) {
     let (requests, from_handles) = mpsc::channel(request::WAITING);
-    // One word is enough: the driver then looks at everything.
+    // One message is enough: the driver then checks all requests.
     let (abandoned, from_waiting) = mpsc::channel(1);
     let (ready, readiness) = watch::channel(core.readiness());
     let driver = Driver {
@@ -148,7 +148,7 @@ fn assemble(
     )
 }
 
-/// Streams of random numbers that have nothing to do with each other.
+/// Independent streams of random numbers.
 struct Seeds {
     key: Zeroizing<[u8; 32]>,
     core: [u8; 32],
@@ -173,7 +173,7 @@ impl Seeds {
 /// The relay's address and identity key.
 type Relay = (std::net::SocketAddr, [u8; 32]);
 
-/// A client has no name, so nothing of it is kept but the relays it knows.
+/// A client has no identity, so only the relays that it knows are kept.
 fn restore(
     plan: &Plan,
     dir: Option<&DataDir>,
@@ -213,7 +213,7 @@ fn bind(config: &NodeConfig) -> Result<Sockets, StartError> {
     })
 }
 
-/// A runtime says neither whether it has I/O nor whether it has time: asking for what it lacks panics.
+/// A runtime does not say if it has I/O and time, and asking for a missing one panics.
 fn check_runtime() -> Result<(), StartError> {
     Handle::try_current().map_err(|_| StartError::NoRuntime("I/O and time"))?;
     catch_unwind(|| drop(sleep(Duration::ZERO))).map_err(|_| StartError::NoRuntime("time"))?;

@@ -1,4 +1,4 @@
-//! An application's own RPC over DEUT: calls from the lookup pool, requests that come to the persona.
+//! An application's own RPC over DEUT: calls through the lookup pool, and requests that come to the persona.
 
 use deut_transport::{
     ids::Service,
@@ -10,17 +10,17 @@ use tokio::sync::mpsc;
 use super::Node;
 use crate::request::{HandleRequest, IncomingRequest, Stopped};
 
-/// Most requests of one service that may wait to be taken.
+/// Largest number of requests of one service that may wait to be taken.
 pub const MAX_ROOM: usize = 4_096;
 
-/// Why a call brought no answer.
+/// The reason why a call has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallFailure {
-    /// The transport says why.
+    /// The transport reports a failure.
     #[error(transparent)]
     Failed(#[from] CallError),
-    /// Services below 256 are the protocol's own.
+    /// Services below 256 belong to the protocol itself.
     #[error("service {} is reserved for the protocol; applications have those from 256 on", .0.0)]
     Reserved(Service),
     /// The node has stopped.
@@ -31,11 +31,11 @@ pub enum CallFailure {
     TooLong(usize),
 }
 
-/// Why a service gets no requests.
+/// The reason why a service cannot be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Services below 256 are the protocol's own.
+    /// Services below 256 belong to the protocol itself.
     #[error("service {} is reserved for the protocol; applications have those from 256 on", .0.0)]
     Reserved(Service),
     /// The node has stopped.
@@ -44,7 +44,7 @@ pub enum ServeError {
     /// The node serves as many services as it can.
     #[error("the node serves 64 services already; drop the receiver of another one")]
     TooManyServices,
-    /// So many requests cannot wait, or none could.
+    /// The number of requests that may wait is 0 or too large.
     #[error("room for {0} waiting requests was asked for; choose 1 to {MAX_ROOM}")]
     Room(usize),
 }
@@ -54,11 +54,11 @@ fn of_application(service: Service) -> bool {
 }
 
 impl Node {
-    /// Asks a persona with an application's RPC: from the lookup pool, sealed, answered through tunnels.
-    /// `service` is 256 or more, `body` has at most 1,016 bytes. Dropping the future ends the call.
+    /// Sends an application's request to a persona: through the lookup pool, sealed, and answered through tunnels. `service` is 256
+    /// or more; `body` has at most 1,016 bytes. Dropping the future ends the call.
     ///
     /// # Errors
-    /// There was no answer, or the call could not be sent.
+    /// If there was no answer, or the call could not be sent.
     pub async fn call(
         &self,
         service: Service,
@@ -82,12 +82,12 @@ impl Node {
         Ok(answer?)
     }
 
-    /// Takes the requests of one service (256 or more) that come to this node's persona. A later call for the same
-    /// service takes over. At most `room` requests (1 to [`MAX_ROOM`]) wait; further ones are not answered. A node serves
-    /// at most 64 services; one whose receiver is dropped does not count.
+    /// Takes the requests of one service (256 or more) that come to this node's persona. A later call for the same service takes
+    /// over. At most `room` requests (1 to [`MAX_ROOM`]) wait; further ones are not answered. A node serves at most 64 services;
+    /// those whose receivers are dropped do not count.
     ///
     /// # Errors
-    /// The number is reserved, there is no room, or the node has stopped.
+    /// If the number is reserved, `room` is out of range, there are too many services, or the node has stopped.
     pub async fn serve(
         &self,
         service: Service,

@@ -111,7 +111,7 @@ fn sealing_opens_again_and_its_seed_decides_the_ciphertext() {
 fn only_the_canonical_encoding_of_a_2048_bit_key_is_taken() {
     let good = *key_one().public;
     assert!(decode_spki(&good).is_ok(), "control");
-    // Every byte but those of the modulus is fixed.
+    // Every byte except those of the modulus is fixed.
     for at in (0..33).chain(289..SPKI_LEN) {
         let mut bad = good;
         bad[at] ^= 1;

@@ -1,4 +1,4 @@
-//! The health of the machine's network: is sent what is to be sent?
+//! The health of the machine's network: is everything sent that should be?
 
 use std::{
     io,
@@ -8,22 +8,21 @@ use std::{
 use deut_common::time::Mono;
 use deut_transport::status::{LocalNetwork, SendRefusal};
 
-/// Refusals are weighed against what was sent, for so long at a time.
+/// Refusals are compared with what was sent over this time, µs.
 const WINDOW_US: u64 = 1_000_000;
-/// Nothing refused: it is enough to look so often whether the address is still there.
+/// While nothing is refused, it is enough to check the address this often, µs.
 const IDLE_US: u64 = 5_000_000;
-/// Fewer refusals in a row of windows are no news: one destination may be forbidden.
+/// Fewer refusals in a row of windows are not reported: one destination may be forbidden.
 const SAID_FROM: u64 = 4;
-/// A count that grows is told so often.
+/// A growing count is reported this often, µs.
 const AGAIN_US: u64 = 5_000_000;
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     state: LocalNetwork,
-    /// Counters at the end of the last window: sent, refused.
+    /// Numbers sent and refused at the end of the last window.
     before: (u64, u64),
-    /// Refused since more was refused than sent.
+    /// Number of refusals since more was refused than sent.
     run: u64,
     why: Option<SendRefusal>,
     /// The next look is the late one.
@@ -33,7 +32,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// The system refused.
+    /// The system refused to send a datagram.
     pub(super) fn refused(&mut self, error: &io::Error) {
         use io::ErrorKind as Kind;
         self.why = Some(match error.kind() {
@@ -43,18 +42,18 @@ impl Health {
             }
             _ => SendRefusal::Other,
         });
-        // The first of them is looked at soon.
+        // The first refusal is looked at soon.
         if std::mem::take(&mut self.calm) {
             self.next = Mono(self.next.0.saturating_sub(IDLE_US - WINDOW_US));
         }
     }
 
-    /// When to look again.
+    /// The time to look again.
     pub(super) const fn due(&self) -> Mono {
         self.next
     }
 
-    /// Judges the datagrams since the last look; returns something only if it is news.
+    /// Judges the datagrams since the last look. Returns the state if that is news.
     pub(super) fn look(
         &mut self,
         now: Mono,
@@ -94,10 +93,10 @@ impl Health {
     }
 }
 
-/// Tells whether an address is one of this machine: others cannot be bound.
+/// Returns true if an address belongs to this machine: others cannot be bound.
 pub(crate) fn is_here(ip: IpAddr) -> bool {
     let bound = UdpSocket::bind((ip, 0));
-    // Out of descriptors says nothing about the address.
+    // A lack of descriptors says nothing about the address.
     !bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
@@ -147,7 +146,7 @@ mod tests {
             health.refused(&forbidden());
             assert_eq!(health.look(second(5 * s), (s * 100, s * 40), || true), None);
         }
-        // Neither are a few refusals where nothing else is sent.
+        // Neither are a few refusals if nothing else is sent.
         let mut health = Health::default();
         assert_eq!(health.look(second(5), (0, SAID_FROM - 1), || true), None);
     }

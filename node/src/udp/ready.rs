@@ -1,4 +1,4 @@
-//! Which sockets have something to read.
+//! The list of sockets that have something to read.
 
 use std::{
     collections::VecDeque,
@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-/// A list of slots, each at most once; so it is never longer than there are slots.
+/// A list of slots in which each occurs at most once, so it is never longer than the number of slots.
 #[derive(Default)]
 pub(super) struct ReadyList {
     state: Mutex<ListedSlots>,
@@ -28,7 +28,7 @@ impl ReadyList {
         }))
     }
 
-    /// Puts a slot at the end of the list, and wakes the driver.
+    /// Puts a slot at the end of the list and wakes the driver.
     pub(super) fn push(&self, slot: usize) {
         let mut state = self.state();
         if state.listed.len() <= slot {

@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 
 use crate::families::Families;
 
-/// Binds a port. The system may give smaller buffers than asked for; that is no error.
+/// Binds a port. It is no error if the system gives smaller buffers than asked for.
 pub(super) fn bind(
     address: SocketAddr,
     families: Families,
@@ -21,7 +21,7 @@ pub(super) fn bind(
     let _ = socket.set_recv_buffer_size(buffer);
     let _ = socket.set_send_buffer_size(buffer);
     if address.is_ipv6() {
-        // One family per relay: its descriptor names one address.
+        // A relay has one family, since its descriptor names one address.
         socket.set_only_v6(!families.ipv4)?;
     }
     socket.set_nonblocking(true)?;
@@ -29,16 +29,17 @@ pub(super) fn bind(
     UdpSocket::from_std(socket.into())
 }
 
-/// Sends now or never. Not by `try_send_to`: that answers "would block" on a new socket until the reactor has seen it.
+/// Sends now or not at all. It does not use `try_send_to`, which reports "would block" on a new socket until the reactor has seen
+/// it.
 pub(super) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
     SockRef::from(socket)
         .send_to(bytes, &SockAddr::from(to))
         .map(drop)
 }
 
-/// The send buffer or a queue behind it has no room.
+/// Returns true if the send buffer or a queue behind it has no room.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    /// ENOBUFS on Linux and on the BSDs (macOS too).
+    /// ENOBUFS on Linux, and on the BSDs and macOS.
     const NO_BUFFER: [i32; 2] = [105, 55];
     error.kind() == io::ErrorKind::WouldBlock
         || error

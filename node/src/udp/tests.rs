@@ -139,7 +139,7 @@ async fn datagrams_that_are_too_long_keep_a_length_that_is_refused() {
 async fn a_busy_relay_port_does_not_keep_an_endpoint_port_waiting() {
     let mut sockets = Sockets::bind(local(0), IPV4).unwrap();
     let port = open_any(&mut sockets, PortToken(1));
-    // Both are registered before anything comes.
+    // Both are registered before anything arrives.
     sockets.begin_round();
     assert!(sockets.receive().is_none());
     let outside = StdSocket::bind(local(0)).unwrap();

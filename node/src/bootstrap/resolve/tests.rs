@@ -42,7 +42,7 @@ fn told(troubles: &Troubles, written: &str, part: &str) -> bool {
     troubles.any(|one| one.written == written && one.trouble.contains(part))
 }
 
-/// A round in which no lookup is begun: those of all names are under way.
+/// A round that starts no lookup, since those of all names are under way.
 fn round(resolver: &mut Resolver, answering: &[SocketAddr]) -> Missing {
     for peer in &mut resolver.peers {
         if let Some(name) = &mut peer.name {
@@ -87,13 +87,13 @@ fn all_addresses_of_a_name_have_their_turn_a_few_at_a_time() {
         assert_eq!(round(&mut it, &[]), Missing::Still);
     }
     assert!(all.iter().all(|address| seen.contains(address)), "{seen:?}");
-    // While one of those that are asked answers, they stay.
+    // While one of the addresses that are asked answers, they stay.
     let now = addresses(&it);
     for _ in 0..3 {
         assert_eq!(round(&mut it, &now[2..3]), Missing::Nobody);
         assert_eq!(addresses(&it), now);
     }
-    // It is gone: the others have their turn at once.
+    // It no longer answers: the others have their turn at once.
     assert_eq!(round(&mut it, &[]), Missing::Again);
     assert_ne!(addresses(&it), now);
     assert_eq!(round(&mut it, &[]), Missing::Still);
