@@ -51,7 +51,8 @@ pub struct Config {
     /// Number of different announcements that one query collects; further ones are ignored.
     pub max_found: usize,
 
-    /// Number of contacts in the users' cache; beyond it the one that answered longest ago is forgotten.
+    /// Number of contacts in the users' cache: one half that answered, one half only heard of. In a full half the one
+    /// added longest ago is forgotten.
     pub max_user_contacts: usize,
     /// With fewer live contacts than this, the users' plane asks for seeds from time to time.
     pub low_user_contacts: usize,
@@ -69,7 +70,7 @@ pub struct Config {
     pub bucket_size: usize,
     /// Number of contacts per replacement cache; beyond it the one seen longest ago is forgotten.
     pub replacements: usize,
-    /// Number of PINGs of the persona under way; beyond it unverified contacts are ignored and repeated PINGs wait.
+    /// Number of PINGs of the persona under way; beyond it further ones wait.
     pub max_checks: usize,
     /// Number of contacts that wait for their first PING; further ones are ignored.
     pub max_unverified: usize,

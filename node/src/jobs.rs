@@ -107,7 +107,7 @@ impl Jobs {
         self.refused
     }
 
-    /// Removes the youngest waiting job that is less urgent than `priority`.
+    /// Removes the youngest of the least urgent waiting jobs, if these are less urgent than `priority`.
     fn evict_below(&mut self, priority: Priority) -> Option<JobTicket> {
         let less_urgent = self.waiting.iter_mut().skip(rank(priority) + 1).rev();
         less_urgent

@@ -80,13 +80,13 @@ pub struct Limits {
     pub links: usize,
     /// Handshakes in progress as initiator (256): the dial fails.
     pub handshakes: usize,
-    /// Transit tunnels, relayed (4,096): a walk is answered as if no next hop were found.
+    /// Transit tunnels, relayed (4,096): walks are refused with rising probability from 70 % of it on, and at the cap always.
     pub transit_tunnels: usize,
     /// Tunnels that end here, each with at most one registered contact (512): a walk for which the coin says "endpoint" is relayed.
     pub endpoint_tunnels: usize,
-    /// Live transit tunnels of one neighbour (128): its requests are dropped.
+    /// Live tunnels of all kinds over the link to one neighbour (128): its walk requests are refused.
     pub tunnels_per_neighbour: usize,
-    /// Walk requests of one neighbour per second (5) and burst (10): more are dropped. 8 times that in the test profile,
+    /// Walk requests of one neighbour per second (5) and burst (10): more are refused. 8 times that in the test profile,
     /// where sixteen nodes carry what thousands do.
     pub walks_per_neighbour: (u32, u32),
     /// Verified relays in the directory (4,096): a random one makes room, and unknown relays are taken up slowly
@@ -102,7 +102,7 @@ pub struct Limits {
     pub calls: usize,
     /// Requests remembered by the persona for copies and answers (4,096): the oldest leaves.
     pub requests_remembered: usize,
-    /// RSA jobs given out and not finished (64): exchanges of other masters are refused, own ones wait.
+    /// RSA exchanges of other masters that are with the worker (64): further ones are refused.
     pub jobs: usize,
     /// RSA private operations for other masters per second (200) and burst: more exchanges are ignored.
     pub exchanges: (u32, u32),
@@ -194,7 +194,7 @@ pub struct Times {
     pub tunnel_end_ms: u64,
     /// Silence after which relayers and endpoints drop a tunnel (120 s).
     pub tunnel_idle_ms: u64,
-    /// Time for which an old tunnel keeps receiving after its replacement is up (60 s).
+    /// A third of this is the time for which a tunnel stays that gives way to one that may end elsewhere (60 s).
     pub overlap_ms: u64,
     /// A tunnel with less life left than this gives no reply address (10 s).
     pub reply_margin_ms: u64,

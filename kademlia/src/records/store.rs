@@ -191,7 +191,7 @@ impl Store {
             return true;
         }
         self.purge(now);
-        // A record that has ended makes no more room.
+        // The record to be replaced may have ended, and no longer counts against the cost.
         let cost = self.cost(at, record);
         while !self.fits(at, cost) {
             match self.slots.last_key_value() {

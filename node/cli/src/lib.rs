@@ -1,8 +1,8 @@
 //! The command `deut`: its input, its work and its output. `docs/operations.md` lists its commands, exit codes and JSON shapes.
 //!
-//! The binary calls [`main`] and nothing else. The [control socket](control), the [steps](step) and [results](report) and the [failures](exit) that
-//! go over it, and the [targets](work::target) of commands are public, so that their decoders can be fuzzed and other programs can
-//! talk to a daemon; the rest is private.
+//! The binary calls [`main`] and nothing else. The [control socket](control), the [steps](step) and [results](report) and the
+//! [failures](exit) that go over it, and the [targets](work::target) of commands are public, so that their decoders can be fuzzed
+//! and other programs can talk to a daemon; the rest is private.
 #![forbid(unsafe_code)]
 
 mod cli;

@@ -23,7 +23,8 @@ use crate::{
 
 /// First and longest pause between two rounds, in milliseconds, each ± 50 %. While all peers answer, it is the longest.
 const PAUSE_MS: (u64, u64) = (1_000, 60_000);
-/// A name server that has not answered after this many further rounds (3 s ± 50 %) is reported as a trouble. The lookup goes on.
+/// A name server that has not answered after more than this many further rounds (3 s ± 50 %) is reported as a trouble. The lookup
+/// goes on.
 const SLOW_ROUNDS: u32 = 1;
 /// Largest number of addresses taken from one name; further ones are ignored.
 const MAX_ADDRESSES: usize = 64;

@@ -1,9 +1,9 @@
-//! What `deut get` makes of every form in `tests/vectors/magnets.json`.
+//! Tests that `deut get` takes every form in `tests/vectors/magnets.json` as its table says.
 use super::*;
 use crate::report::hex;
 use serde_json::{Value, json};
 
-/// What the table says of a form in the column `deut`.
+/// The meaning of a form in the column `deut` of the table.
 fn meaning(text: &str) -> Value {
     let torrent = |magnet: &Magnet| match magnet {
         Magnet::First(first) => json!({ "v1": hex(first) }),
