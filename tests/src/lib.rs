@@ -3,8 +3,10 @@
 pub mod curves;
 pub mod fuzz;
 pub mod hostile;
+pub mod kit;
 pub mod meter;
-pub mod net;
 pub mod observe;
 pub mod sim;
 pub mod stand_in;
+
+pub use kit::net;

@@ -14,12 +14,13 @@ use std::{
 use deut::core::Core;
 use deut_common::time::{Mono, Now, Unix};
 use deut_tests::{
-    fuzz::{
-        neighbour, network, set_watch, target,
+    fuzz::{neighbour, network, target},
+    kit::{
+        relay::{address_of, descriptor},
+        watch::set_watch,
         world::{Flight, World},
     },
     net::{Net, RELAY_PORT, START_UNIX},
-    observe::laboratory::descriptor,
     stand_in::StandIn,
 };
 use deut_transport::{
@@ -188,7 +189,7 @@ fn hostile(world: &mut World<Core>, rng: &mut StdRng, real: &[Flight]) -> Flight
     let [high, low] = host.to_be_bytes();
     let mut from = SocketAddr::from(([10, 77, high, low], RELAY_PORT));
     let seat = rng.random_range(0..world.seats.len());
-    let mut to = World::<Core>::address_of(seat);
+    let mut to = address_of(seat);
     let mut bytes = match rng.random_range(0..3) {
         0 => {
             let old = &real[rng.random_range(0..real.len())];

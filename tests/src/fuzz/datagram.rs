@@ -10,7 +10,8 @@ use deut_transport::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 
-use super::{Depth, descriptor::sample, input::sized, transport};
+use super::{Depth, input::sized, transport};
+use crate::kit::relay::sample;
 
 /// Any bytes, as they came and cut or filled to the length of a datagram.
 #[must_use]

@@ -14,9 +14,9 @@ use super::{
     Depth,
     input::{Input, sized},
 };
-use crate::{
+use crate::kit::{
     net::{Net, START_UNIX},
-    observe::laboratory::{START_MINUTES, descriptor as signed},
+    relay::{START_MINUTES, sample},
 };
 
 /// First byte even: the rest is a descriptor. Odd: the rest are the fields of one that is signed.
@@ -116,14 +116,6 @@ fn minutes(input: &mut Input<'_>) -> u32 {
         255 => input.u32(),
         near => START_MINUTES - 100 + u32::from(near),
     }
-}
-
-/// An honest relay of this number.
-#[must_use]
-pub fn sample(number: u8) -> (RelayKeys, Descriptor) {
-    let keys = RelayKeys::from_seed(&[number; 32]);
-    let shown = signed(&keys, ([10, 9, 0, number], 4_000).into());
-    (keys, shown)
 }
 
 /// Read: real ones, one without endpoint ports. Signed: within the rules and at their edges.

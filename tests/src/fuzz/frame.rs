@@ -5,7 +5,8 @@ use deut_transport::{
     wire::frame::{self, Control, Frame, FrameBytes, WALK_SEALED, WalkAnswer, WalkRequest},
 };
 
-use super::{Depth, descriptor::sample, input::sized};
+use super::{Depth, input::sized};
+use crate::kit::relay::sample;
 
 /// Any bytes, cut or filled to the length of a frame.
 #[must_use]

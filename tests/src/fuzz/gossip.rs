@@ -3,8 +3,11 @@
 
 use deut_transport::wire::descriptor::Descriptor;
 
-use super::{Depth, descriptor::sample, input::Input};
-use crate::observe::laboratory::{FakeRelay, Laboratory};
+use super::{Depth, input::Input};
+use crate::{
+    kit::relay::sample,
+    observe::laboratory::{FakeRelay, Laboratory},
+};
 
 /// Frames of one to six descriptors; each a real one, a changed one or any bytes.
 #[must_use]

@@ -2,7 +2,7 @@
 //! do, and what is no handshake at all is refused.
 
 use deut_transport::{
-    crypto::noise::{self, Initiator, Responder, Session, initiate, open_initiation},
+    crypto::noise::{self, Initiator, Session, initiate, open_initiation},
     keys::RelayKeys,
     packet::RELAY_DATAGRAM,
     wire::{
@@ -14,10 +14,12 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     Depth,
-    descriptor::sample,
     input::{Input, sized},
 };
-use crate::net::Net;
+use crate::{
+    kit::relay::{responder, sample},
+    net::Net,
+};
 
 /// Behind MAC1 lie 16 bytes for a cookie, which nothing covers yet.
 const COVERED: usize = RELAY_DATAGRAM - 16;
@@ -36,11 +38,7 @@ pub fn body(data: &[u8]) -> Depth {
     if mode & 1 == 0 {
         return raw(&ours, input.rest(), &mut rng);
     }
-    let to = Responder {
-        network,
-        identity: ours.identity(),
-        link: ours.link(),
-    };
+    let to = responder(ours.identity(), ours.link());
     let (_, shown) = sample(2);
     let shown = (mode & 2 == 2).then_some(&shown);
     let time = u64::from(input.u32());

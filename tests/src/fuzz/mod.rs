@@ -15,7 +15,6 @@ pub mod gossip;
 pub mod handshake;
 pub mod hello;
 pub mod input;
-pub mod machine;
 pub mod magnet;
 pub mod message;
 pub mod mutable;
@@ -28,9 +27,6 @@ pub mod saved_relays;
 pub mod spki;
 pub mod transport;
 pub mod walk;
-pub mod world;
-
-use std::cell::Cell;
 
 /// How far an input came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,27 +96,6 @@ targets! {
 #[must_use]
 pub fn target(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
-}
-
-/// Told `true` before and `false` after a machine handles one datagram, outputs included.
-pub type Watch = fn(bool);
-
-thread_local! {
-    static WATCH: Cell<Option<Watch>> = const { Cell::new(None) };
-}
-
-/// Sets who watches the machines of this thread.
-pub fn set_watch(watch: Option<Watch>) {
-    WATCH.set(watch);
-}
-
-/// Does `work` while the watch looks.
-pub(crate) fn watched<R>(work: impl FnOnce() -> R) -> R {
-    let watch = WATCH.get();
-    watch.inspect(|watch| watch(true));
-    let result = work();
-    watch.inspect(|watch| watch(false));
-    result
 }
 
 /// Text from any bytes: what is no UTF-8 is replaced.

@@ -1,21 +1,20 @@
 //! One real transport and a hostile neighbour with a genuine link to it: the fuzzer speaks inside the session, as a
 //! neighbour (frames of any kind, walks, gossip), as the master of tunnels that end at the machine, and as the endpoint
-//! of the machine's own tunnels. What must hold stands in [`super::world`].
+//! of the machine's own tunnels. What must hold stands in [`crate::kit::world`].
 
 mod seeds;
 
 use std::sync::Arc;
 
-use deut_common::{ids::PersonaKey, time::Now};
+use deut_common::ids::PersonaKey;
 use deut_transport::{
     Restored, Transport,
-    config::{Config, Role},
+    config::Config,
     ids::{CallGroup, CallTicket, PoolId, Service, TunnelId},
-    io::{BootstrapPeer, Command, Destination, Input as Fed, NewCall},
+    io::{Command, Destination, NewCall},
     keys::OpeningKey,
     wire::{
         cell::Cell,
-        descriptor::PortRange,
         frame::{self, Control, WalkRequest},
     },
 };
@@ -23,15 +22,17 @@ use deut_transport::{
 use super::{
     Depth,
     cell::cells,
-    descriptor::sample,
     input::{Input, sized},
     partner::Partner,
-    world::World,
 };
 pub use seeds::seeds;
 
 use crate::{
-    net::{Net, RELAY_PORT},
+    kit::{
+        relay::{address_of, bootstrap, role, sample},
+        world::World,
+    },
+    net::Net,
     stand_in::StandIn,
 };
 
@@ -58,13 +59,7 @@ pub fn start() -> (World<Transport>, Partner) {
 #[must_use]
 pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Partner) {
     let mut world = World::new(fuel);
-    let role = Role::Relay {
-        address: World::<Transport>::address_of(0),
-        endpoint_ports: Some(PortRange {
-            first: RELAY_PORT + 1,
-            last: RELAY_PORT + 256,
-        }),
-    };
+    let role = role(address_of(0), 256);
     let mut config = Config::new(Net::policy(), role);
     (
         config.lookup_tunnels,
@@ -85,23 +80,11 @@ pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Partne
         now,
     ));
     let mut partner = Partner::new(9);
-    let peer = BootstrapPeer {
-        address: partner.address,
-        key: None,
-    };
-    feed(&mut world, Command::Bootstrap(vec![peer]));
-    feed(
-        &mut world,
-        Command::Persona(Some(OpeningKey::from_seed(&PERSONA))),
-    );
+    let peer = bootstrap(partner.address);
+    world.command(0, Command::Bootstrap(vec![peer]));
+    world.command(0, Command::Persona(Some(OpeningKey::from_seed(&PERSONA))));
     run(&mut world, &mut partner, 200);
     (world, partner)
-}
-
-fn feed(world: &mut World<Transport>, command: Command) {
-    world.with(0, |transport: &mut Transport, now: Now| {
-        transport.handle_input(now, Fed::Command(command));
-    });
 }
 
 /// Runs for so many ms; the neighbour hears in between.
@@ -304,5 +287,5 @@ fn command(world: &mut World<Transport>, p: u8, ticket: u64, input: &mut Input<'
         14 => Command::EndGroup(CallGroup(u64::from(input.u8() % 6))),
         _ => Command::Shutdown,
     };
-    feed(world, command);
+    world.command(0, command);
 }

@@ -1,27 +1,31 @@
 //! A whole small network of real cores, three relays with personas and a client, in lock step: the fuzzer owns the wire
-//! as in [`super::transport`], kills and wakes nodes, and asks queries. Besides what [`super::world`] checks: every query
+//! as in [`super::transport`], kills and wakes nodes, and asks queries. Besides what [`crate::kit::world`] checks: every query
 //! of a living node has one outcome within a minute, and every application's call ends once.
 
 mod seeds;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use deut::core::{Core, CoreCommand, CoreConfig, CoreEvent, CoreInput};
+use deut::core::{Core, CoreCommand, CoreConfig, CoreEvent};
 use deut_common::{ids::PersonaKey, time::Now};
 use deut_kademlia::{Announced, NodeId, Query, QueryTicket};
 use deut_transport::{
     Restored,
     config::{Config, Role},
     ids::{ReplyToken, Service},
-    io::{BootstrapPeer, Destination},
-    wire::descriptor::PortRange,
+    io::Destination,
 };
 
 pub use seeds::seeds;
 
-use super::{Depth, input::Input, mutable, ops, world::World};
+use super::{Depth, input::Input, mutable, ops};
 use crate::{
-    net::{Net, RELAY_PORT},
+    kit::{
+        machine::dht_config,
+        relay::{address_of, bootstrap, role},
+        world::World,
+    },
+    net::Net,
     stand_in::StandIn,
 };
 
@@ -35,32 +39,12 @@ const HEAD_START_MS: u64 = 20;
 /// A query that lasts longer hangs.
 const LONGEST_QUERY: u64 = 60 * SECOND;
 
-/// The DHT's settings in this network.
-#[must_use]
-pub fn dht_config() -> deut_kademlia::Config {
-    deut_kademlia::Config {
-        max_queries: 4,
-        max_user_contacts: 16,
-        max_stored_keys: 6,
-        max_stored_bytes: 4_096,
-        max_entries_per_key: 3,
-        max_published: 4,
-        ..deut_kademlia::Config::test()
-    }
-}
-
 fn core(number: usize, now: Now) -> Core {
     let client = number + 1 == SEATS;
     let role = if client {
         Role::Client
     } else {
-        Role::Relay {
-            address: World::<Core>::address_of(number),
-            endpoint_ports: Some(PortRange {
-                first: RELAY_PORT + 1,
-                last: RELAY_PORT + 32,
-            }),
-        }
+        role(address_of(number), 32)
     };
     let mut transport = Config::new(Net::policy(), role);
     (transport.lookup_tunnels, transport.persona_tunnels) = (3, 2);
@@ -86,20 +70,11 @@ pub fn world() -> World<Core> {
         world.add(core(number, world.now()));
         let peers = (0..2)
             .filter(|&other| other != number)
-            .map(|other| BootstrapPeer {
-                address: World::<Core>::address_of(other),
-                key: None,
-            });
+            .map(|other| bootstrap(address_of(other)));
         let peers = peers.collect();
-        feed(&mut world, number, CoreCommand::Bootstrap(peers));
+        world.command(number, CoreCommand::Bootstrap(peers));
     }
     world
-}
-
-fn feed(world: &mut World<Core>, number: usize, command: CoreCommand) {
-    world.with(number, |core: &mut Core, now: Now| {
-        core.handle_input(now, CoreInput::Command(command));
-    });
 }
 
 /// What was started: whose and when.
@@ -224,7 +199,7 @@ fn command(world: &mut World<Core>, p: u8, input: &mut Input<'_>, started: &mut 
     };
     let ticket = QueryTicket(started.tickets);
     started.queries.insert(ticket, (owner, world.now));
-    feed(world, owner, CoreCommand::Query(ticket, query));
+    world.command(owner, CoreCommand::Query(ticket, query));
 }
 
 fn other(world: &mut World<Core>, p: u8, owner: usize, number: u8, started: &mut Started) {
@@ -257,6 +232,6 @@ fn other(world: &mut World<Core>, p: u8, owner: usize, number: u8, started: &mut
         _ => CoreCommand::Shutdown,
     };
     let last = matches!(command, CoreCommand::Shutdown);
-    feed(world, owner, command);
+    world.command(owner, command);
     world.seats[owner].silent |= last;
 }

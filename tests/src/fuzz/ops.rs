@@ -8,12 +8,15 @@ use deut_transport::{
     rsa::JobResult,
 };
 
-use super::{
-    input::Input,
-    machine::{Machine, News},
-    world::{Flight, World},
+use super::input::Input;
+use crate::{
+    kit::{
+        machine::{Machine, News},
+        relay::address_of,
+        world::{Flight, World},
+    },
+    net::RELAY_PORT,
 };
-use crate::net::RELAY_PORT;
 
 /// Deeds in one input at most.
 pub const MOST: usize = 150;
@@ -120,7 +123,7 @@ pub fn act<M: Machine>(
 
 /// The relay port of a machine, or one of its endpoint ports.
 fn address<M: Machine>(world: &World<M>, number: usize, input: &mut Input<'_>) -> SocketAddr {
-    let mut address = World::<M>::address_of(number);
+    let mut address = address_of(number);
     let which = input.u8();
     if which & 1 == 1
         && let Some(port) = world.endpoint_port(number, usize::from(which >> 1))

@@ -10,9 +10,7 @@ use deut_transport::{
     crypto::{
         answer::EndpointAnswer,
         layer::LayerKeys,
-        noise::{
-            Initiator, Responder, Session, initiate, open_initiation, plaintext, plaintext_mut,
-        },
+        noise::{Initiator, Session, initiate, open_initiation, plaintext, plaintext_mut},
         tunnel::TunnelCipher,
         walk::{Hop, MasterWalk, WalkOpened},
     },
@@ -28,11 +26,11 @@ use deut_transport::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{
-    descriptor::sample,
-    world::{Flight, World},
-};
 use crate::{
+    kit::{
+        relay::{address_of, responder, sample},
+        world::{Flight, World},
+    },
     net::{Net, START_UNIX},
     stand_in::StandIn,
 };
@@ -121,11 +119,7 @@ impl Partner {
     /// Starts a handshake with the relay of this key seed.
     pub fn dial(&mut self, seed: [u8; 32], now_us: u64) {
         let victim = RelayKeys::from_seed(&seed);
-        let to = Responder {
-            network: Net::policy().network,
-            identity: victim.identity(),
-            link: victim.link(),
-        };
+        let to = responder(victim.identity(), victim.link());
         let time = START_UNIX * 1_000_000 + now_us;
         let index = self.rng.random();
         let made = initiate(
@@ -154,7 +148,7 @@ impl Partner {
             if self.outgoing.is_empty() {
                 return;
             }
-            let to = World::<Transport>::address_of(0);
+            let to = address_of(0);
             for bytes in std::mem::take(&mut self.outgoing) {
                 self.last.clone_from(&bytes);
                 let (at, from) = (world.now, self.address);

@@ -10,8 +10,9 @@ use deut_transport::{
     config::{Config, Role},
 };
 
-use super::{Depth, descriptor::sample};
+use super::Depth;
 use crate::{
+    kit::relay::sample,
     net::{Net, START_UNIX},
     stand_in::StandIn,
 };

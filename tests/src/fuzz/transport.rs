@@ -1,25 +1,28 @@
 //! Three real transports in lock step, two relays and a client, and a wire that the fuzzer owns: it loses, doubles,
 //! delays, reorders, changes, splices, replays and makes up datagrams, lets time pass, stops workers, refuses ports, and
-//! plays the application. What must hold stands in [`super::world`].
+//! plays the application. What must hold stands in [`crate::kit::world`].
 
 mod seeds;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use deut_common::{ids::PersonaKey, time::Now};
+use deut_common::ids::PersonaKey;
 use deut_transport::{
     Restored, Transport,
     config::{Config, Role},
     ids::{CallGroup, CallTicket, PoolId, ReplyToken, Service},
-    io::{BootstrapPeer, Command, Destination, Event, Input as Fed, NewCall},
+    io::{Command, Destination, Event, NewCall},
     keys::OpeningKey,
-    wire::descriptor::PortRange,
 };
 
 pub use seeds::seeds;
 
-use super::{Depth, input::Input, ops, world::World};
+use super::{Depth, input::Input, ops};
 use crate::{
+    kit::{
+        relay::{address_of, bootstrap, role},
+        world::{Seat, World},
+    },
     net::{Net, RELAY_PORT},
     stand_in::StandIn,
 };
@@ -33,13 +36,7 @@ const HEAD_START_MS: u64 = 20;
 
 fn config(number: usize) -> Config {
     let role = if number + 1 < SEATS {
-        Role::Relay {
-            address: World::<Transport>::address_of(number),
-            endpoint_ports: Some(PortRange {
-                first: RELAY_PORT + 1,
-                last: RELAY_PORT + 16,
-            }),
-        }
+        role(address_of(number), 16)
     } else {
         Role::Client
     };
@@ -82,26 +79,17 @@ pub fn world() -> World<Transport> {
         world.add(transport);
         let peers = (0..SEATS - 1)
             .filter(|&other| other != number)
-            .map(|other| BootstrapPeer {
-                address: World::<Transport>::address_of(other),
-                key: None,
-            });
+            .map(|other| bootstrap(address_of(other)));
         let peers = peers.collect();
-        feed(&mut world, number, Command::Bootstrap(peers));
+        world.command(number, Command::Bootstrap(peers));
     }
     let secret = OpeningKey::from_seed(&persona_seed(0));
-    feed(&mut world, 0, Command::Persona(Some(secret)));
+    world.command(0, Command::Persona(Some(secret)));
     world
 }
 
 const fn persona_seed(number: u8) -> [u8; 32] {
     [0x70 + number; 32]
-}
-
-fn feed(world: &mut World<Transport>, number: usize, command: Command) {
-    world.with(number, |transport: &mut Transport, now: Now| {
-        transport.handle_input(now, Fed::Command(command));
-    });
 }
 
 /// First byte: how long all runs undisturbed (× 20 ms). Then deeds.
@@ -128,7 +116,7 @@ pub fn body(data: &[u8]) -> Depth {
     }
     world.check_caps();
     conclude(&world, &called);
-    let up = |seat: &super::world::Seat<Transport>| {
+    let up = |seat: &Seat<Transport>| {
         seat.events
             .iter()
             .any(|(_, event)| matches!(event, Event::Tunnel { .. }))
@@ -200,7 +188,7 @@ fn command(
         _ => Command::Shutdown,
     };
     let last = matches!(command, Command::Shutdown);
-    feed(world, owner, command);
+    world.command(owner, command);
     world.seats[owner].silent |= last && world.seats[owner].alive;
 }
 

@@ -11,7 +11,8 @@ use deut_transport::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use super::{Depth, descriptor::sample, input::Input};
+use super::{Depth, input::Input};
+use crate::kit::relay::sample;
 
 /// First byte: 0 an element, 1 an answer, else the number of hops and what is changed on the way.
 #[must_use]

@@ -23,7 +23,7 @@ use deut_transport::{
         walk::{Hop, MasterWalk},
     },
     ids::{Gate, Port, TunnelId},
-    io::{Action, BootstrapPeer, Command, Event, Input, Output, TunnelChange},
+    io::{Action, Command, Event, Input, Output, TunnelChange},
     keys::RelayKeys,
     packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
     policy::Policy,
@@ -31,19 +31,17 @@ use deut_transport::{
     wire::{
         cell::Cell,
         datagram::{Datagram, Kind, parse_who_are_you, who_are_you_answer},
-        descriptor::{Descriptor, PortRange},
+        descriptor::Descriptor,
         frame::{self, Control, Frame, FrameBytes, WALK_BLOCK, WALK_SEALED, WalkAnswer},
     },
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
+    kit::relay::{bootstrap, descriptor, responder},
     net::{Net, START_UNIX},
     stand_in::StandIn,
 };
-
-/// Unix minutes when every laboratory opens.
-pub const START_MINUTES: u32 = (START_UNIX / 60) as u32;
 
 /// What a relay does to the walk of its victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -376,23 +374,6 @@ fn reseal(hop: &Hop, answer: &[u8; 784]) -> [u8; WALK_SEALED] {
     sealed
 }
 
-/// An honest descriptor, issued when the laboratory opens.
-#[must_use]
-pub fn descriptor(keys: &RelayKeys, address: SocketAddr) -> Descriptor {
-    let range = PortRange {
-        first: 5_001,
-        last: 5_050,
-    };
-    Descriptor::sign(
-        keys,
-        Net::policy().network,
-        address,
-        Some(range),
-        START_MINUTES,
-        START_MINUTES + 1_440,
-    )
-}
-
 /// A real client among fakes.
 pub struct Laboratory {
     /// The one under test.
@@ -464,10 +445,7 @@ impl Laboratory {
             arriving: VecDeque::new(),
             sent: Vec::new(),
         };
-        let peer = BootstrapPeer {
-            address: this.fakes[0].address,
-            key: None,
-        };
+        let peer = bootstrap(this.fakes[0].address);
         this.input(Input::Command(Command::Bootstrap(vec![peer])));
         this
     }
@@ -510,11 +488,7 @@ impl Laboratory {
     /// An initiation of one fake under its own key that shows `shown` as its descriptor.
     pub fn initiate(&mut self, fake: usize, shown: &Descriptor) {
         let victim = RelayKeys::from_seed(&[200; 32]);
-        let to = deut_transport::crypto::noise::Responder {
-            network: Net::policy().network,
-            identity: victim.identity(),
-            link: victim.link(),
-        };
+        let to = responder(victim.identity(), victim.link());
         let time = self.now().unix.0 * 1_000_000;
         let FakeRelay {
             keys, rng, address, ..

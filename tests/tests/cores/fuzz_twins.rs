@@ -9,9 +9,11 @@ use std::{
 use deut_common::time::{Mono, Now};
 use deut_kademlia::{Audit, PlaneAudit};
 use deut_tests::{
-    fuzz::{
-        dht,
+    fuzz::dht,
+    kit::{
+        caps::check_caps,
         machine::{Machine, News, Todo},
+        relay::address_of,
         world::{Flight, World},
     },
     net::RELAY_PORT,
@@ -55,6 +57,7 @@ struct Echo {
 
 impl Machine for Echo {
     type Event = ();
+    type Command = ();
 
     fn datagram(&mut self, _now: Now, _at: Port, from: SocketAddr, packet: Packet) -> Handled {
         match self.fault {
@@ -78,6 +81,8 @@ impl Machine for Echo {
             .extend(std::iter::repeat_n((port, to, length), copies));
         Handled::Consumed
     }
+
+    fn command(&mut self, _now: Now, (): ()) {}
 
     fn news(&mut self, _now: Now, _news: News) {}
 
@@ -113,7 +118,7 @@ fn run(fault: Fault) {
     let flight = Flight {
         at: 0,
         from: ([10, 8, 0, 1], RELAY_PORT).into(),
-        to: World::<Echo>::address_of(0),
+        to: address_of(0),
         bytes: vec![1; RELAY_DATAGRAM],
     };
     world.deliver(&flight, true);
@@ -150,7 +155,7 @@ fn a_size_beyond_its_cap_is_seen() {
         stored_keys: config.max_stored_keys,
         ..Audit::default()
     };
-    dht::check_caps(&full, &config);
+    check_caps(&full, &config);
     for audit in [
         Audit {
             stored_keys: config.max_stored_keys + 1,
@@ -161,6 +166,6 @@ fn a_size_beyond_its_cap_is_seen() {
             ..full
         },
     ] {
-        assert!(catch_unwind(|| dht::check_caps(&audit, &dht::config())).is_err());
+        assert!(catch_unwind(|| check_caps(&audit, &dht::config())).is_err());
     }
 }

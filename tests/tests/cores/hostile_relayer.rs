@@ -4,8 +4,9 @@ use deut_common::suite::SuiteRef;
 use std::net::SocketAddr;
 
 use deut_tests::{
+    kit::relay::{START_MINUTES, descriptor},
     net::Net,
-    observe::laboratory::{FakeRelay, Fault, Laboratory, START_MINUTES, descriptor},
+    observe::laboratory::{FakeRelay, Fault, Laboratory},
 };
 use deut_transport::{
     DropReason,

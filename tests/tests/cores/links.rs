@@ -10,6 +10,7 @@ use std::{
 
 use deut::core::CoreConfig;
 use deut_tests::{
+    kit::relay::responder,
     net::{Net, RELAY_PORT},
     observe::capture::{self, Told},
     stand_in::StandIn,
@@ -17,7 +18,7 @@ use deut_tests::{
 use deut_transport::{
     DropReason,
     config::Role,
-    crypto::noise::{Responder, initiate},
+    crypto::noise::initiate,
     ids::TunnelHandle,
     keys::RelayKeys,
     observe::Seen,
@@ -37,11 +38,7 @@ fn initiated(alter: impl FnOnce(&mut Datagram)) -> (u64, Vec<Option<Kind>>) {
     let mut net = Net::of_relays(11, Arc::new(StandIn), 1, |_| {});
     net.run(SECOND);
     let [identity, link, _] = net.nodes[0].relay_keys;
-    let to = Responder {
-        network: Net::policy().network,
-        identity,
-        link,
-    };
+    let to = responder(identity, link);
     let time = net.now().unix.0 * SECOND;
     let (keys, mut rng) = (RelayKeys::from_seed(&[5; 32]), StdRng::seed_from_u64(5));
     let (_, mut datagram) = initiate(&keys, &to, 77, None, time, &mut rng).expect("good keys");

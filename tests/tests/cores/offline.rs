@@ -6,14 +6,14 @@ use std::{net::SocketAddr, sync::Arc};
 use deut::core::CoreConfig;
 use deut_kademlia::{Query, QueryResult};
 use deut_tests::{
+    kit::relay::role,
     net::{Net, RELAY_PORT},
     stand_in::StandIn,
 };
 use deut_transport::{
-    config::{Config, Role},
+    config::Config,
     policy::{Policy, Profile},
     status::Reason,
-    wire::descriptor::PortRange,
 };
 
 const SECOND: u64 = 1_000_000;
@@ -53,15 +53,7 @@ fn ready(net: &Net, node: usize) -> bool {
 fn add_public(net: &mut Net, tune: impl FnOnce(&mut CoreConfig)) -> usize {
     let number = u8::try_from(net.nodes.len()).expect("few nodes");
     let address = SocketAddr::from(([11 + 10 * number, 3 * number, 7, 1], RELAY_PORT));
-    let endpoint_ports = Some(PortRange {
-        first: RELAY_PORT + 1,
-        last: RELAY_PORT + 1_024,
-    });
-    let role = Role::Relay {
-        address,
-        endpoint_ports,
-    };
-    net.add(role, address, true, tune)
+    net.add(role(address, 1_024), address, true, tune)
 }
 
 /// A network that stands, with one node more that is tuned like this: its number.

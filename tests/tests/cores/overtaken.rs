@@ -1,10 +1,12 @@
 //! A master repeats a request whose answer is late. The repeat may arrive after the master's next request, and its answer
 //! when the master has one already. That is no attack, and is counted apart from what would be one.
 
-use deut_tests::fuzz::{
-    neighbour,
-    partner::{Partner, Served},
-    world::World,
+use deut_tests::{
+    fuzz::{
+        neighbour,
+        partner::{Partner, Served},
+    },
+    kit::world::World,
 };
 use deut_transport::{DropReason, Transport, wire::cell::Cell};
 

@@ -9,13 +9,13 @@ use std::{net::SocketAddr, sync::Arc};
 use deut::core::CoreConfig;
 use deut_kademlia::{Announced, MutableRecord, NodeId, Query, QueryResult, bencode};
 use deut_tests::{
+    kit::relay::role,
     net::{Net, RELAY_PORT},
     stand_in::StandIn,
 };
 use deut_transport::{
-    config::{Config, Role},
+    config::Config,
     policy::{Policy, Profile},
-    wire::descriptor::PortRange,
 };
 
 const SECOND: u64 = 1_000_000;
@@ -161,14 +161,7 @@ fn production(config: &mut CoreConfig) {
 /// A public address in a /16 of its own.
 fn add_public(net: &mut Net, number: u8) {
     let address = SocketAddr::from(([11 + 20 * number, 3 * number, 7, 1], RELAY_PORT));
-    let role = Role::Relay {
-        address,
-        endpoint_ports: Some(PortRange {
-            first: RELAY_PORT + 1,
-            last: RELAY_PORT + 128,
-        }),
-    };
-    net.add(role, address, true, production);
+    net.add(role(address, 128), address, true, production);
 }
 
 #[test]

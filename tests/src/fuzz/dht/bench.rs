@@ -9,10 +9,10 @@ use deut_common::{
 };
 use deut_kademlia::*;
 
-use super::{CALL_FAILS, LONGEST_QUERY, SECOND, STEPS, check_caps, config};
+use super::{CALL_FAILS, LONGEST_QUERY, SECOND, STEPS, config};
 use crate::{
-    fuzz::{contact::secret, watched},
-    net::START_UNIX,
+    fuzz::contact::secret,
+    kit::{caps::check_caps, net::START_UNIX, watch::watched},
 };
 
 pub(super) struct Sent {

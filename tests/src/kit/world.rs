@@ -8,7 +8,7 @@ mod outputs;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -22,12 +22,11 @@ use deut_transport::{
 
 use super::{
     machine::{Machine, News},
-    watched,
-};
-use crate::{
     net::{RELAY_PORT, START_UNIX},
-    stand_in::StandIn,
+    relay::address_of,
+    watch::watched,
 };
+use crate::stand_in::StandIn;
 
 /// From there to there takes so long, µs.
 const DELAY_US: u64 = 1_000;
@@ -123,13 +122,6 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Where the machine of this number lives.
-    #[must_use]
-    pub fn address_of(number: usize) -> SocketAddr {
-        let host = u32::try_from(number).unwrap_or(0) + 1;
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + host)), RELAY_PORT)
-    }
-
     /// Both clocks.
     #[must_use]
     pub const fn now(&self) -> Now {
@@ -144,7 +136,7 @@ impl<M: Machine> World<M> {
         let number = self.seats.len();
         self.seats.push(Seat {
             machine,
-            address: Self::address_of(number),
+            address: address_of(number),
             alive: true,
             silent: false,
             events: Vec::new(),
@@ -158,8 +150,12 @@ impl<M: Machine> World<M> {
         number
     }
 
-    /// Lets the application of a machine do something.
-    pub fn with(&mut self, number: usize, act: impl FnOnce(&mut M, Now)) {
+    /// The application of a machine wants something.
+    pub fn command(&mut self, number: usize, command: M::Command) {
+        self.with(number, |machine, now| machine.command(now, command));
+    }
+
+    fn with(&mut self, number: usize, act: impl FnOnce(&mut M, Now)) {
         let now = self.now();
         let Some(seat) = self.seats.get_mut(number).filter(|seat| seat.alive) else {
             return;

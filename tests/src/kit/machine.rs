@@ -2,16 +2,33 @@
 
 use std::net::SocketAddr;
 
-use deut::core::{Core, CoreAudit, CoreEvent, CoreInput, CoreOutput};
+use deut::core::{Core, CoreAudit, CoreCommand, CoreEvent, CoreInput, CoreOutput};
 use deut_common::time::{Mono, Now};
+use deut_kademlia::Config;
 use deut_transport::{
     DropCounts, Handled, Transport,
     ids::{JobTicket, Port, PortToken},
-    io::{Action, Event, Input, Output, PortError},
+    io::{Action, Command, Event, Input, Output, PortError},
     packet::Packet,
     rsa::{Job, JobResult},
     status::{Audit, Counters},
 };
+
+use super::caps::check_caps;
+
+/// The DHT's settings of every core in a lock-step world: small enough for a fuzzer to reach.
+#[must_use]
+pub fn dht_config() -> Config {
+    Config {
+        max_queries: 4,
+        max_user_contacts: 16,
+        max_stored_keys: 6,
+        max_stored_bytes: 4_096,
+        max_entries_per_key: 3,
+        max_published: 4,
+        ..Config::test()
+    }
+}
 
 /// What happens to a machine, but for datagrams.
 #[derive(Debug)]
@@ -59,8 +76,12 @@ impl<E> Todo<E> {
 pub trait Machine {
     /// What it tells its application.
     type Event;
+    /// What its application tells it.
+    type Command;
     /// A datagram arrived.
     fn datagram(&mut self, now: Now, at: Port, from: SocketAddr, packet: Packet) -> Handled;
+    /// Its application wants something.
+    fn command(&mut self, now: Now, command: Self::Command);
     /// Anything else happened.
     fn news(&mut self, now: Now, news: News);
     /// What to do next.
@@ -75,9 +96,10 @@ pub trait Machine {
 
 /// Both speak the same language, each with types of its own.
 macro_rules! machine {
-    ($machine:ty, $input:ident, $output:ident, $event:ty, $check:expr) => {
+    ($machine:ty, $input:ident, $output:ident, $event:ty, $command:ty, $check:expr) => {
         impl Machine for $machine {
             type Event = $event;
+            type Command = $command;
 
             fn datagram(
                 &mut self,
@@ -87,6 +109,10 @@ macro_rules! machine {
                 packet: Packet,
             ) -> Handled {
                 self.handle_datagram(now, at, from, packet)
+            }
+
+            fn command(&mut self, now: Now, command: $command) {
+                self.handle_input(now, $input::Command(command));
             }
 
             fn news(&mut self, now: Now, news: News) {
@@ -121,8 +147,15 @@ macro_rules! machine {
     };
 }
 
-machine!(Transport, Input, Output, Event, within_caps);
-machine!(Core, CoreInput, CoreOutput, CoreEvent, core_within_caps);
+machine!(Transport, Input, Output, Event, Command, within_caps);
+machine!(
+    Core,
+    CoreInput,
+    CoreOutput,
+    CoreEvent,
+    CoreCommand,
+    core_within_caps
+);
 
 fn within_caps(audit: &Audit) {
     assert!(audit.within_caps(), "{audit:?}");
@@ -130,6 +163,5 @@ fn within_caps(audit: &Audit) {
 
 fn core_within_caps(audit: &CoreAudit) {
     within_caps(&audit.transport);
-    // Cores of the fuzz targets run with the settings of test networks.
-    super::dht::check_caps(&audit.kademlia, &super::network::dht_config());
+    check_caps(&audit.kademlia, &dht_config());
 }

@@ -4,7 +4,7 @@ use deut::core::{CoreAudit, CoreConfig};
 use deut_kademlia::Contact;
 
 use super::Net;
-use crate::{fuzz::dht, observe::machine::Machine};
+use crate::{kit::caps::over_caps, observe::machine::Machine};
 
 /// A node that has nothing to do is not called: one that wants to be called all the time burns its processor.
 const MOST_WAKES: u32 = 3_000;
@@ -24,7 +24,7 @@ fn broken(
     let mut broken: Vec<String> = over
         .map(|(what, size, cap)| format!("{what}: {size} of {cap}"))
         .collect();
-    broken.extend(dht::over_caps(&audit.kademlia, &config.kademlia));
+    broken.extend(over_caps(&audit.kademlia, &config.kademlia));
     if let Some(contact) = contact {
         let names = machine.betrayed_by_contact(contact);
         broken.extend(

@@ -11,12 +11,10 @@ use deut_transport::{
 };
 
 use super::{DELAY_US, Flight, HELLO, MOST_AT_ONCE, PAST, Work, World};
-use crate::{
-    fuzz::{
-        machine::{Machine, News, Todo},
-        watched,
-    },
+use crate::kit::{
+    machine::{Machine, News, Todo},
     net::{Net, RELAY_PORT},
+    watch::watched,
 };
 
 impl<M: Machine> World<M> {

@@ -12,13 +12,12 @@ use deut_kademlia::Contact;
 use deut_transport::{
     Restored,
     config::{Config, Role},
-    io::BootstrapPeer,
     keys::RelayKeys,
-    wire::descriptor::PortRange,
 };
 use rand::RngExt;
 
-use super::{ENDPOINT_PORTS, Mapping, Net, Node, RELAY_PORT, Tally, event::What, nat::Nat};
+use super::{ENDPOINT_PORTS, Mapping, Net, Node, Tally, event::What, nat::Nat};
+use crate::kit::relay::{address_of, bootstrap, role};
 
 impl Net {
     fn draw_skew(&mut self) -> i64 {
@@ -31,20 +30,13 @@ impl Net {
 
     /// One more relay.
     pub fn add_relay(&mut self, tune: impl FnOnce(&mut CoreConfig)) -> usize {
-        let address = self.next_address();
-        let role = Role::Relay {
-            address,
-            endpoint_ports: Some(PortRange {
-                first: RELAY_PORT + 1,
-                last: RELAY_PORT + ENDPOINT_PORTS,
-            }),
-        };
-        self.add(role, address, true, tune)
+        let address = address_of(self.nodes.len());
+        self.add(role(address, ENDPOINT_PORTS), address, true, tune)
     }
 
     /// One more client: in no directory, without a persona.
     pub fn add_client(&mut self, tune: impl FnOnce(&mut CoreConfig)) -> usize {
-        let address = self.next_address();
+        let address = address_of(self.nodes.len());
         self.add(Role::Client, address, false, tune)
     }
 
@@ -63,11 +55,6 @@ impl Net {
         self.by_ip.remove(&IpAddr::V4(inner));
         self.by_ip.insert(outer, node);
         node
-    }
-
-    fn next_address(&self) -> SocketAddr {
-        let n = u32::try_from(self.nodes.len()).expect("few nodes") + 1;
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n)), RELAY_PORT)
     }
 
     /// One more node at this address, which nobody else has.
@@ -142,10 +129,7 @@ impl Net {
             .nodes
             .iter()
             .take(self.bootstrap.min(index))
-            .map(|node| BootstrapPeer {
-                address: node.address,
-                key: None,
-            });
+            .map(|node| bootstrap(node.address));
         let peers = peers.collect();
         self.command(index, CoreCommand::Bootstrap(peers));
     }
