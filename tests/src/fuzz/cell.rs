@@ -54,7 +54,7 @@ fn check(cell: &Cell, plaintext: &[u8; CELL_PLAINTEXT]) {
     }
 }
 
-pub(super) fn keys(number: u8) -> DirectionKeys {
+fn keys(number: u8) -> DirectionKeys {
     DirectionKeys {
         forward: AeadKey::new([number; 32]),
         back: AeadKey::new([number + 1; 32]),

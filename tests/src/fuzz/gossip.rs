@@ -4,16 +4,13 @@
 use deut_transport::wire::descriptor::Descriptor;
 
 use super::{Depth, input::Input};
-use crate::{
-    kit::relay::sample,
-    observe::laboratory::{FakeRelay, Laboratory},
-};
+use crate::kit::{laboratory::Laboratory, peer::Peer, relay::sample};
 
 /// Frames of one to six descriptors; each a real one, a changed one or any bytes.
 #[must_use]
 pub fn body(data: &[u8]) -> Depth {
     let mut input = Input::new(data);
-    let mut neighbour = FakeRelay::honest(1);
+    let mut neighbour = Peer::honest(1);
     let frames = 1 + input.below(4);
     let mut real = 0_u64;
     for _ in 0..frames {
@@ -23,9 +20,9 @@ pub fn body(data: &[u8]) -> Depth {
         neighbour.gossip.push_back(told);
     }
     let policy = crate::net::Net::policy();
-    let mut laboratory = Laboratory::open(policy, 0, vec![neighbour, FakeRelay::honest(2)]);
+    let mut laboratory = Laboratory::open(policy, 0, vec![neighbour, Peer::honest(2)]);
     laboratory.run(3_000_000);
-    let relays = laboratory.victim.relays();
+    let relays = laboratory.client().relays();
     let fakes = [sample(1).1, sample(2).1];
     for relay in &relays {
         assert!(
@@ -34,7 +31,7 @@ pub fn body(data: &[u8]) -> Depth {
         );
         assert!(fakes.iter().any(|fake| fake.address == relay.address));
     }
-    assert!(laboratory.victim.audit().within_caps());
+    assert!(laboratory.client().audit().within_caps());
     Depth::deep_if(relays.len() > 1)
 }
 

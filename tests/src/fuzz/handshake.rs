@@ -17,7 +17,10 @@ use super::{
     input::{Input, sized},
 };
 use crate::{
-    kit::relay::{responder, sample},
+    kit::{
+        peer::sealed,
+        relay::{responder, sample},
+    },
     net::Net,
 };
 
@@ -108,12 +111,10 @@ fn finish(
     let mut initiator = Session::new(keys, their_name);
     let frame: FrameBytes = sized(input.rest());
     for (from, to) in [(0, 1), (1, 0)] {
-        let mut bytes = [0; RELAY_DATAGRAM];
-        *noise::plaintext_mut(&mut bytes) = frame;
         let sessions = [&mut initiator, &mut responder];
         let [a, b] = sessions;
         let (sender, receiver) = if from < to { (a, b) } else { (b, a) };
-        sender.seal(&mut bytes).expect("a new session");
+        let mut bytes = sealed(sender, &frame).expect("a new session");
         let again = bytes;
         receiver.open(&mut bytes).expect("sealed by the other side");
         assert_eq!(noise::plaintext(&bytes), &frame);

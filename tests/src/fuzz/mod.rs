@@ -21,7 +21,6 @@ pub mod mutable;
 pub mod neighbour;
 pub mod network;
 pub mod ops;
-pub mod partner;
 pub mod rpc;
 pub mod saved_relays;
 pub mod spki;

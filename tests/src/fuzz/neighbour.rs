@@ -23,12 +23,12 @@ use super::{
     Depth,
     cell::cells,
     input::{Input, sized},
-    partner::Partner,
 };
 pub use seeds::seeds;
 
 use crate::{
     kit::{
+        peer::Peer,
         relay::{address_of, bootstrap, role, sample},
         world::World,
     },
@@ -44,7 +44,7 @@ const PERSONA: [u8; 32] = [0x66; 32];
 
 /// The machine under test with its neighbour, the link up and both verified.
 #[must_use]
-pub fn start() -> (World<Transport>, Partner) {
+pub fn start() -> (World<Transport>, Peer) {
     start_with(FUEL, |config| {
         config.limits.transit_tunnels = 12;
         config.limits.endpoint_tunnels = 8;
@@ -57,7 +57,7 @@ pub fn start() -> (World<Transport>, Partner) {
 
 /// The same with other settings.
 #[must_use]
-pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Partner) {
+pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Peer) {
     let mut world = World::new(fuel);
     let role = role(address_of(0), 256);
     let mut config = Config::new(Net::policy(), role);
@@ -79,7 +79,7 @@ pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Partne
         [7; 32],
         now,
     ));
-    let mut partner = Partner::new(9);
+    let mut partner = Peer::new(9);
     let peer = bootstrap(partner.address);
     world.command(0, Command::Bootstrap(vec![peer]));
     world.command(0, Command::Persona(Some(OpeningKey::from_seed(&PERSONA))));
@@ -88,7 +88,7 @@ pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Partne
 }
 
 /// Runs for so many ms; the neighbour hears in between.
-pub fn run(world: &mut World<Transport>, partner: &mut Partner, ms: u64) {
+pub fn run(world: &mut World<Transport>, partner: &mut Peer, ms: u64) {
     let slice = (ms / 50).max(2);
     for _ in 0..ms.div_ceil(slice) {
         partner.pump(world);
@@ -102,16 +102,17 @@ pub fn run(world: &mut World<Transport>, partner: &mut Partner, ms: u64) {
 pub fn body(data: &[u8]) -> Depth {
     let mut input = Input::new(data);
     let (mut world, mut partner) = start();
+    let mut calls = 0;
     for _ in 0..MOST {
         if input.is_empty() || world.fuel == 0 {
             break;
         }
-        act(&mut world, &mut partner, &mut input);
+        act(&mut world, &mut partner, &mut calls, &mut input);
         partner.pump(&mut world);
         world.check_caps();
     }
-    let master = partner.masters.iter().any(|master| master.confirmed);
-    let served = partner.served.iter().any(|served| served.exchanged);
+    let master = partner.masters.iter().any(|master| master.confirmed());
+    let served = partner.served.iter().any(|served| served.exchanged());
     Depth::deep_if(master || served)
 }
 
@@ -151,7 +152,7 @@ pub mod deed {
     pub const COMMAND: u8 = 15;
 }
 
-fn act(world: &mut World<Transport>, partner: &mut Partner, input: &mut Input<'_>) {
+fn act(world: &mut World<Transport>, partner: &mut Peer, calls: &mut u64, input: &mut Input<'_>) {
     let byte = input.u8();
     let p = byte >> 4;
     let which = usize::from(p);
@@ -184,15 +185,15 @@ fn act(world: &mut World<Transport>, partner: &mut Partner, input: &mut Input<'_
             }
         }
         deed::COMMAND => {
-            partner.calls += 1;
-            command(world, p, partner.calls, input);
+            *calls += 1;
+            command(world, p, *calls, input);
         }
         other => say(world, partner, other, p, input),
     }
 }
 
 /// What needs no tunnel.
-fn say(world: &World<Transport>, partner: &mut Partner, deed: u8, p: u8, input: &mut Input<'_>) {
+fn say(world: &World<Transport>, partner: &mut Peer, deed: u8, p: u8, input: &mut Input<'_>) {
     match deed {
         deed::GOSSIP => {
             let told: Vec<[u8; 196]> = (0..1 + usize::from(p) % 6)
@@ -228,7 +229,7 @@ fn say(world: &World<Transport>, partner: &mut Partner, deed: u8, p: u8, input: 
         }
         deed::LINK => match p {
             0..=3 => partner.send(&frame::encode_goodbye()),
-            4..=9 => partner.dial(SEED, world.now),
+            4..=9 => partner.dial(SEED, &partner.own(), world.time()),
             10 | 11 => partner.send(&frame::encode_gossip_request()),
             _ => partner.answers = p & 1 == 0,
         },
@@ -237,7 +238,7 @@ fn say(world: &World<Transport>, partner: &mut Partner, deed: u8, p: u8, input: 
 }
 
 /// An id that means something, or any.
-fn id(partner: &Partner, input: &mut Input<'_>) -> TunnelId {
+fn id(partner: &Peer, input: &mut Input<'_>) -> TunnelId {
     let which = input.u8();
     let known = usize::from(which / 4);
     let id = match which % 4 {

@@ -92,6 +92,10 @@ pub struct World<M: Machine> {
     pub past: VecDeque<Flight>,
     /// µs since the start.
     pub now: u64,
+    /// Wall time at the start.
+    pub start: u64,
+    /// Wires and workers take no time.
+    pub instant: bool,
     /// Datagrams that arrived where no machine lives, for whoever plays somebody there.
     pub outside: Vec<Flight>,
     /// Things that may still happen; then nothing does.
@@ -115,6 +119,8 @@ impl<M: Machine> World<M> {
             past: VecDeque::new(),
             outside: Vec::new(),
             now: 0,
+            start: START_UNIX,
+            instant: false,
             fuel,
             refuse_port: false,
             refuse_jobs: false,
@@ -127,8 +133,19 @@ impl<M: Machine> World<M> {
     pub const fn now(&self) -> Now {
         Now {
             mono: Mono(self.now),
-            unix: Unix(START_UNIX + self.now / 1_000_000),
+            unix: Unix(self.start + self.now / 1_000_000),
         }
+    }
+
+    /// Wall time in µs.
+    #[must_use]
+    pub const fn time(&self) -> u64 {
+        self.start * 1_000_000 + self.now
+    }
+
+    /// When something is done that takes so long.
+    pub(super) fn after(&self, us: u64) -> u64 {
+        self.now + if self.instant { 0 } else { us }
     }
 
     /// One more machine.
@@ -166,8 +183,17 @@ impl<M: Machine> World<M> {
 
     /// Runs for so long, or until the fuel is used up.
     pub fn run(&mut self, us: u64) {
+        self.run_with(us, |_| {});
+    }
+
+    /// The same; `between` happens first and after everything that happens.
+    pub fn run_with(&mut self, us: u64, mut between: impl FnMut(&mut Self)) {
         let end = self.now.saturating_add(us);
-        while self.fuel > 0 && self.next_event().is_some_and(|at| at <= end) {
+        loop {
+            between(self);
+            if self.fuel == 0 || self.next_event().is_none_or(|at| at > end) {
+                break;
+            }
             self.step();
         }
         if self.fuel > 0 {

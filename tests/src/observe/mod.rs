@@ -1,7 +1,6 @@
-//! What somebody who watches can find out: scanners, statistics, transcripts of the wire, faults to plant in them.
+//! What somebody who watches can find out: scanners, statistics, transcripts of the wire.
 
 pub mod capture;
-pub mod laboratory;
 pub mod machine;
 pub mod needles;
 pub mod stats;

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deut_common::{ids::RelayId, suite::SuiteRef};
 use deut_tests::{
+    kit::{laboratory::Laboratory, peer::Peer},
     net::Net,
-    observe::laboratory::{FakeRelay, Laboratory},
 };
 use deut_transport::{
     crypto::message::{gate, seal_request},
     ids::{Gate, Service},
-    io::{Command, Event, Input},
+    io::{Command, Event},
     keys::OpeningKey,
     wire::message::RequestHeader,
 };
@@ -33,16 +33,12 @@ struct Rig {
 
 impl Rig {
     fn new(seed: u64, tunnels: usize) -> Self {
-        let mut fakes: Vec<FakeRelay> = (1..=9).map(FakeRelay::honest).collect();
-        let told: Vec<_> = fakes
-            .iter()
-            .filter_map(|fake| fake.shown.as_ref().map(|shown| *shown.bytes()))
-            .collect();
-        fakes[0].gossip.extend(told.chunks(6).map(<[_]>::to_vec));
-        let mut laboratory = Laboratory::with_pools(Net::policy(), 0, fakes, (1, tunnels));
+        let peers = (1..=9).map(Peer::honest).collect();
+        let mut laboratory = Laboratory::with_pools(Net::policy(), 0, peers, (1, tunnels));
+        laboratory.introduce(0..9);
         let persona = OpeningKey::from_seed(&[8; 32]);
         let on = Command::Persona(Some(OpeningKey::from_seed(&[8; 32])));
-        laboratory.input(Input::Command(on));
+        laboratory.command(on);
         laboratory.run(20 * SECOND);
         assert_eq!(laboratory.tunnels_up(), 1 + tunnels);
         Self {
@@ -79,10 +75,12 @@ impl Rig {
             self.laboratory.deliver(&sealed.expect("short").datagram)
         });
         assert!(delivered, "one of its gates is open");
-        let told = self.laboratory.events.len();
+        let told = self.laboratory.events().count();
         self.laboratory.run(0);
-        let requests: Vec<_> = self.laboratory.events[told..]
-            .iter()
+        let requests: Vec<_> = self
+            .laboratory
+            .events()
+            .skip(told)
             .filter_map(|event| match event {
                 Event::Request { reply, .. } => Some(*reply),
                 _ => None,
@@ -90,16 +88,15 @@ impl Rig {
             .collect();
         for to in requests {
             let body = vec![self.asked];
-            self.laboratory
-                .input(Input::Command(Command::Reply { to, body }));
+            self.laboratory.command(Command::Reply { to, body });
         }
         self.laboratory.run(0);
     }
 
     fn addresses(&self) -> Vec<std::net::SocketAddr> {
-        let fakes = self.laboratory.fakes.iter();
-        fakes
-            .map(|fake| (fake.address.ip(), 5_001).into())
+        let peers = self.laboratory.peers.iter();
+        peers
+            .map(|peer| (peer.address.ip(), 5_001).into())
             .collect()
     }
 
@@ -119,9 +116,9 @@ impl Rig {
     /// How often each tunnel was tested.
     fn echoed(&self) -> BTreeMap<Tunnel, usize> {
         let mut echoed = BTreeMap::new();
-        for fake in &self.laboratory.fakes {
-            for id in &fake.echoed {
-                *echoed.entry((fake.keys.id(), *id)).or_default() += 1;
+        for peer in &self.laboratory.peers {
+            for id in &peer.echoed {
+                *echoed.entry((peer.keys.id(), id.0)).or_default() += 1;
             }
         }
         echoed

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use deut_common::{ids::RelayId, suite::SuiteRef};
 use deut_tests::{
+    kit::{laboratory::Laboratory, peer::Peer},
     net::Net,
-    observe::laboratory::{FakeRelay, Laboratory},
 };
 use deut_transport::{
     DropReason,
     crypto::message::{OpenedRequest, open_request},
     ids::{CallGroup, CallTicket, Gate, PoolId, Service},
-    io::{CallError, Command, Destination, Event, Input, NewCall},
+    io::{CallError, Command, Destination, Event, NewCall},
     keys::OpeningKey,
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -46,13 +46,9 @@ struct Rig {
 
 impl Rig {
     fn new(tunnels: usize) -> Self {
-        let mut fakes: Vec<FakeRelay> = (1..=RELAYS).map(FakeRelay::honest).collect();
-        let told: Vec<_> = fakes
-            .iter()
-            .filter_map(|fake| fake.shown.as_ref().map(|shown| *shown.bytes()))
-            .collect();
-        fakes[0].gossip.extend(told.chunks(6).map(<[_]>::to_vec));
-        let mut laboratory = Laboratory::with_tunnels(Net::policy(), 0, fakes, tunnels);
+        let peers = (1..=RELAYS).map(Peer::honest).collect();
+        let mut laboratory = Laboratory::with_pools(Net::policy(), 0, peers, (tunnels, 0));
+        laboratory.introduce(0..usize::from(RELAYS));
         laboratory.run(20 * SECOND);
         assert_eq!(laboratory.tunnels_up(), tunnels);
         Self {
@@ -83,7 +79,7 @@ impl Rig {
     }
 
     fn command(&mut self, command: Command) {
-        self.laboratory.input(Input::Command(command));
+        self.laboratory.command(command);
     }
 
     /// What arrived at the recipient since the last time.
@@ -123,7 +119,7 @@ impl Rig {
             }
             _ => None,
         };
-        self.laboratory.events.iter().filter_map(of).collect()
+        self.laboratory.events().filter_map(of).collect()
     }
 
     fn failures(&self, call: CallTicket) -> Vec<CallError> {
@@ -131,16 +127,16 @@ impl Rig {
             Event::Failed { ticket, why, .. } if *ticket == call => Some(*why),
             _ => None,
         };
-        self.laboratory.events.iter().filter_map(of).collect()
+        self.laboratory.events().filter_map(of).collect()
     }
 
     fn slow(&self, call: CallTicket) -> usize {
         let of = |event: &&Event| matches!(event, Event::Slow { ticket } if *ticket == call);
-        self.laboratory.events.iter().filter(of).count()
+        self.laboratory.events().filter(of).count()
     }
 
     fn drops(&self, reason: DropReason) -> u64 {
-        self.laboratory.victim.drops().of(reason)
+        self.laboratory.client().drops().of(reason)
     }
 }
 

@@ -4,14 +4,17 @@ use deut_common::suite::SuiteRef;
 use std::net::SocketAddr;
 
 use deut_tests::{
-    kit::relay::{START_MINUTES, descriptor},
+    kit::{
+        laboratory::Laboratory,
+        peer::{Fault, Peer},
+        relay::{START_MINUTES, descriptor},
+    },
     net::Net,
-    observe::laboratory::{FakeRelay, Fault, Laboratory},
 };
 use deut_transport::{
     DropReason,
     ids::NetworkId,
-    io::{BootstrapPeer, BootstrapTrouble, Command, Event, Input},
+    io::{BootstrapPeer, BootstrapTrouble, Command, Event},
     keys::RelayKeys,
     policy::{Policy, Profile},
     wire::descriptor::{Descriptor, PortRange},
@@ -23,19 +26,19 @@ const SECOND: u64 = 1_000_000;
 
 /// A handshake of a tunnel fails for this reason, and no tunnel stands.
 fn tunnel_fails(fault: Fault, reason: DropReason) -> Result<(), String> {
-    let mut hostile = FakeRelay::honest(HOSTILE);
-    hostile.fault = fault;
+    let mut hostile = Peer::honest(HOSTILE);
+    hostile.ends = Some(fault);
     let mut laboratory = Laboratory::open(Net::policy(), 0, vec![hostile]);
     laboratory.run(8 * SECOND);
     let (up, count) = (
         laboratory.tunnels_up(),
-        laboratory.victim.drops().of(reason),
+        laboratory.client().drops().of(reason),
     );
     match (up, count) {
         (0, 1..) => Ok(()),
         _ => Err(format!(
             "{fault:?}: {up} tunnels up, {count} × {reason:?} in {:?}",
-            laboratory.victim.drops().iter().collect::<Vec<_>>()
+            laboratory.client().drops().iter().collect::<Vec<_>>()
         )),
     }
 }
@@ -64,11 +67,11 @@ struct Told {
 
 /// A neighbour tells these, one after the other; `echoes`: their owner answers from the address that the last one names.
 fn tell(policy: Policy, minutes_off: i64, told: &[[u8; 196]], echoes: bool) -> Told {
-    let mut neighbour = FakeRelay::honest(HOSTILE);
+    let mut neighbour = Peer::honest(HOSTILE);
     neighbour
         .gossip
         .extend(told.iter().map(|bytes| vec![*bytes]));
-    let mut owner = FakeRelay::honest(OTHER);
+    let mut owner = Peer::honest(OTHER);
     let last = told.last().expect("one at least");
     if let Some(shown) = Descriptor::decode(last).ok().filter(|_| echoes) {
         owner.address = shown.address;
@@ -80,14 +83,14 @@ fn tell(policy: Policy, minutes_off: i64, told: &[[u8; 196]], echoes: bool) -> T
     let mut laboratory = Laboratory::open(policy, minutes_off, vec![neighbour, owner]);
     laboratory.run(20 * SECOND);
     let listed = laboratory
-        .victim
+        .client()
         .relays()
         .iter()
         .any(|relay| relay.id == id);
     Told {
         listed,
         refusals: laboratory
-            .victim
+            .client()
             .refused_descriptors()
             .iter()
             .map(|(reason, count)| (*reason, *count))
@@ -123,7 +126,7 @@ fn signed(address: SocketAddr, range: (u16, u16), epoch: u32, expiry: u32) -> [u
 }
 
 fn cases() -> Vec<Case> {
-    let at = FakeRelay::honest(OTHER).address;
+    let at = Peer::honest(OTHER).address;
     let (now, end, range) = (START_MINUTES, START_MINUTES + 1_440, (5_001, 5_050));
     let honest = signed(at, range, now, end);
     let with = |f: fn(&mut [u8; 196])| {
@@ -164,7 +167,7 @@ fn cases() -> Vec<Case> {
 #[test]
 fn a_descriptor_that_breaks_a_rule_is_refused_for_that_reason() {
     let healed = signed(
-        FakeRelay::honest(OTHER).address,
+        Peer::honest(OTHER).address,
         (5_001, 5_050),
         START_MINUTES,
         START_MINUTES + 1_440,
@@ -199,7 +202,7 @@ fn the_rule_and_nothing_else_refuses_them() {
     // A private address is refused in production only.
     let production = Policy::new("bottle", Profile::Production).expect("a name");
     let keys = RelayKeys::from_seed(&[OTHER; 32]);
-    let address = FakeRelay::honest(OTHER).address;
+    let address = Peer::honest(OTHER).address;
     let private = Descriptor::sign(
         &keys,
         production.network,
@@ -236,7 +239,7 @@ fn tell_only(policy: Policy, minutes_off: i64, bytes: [u8; 196]) -> Told {
 
 #[test]
 fn a_relay_that_does_not_echo_from_its_address_is_not_listed() {
-    let address = FakeRelay::honest(OTHER).address;
+    let address = Peer::honest(OTHER).address;
     let honest = signed(
         address,
         (5_001, 5_050),
@@ -250,7 +253,7 @@ fn a_relay_that_does_not_echo_from_its_address_is_not_listed() {
     assert!(refused(&tell(Net::policy(), 0, &[honest], true), "NotEchoed").is_err());
     // Somebody else answers from there.
     let foreign = signed(
-        FakeRelay::honest(HOSTILE).address,
+        Peer::honest(HOSTILE).address,
         (5_001, 5_050),
         START_MINUTES,
         START_MINUTES + 1_440,
@@ -262,22 +265,22 @@ fn a_relay_that_does_not_echo_from_its_address_is_not_listed() {
 
 #[test]
 fn an_older_descriptor_does_not_replace_a_newer_one() {
-    let address = FakeRelay::honest(OTHER).address;
+    let address = Peer::honest(OTHER).address;
     let of_epoch = |epoch| signed(address, (5_001, 5_050), epoch, START_MINUTES + 1_000);
     let (old, new) = (of_epoch(START_MINUTES - 5), of_epoch(START_MINUTES));
     let both = |told: &[[u8; 196]; 2]| {
-        let mut neighbour = FakeRelay::honest(HOSTILE);
+        let mut neighbour = Peer::honest(HOSTILE);
         neighbour.gossip.push_back(vec![told[0]]);
-        let mut owner = FakeRelay::honest(OTHER);
+        let mut owner = Peer::honest(OTHER);
         owner.shown = Descriptor::decode(&told[0]).ok();
         let mut laboratory = Laboratory::open(Net::policy(), 0, vec![neighbour, owner]);
         laboratory.run(5 * SECOND);
-        laboratory.fakes[1].shown = Descriptor::decode(&told[1]).ok();
-        laboratory.fakes[0].gossip.push_back(vec![told[1]]);
+        laboratory.peers[1].shown = Descriptor::decode(&told[1]).ok();
+        laboratory.peers[0].gossip.push_back(vec![told[1]]);
         laboratory.run(60 * SECOND);
-        assert!(laboratory.fakes[0].gossip.is_empty() && laboratory.victim.relays().len() == 2);
+        assert!(laboratory.peers[0].gossip.is_empty() && laboratory.client().relays().len() == 2);
         laboratory
-            .victim
+            .client()
             .refused_descriptors()
             .get("EpochOld")
             .copied()
@@ -301,14 +304,14 @@ fn a_link_key_must_be_the_initiators_own() {
         let mut laboratory = Laboratory::open(
             Net::policy(),
             0,
-            vec![FakeRelay::honest(HOSTILE), FakeRelay::honest(OTHER)],
+            vec![Peer::honest(HOSTILE), Peer::honest(OTHER)],
         );
         laboratory.run(SECOND);
-        laboratory.initiate(1, shown);
+        laboratory.dial(1, shown);
         laboratory.run(SECOND);
-        laboratory.victim.drops().of(DropReason::BadHandshake)
+        laboratory.client().drops().of(DropReason::BadHandshake)
     };
-    let (own, other) = (FakeRelay::honest(OTHER), FakeRelay::honest(77));
+    let (own, other) = (Peer::honest(OTHER), Peer::honest(77));
     assert_eq!(bad(&descriptor(&other.keys, own.address)), 1);
     assert_eq!(bad(&descriptor(&own.keys, own.address)), 0);
 }
@@ -316,48 +319,47 @@ fn a_link_key_must_be_the_initiators_own() {
 #[test]
 fn a_bootstrap_peer_with_another_key_is_told() {
     let trouble = |key: [u8; 32]| {
-        let peer = FakeRelay::honest(HOSTILE);
+        let peer = Peer::honest(HOSTILE);
         let listed = BootstrapPeer {
             address: peer.address,
             key: Some(key),
         };
         let mut laboratory = Laboratory::open(Net::policy(), 0, vec![peer]);
-        laboratory.input(Input::Command(Command::Bootstrap(vec![listed])));
+        laboratory.command(Command::Bootstrap(vec![listed]));
         laboratory.run(2 * SECOND);
         let of = |event: &Event| match event {
             Event::Bootstrap { trouble, .. } => Some(*trouble),
             _ => None,
         };
         laboratory
-            .events
-            .iter()
+            .events()
             .filter_map(of)
             .collect::<Vec<BootstrapTrouble>>()
     };
     assert_eq!(
-        trouble(FakeRelay::honest(OTHER).keys.identity()),
+        trouble(Peer::honest(OTHER).keys.identity()),
         [BootstrapTrouble::OtherKey]
     );
-    assert_eq!(trouble(FakeRelay::honest(HOSTILE).keys.identity()), []);
+    assert_eq!(trouble(Peer::honest(HOSTILE).keys.identity()), []);
 }
 
 /// An answer that is not signed by the identity that it shows, or shown at an address that is not the descriptor's.
 #[test]
 fn a_who_are_you_answer_is_believed_for_its_signer_and_its_address_only() {
     let shows = |shown: &Descriptor| {
-        let mut peer = FakeRelay::honest(HOSTILE);
+        let mut peer = Peer::honest(HOSTILE);
         peer.shown = Some(shown.clone());
         let mut laboratory = Laboratory::open(Net::policy(), 0, vec![peer]);
         laboratory.run(5 * SECOND);
         let refusals = laboratory
-            .victim
+            .client()
             .refused_descriptors()
             .keys()
             .copied()
             .collect::<Vec<_>>();
-        (laboratory.victim.relays().len(), refusals)
+        (laboratory.client().relays().len(), refusals)
     };
-    let (own, other) = (FakeRelay::honest(HOSTILE), FakeRelay::honest(OTHER));
+    let (own, other) = (Peer::honest(HOSTILE), Peer::honest(OTHER));
     assert_eq!(shows(&descriptor(&other.keys, own.address)).0, 0);
     assert!(
         shows(&descriptor(&other.keys, own.address))
@@ -376,7 +378,7 @@ fn a_who_are_you_answer_is_believed_for_its_signer_and_its_address_only() {
 #[test]
 fn verification_floods_nobody() {
     let asked = |told: u8| {
-        let mut neighbour = FakeRelay::honest(HOSTILE);
+        let mut neighbour = Peer::honest(HOSTILE);
         for frame in 0..told {
             let stranger = |i: u8| {
                 let number = u16::from(frame) * 6 + u16::from(i);

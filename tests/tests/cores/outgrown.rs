@@ -2,8 +2,8 @@
 //! tunnels all end at the same few. A real transport among relays that the tests play.
 
 use deut_tests::{
+    kit::{laboratory::Laboratory, peer::Peer},
     net::Net,
-    observe::laboratory::{FakeRelay, Laboratory},
 };
 
 const SECOND: u64 = 1_000_000;
@@ -18,8 +18,8 @@ struct Rig {
 
 impl Rig {
     fn who_knows(known: usize) -> Self {
-        let fakes: Vec<FakeRelay> = (1..=RELAYS).map(FakeRelay::honest).collect();
-        let laboratory = Laboratory::with_tunnels(Net::policy(), 0, fakes, TUNNELS);
+        let peers = (1..=RELAYS).map(Peer::honest).collect();
+        let laboratory = Laboratory::with_pools(Net::policy(), 0, peers, (TUNNELS, 0));
         let mut rig = Self {
             laboratory,
             known: 1,
@@ -30,16 +30,10 @@ impl Rig {
 
     /// It comes to know so many, and has time. How many tunnels it has built in all.
     fn hears_of(&mut self, known: usize) -> usize {
-        let fakes = &mut self.laboratory.fakes;
-        let told: Vec<_> = fakes[self.known..known]
-            .iter()
-            .filter_map(|fake| fake.shown.as_ref().map(|shown| *shown.bytes()))
-            .collect();
-        let frames = told.chunks(6).map(<[_]>::to_vec);
-        fakes[0].gossip.extend(frames);
+        self.laboratory.introduce(self.known..known);
         self.known = known;
         self.laboratory.run(100 * SECOND);
-        assert_eq!(self.laboratory.victim.relays().len(), known);
+        assert_eq!(self.laboratory.client().relays().len(), known);
         self.laboratory.tunnels_up()
     }
 }

@@ -2,11 +2,11 @@
 //! when the master has one already. That is no attack, and is counted apart from what would be one.
 
 use deut_tests::{
-    fuzz::{
-        neighbour,
-        partner::{Partner, Served},
+    fuzz::neighbour,
+    kit::{
+        peer::{Peer, Served},
+        world::World,
     },
-    kit::world::World,
 };
 use deut_transport::{DropReason, Transport, wire::cell::Cell};
 
@@ -15,14 +15,14 @@ const WALKS: usize = 64;
 const MS: u64 = 500;
 
 /// A machine with a tunnel that ends there; its master; which of the master's tunnels it is.
-fn with_tunnel() -> (World<Transport>, Partner, usize) {
+fn with_tunnel() -> (World<Transport>, Peer, usize) {
     let (mut world, mut partner) = neighbour::start();
     for which in 0..WALKS {
         partner.walk();
         neighbour::run(&mut world, &mut partner, MS);
         partner.exchange(which, 0);
         neighbour::run(&mut world, &mut partner, MS);
-        if partner.masters[which].confirmed {
+        if partner.masters[which].confirmed() {
             return (world, partner, which);
         }
     }
@@ -65,7 +65,7 @@ fn an_answer_to_a_request_that_is_over_is_not_taken_for_one_that_nobody_asked_fo
         neighbour::run(&mut world, &mut partner, MS);
         (partner.served.len()..partner.asked.len()).for_each(|which| partner.serve(which, |_| {}));
     }
-    let is_done = |one: &Served| one.exchanged;
+    let is_done = Served::exchanged;
     let which = partner.served.iter().rposition(is_done);
     let which = which.expect("a tunnel of the machine ends at its neighbour");
     let mut answer = |number: u32| {

@@ -34,7 +34,7 @@ impl<M: Machine> World<M> {
             }
         };
         let flight = Flight {
-            at: self.now + DELAY_US,
+            at: self.after(DELAY_US),
             from: SocketAddr::new(seat.address.ip(), port),
             to,
             bytes,
@@ -75,7 +75,7 @@ impl<M: Machine> World<M> {
                         Job::Generate { .. } => 35_000,
                         Job::Open { .. } => 1_200,
                     };
-                    let at = self.now + takes;
+                    let at = self.after(takes);
                     self.jobs.push(Work {
                         at,
                         seat: number,
