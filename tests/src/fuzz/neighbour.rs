@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use deut_common::ids::PersonaKey;
 use deut_transport::{
-    Restored, Transport,
+    Transport,
     config::Config,
     ids::{CallGroup, CallTicket, PoolId, Service, TunnelId},
     io::{Command, Destination, NewCall},
@@ -29,7 +29,7 @@ pub use seeds::seeds;
 use crate::{
     kit::{
         peer::Peer,
-        relay::{address_of, bootstrap, role, sample},
+        relay::{address_of, bootstrap, fresh, role, sample},
         world::World,
     },
     net::Net,
@@ -67,15 +67,11 @@ pub fn start_with(fuel: u32, tune: fn(&mut Config)) -> (World<Transport>, Peer) 
         config.ready_at,
     ) = (2, 2, 1);
     tune(&mut config);
-    let restored = Restored {
-        key_seed: SEED,
-        relays: Vec::new(),
-    };
     let now = world.now();
     world.add(Transport::new(
         config,
         Arc::new(StandIn),
-        &restored,
+        &fresh(SEED),
         [7; 32],
         now,
     ));

@@ -10,7 +10,6 @@ use deut::core::{Core, CoreCommand, CoreConfig, CoreEvent};
 use deut_common::{ids::PersonaKey, time::Now};
 use deut_kademlia::{Announced, NodeId, Query, QueryTicket};
 use deut_transport::{
-    Restored,
     config::{Config, Role},
     ids::{ReplyToken, Service},
     io::Destination,
@@ -22,7 +21,7 @@ use super::{Depth, input::Input, mutable, ops};
 use crate::{
     kit::{
         machine::dht_config,
-        relay::{address_of, bootstrap, role},
+        relay::{address_of, bootstrap, fresh, role},
         world::World,
     },
     net::Net,
@@ -55,11 +54,8 @@ fn core(number: usize, now: Now) -> Core {
         persona: !client,
     };
     let seed = number as u8 + 1;
-    let restored = Restored {
-        key_seed: [seed; 32],
-        relays: Vec::new(),
-    };
-    Core::new(config, Arc::new(StandIn), restored, [seed + 50; 32], now)
+    let suite = Arc::new(StandIn);
+    Core::new(config, suite, fresh([seed; 32]), [seed + 50; 32], now)
 }
 
 /// The network before anything happens.

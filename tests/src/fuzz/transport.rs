@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use deut_common::ids::PersonaKey;
 use deut_transport::{
-    Restored, Transport,
+    Transport,
     config::{Config, Role},
     ids::{CallGroup, CallTicket, PoolId, ReplyToken, Service},
     io::{Command, Destination, Event, NewCall},
@@ -20,7 +20,7 @@ pub use seeds::seeds;
 use super::{Depth, input::Input, ops};
 use crate::{
     kit::{
-        relay::{address_of, bootstrap, role},
+        relay::{address_of, bootstrap, fresh, role},
         world::{Seat, World},
     },
     net::{Net, RELAY_PORT},
@@ -65,14 +65,10 @@ pub fn world() -> World<Transport> {
     let mut world = World::new(FUEL);
     for number in 0..SEATS {
         let seed = number as u8 + 1;
-        let restored = Restored {
-            key_seed: [seed; 32],
-            relays: Vec::new(),
-        };
         let transport = Transport::new(
             config(number),
             Arc::new(StandIn),
-            &restored,
+            &fresh([seed; 32]),
             [seed + 100; 32],
             world.now(),
         );

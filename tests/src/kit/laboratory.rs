@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::Range, sync::Arc};
 
 use deut_common::ids::RelayId;
 use deut_transport::{
-    Restored, Transport,
+    Transport,
     config::{Config, Role},
     io::{Command, Event, TunnelChange},
     packet::MESSAGE_DATAGRAM,
@@ -14,7 +14,7 @@ use deut_transport::{
 
 use super::{
     peer::{Peer, talk},
-    relay::bootstrap,
+    relay::{bootstrap, fresh},
     world::World,
 };
 use crate::stand_in::StandIn;
@@ -62,15 +62,11 @@ impl Laboratory {
         config.lookup_tunnels = lookup_tunnels;
         config.persona_tunnels = persona_tunnels;
         config.ready_at = 1;
-        let restored = Restored {
-            key_seed: SEED,
-            relays: Vec::new(),
-        };
         let mut world = World::new(u32::MAX);
         world.start = world.start.saturating_add_signed(minutes_off * 60);
         world.instant = true;
         let suite = Arc::new(StandIn);
-        let client = Transport::new(config, suite, &restored, [201; 32], world.now());
+        let client = Transport::new(config, suite, &fresh(SEED), [201; 32], world.now());
         world.add(client);
         let first = bootstrap(peers[0].address);
         world.command(0, Command::Bootstrap(vec![first]));

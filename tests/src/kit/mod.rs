@@ -6,6 +6,7 @@ pub mod laboratory;
 pub mod machine;
 pub mod net;
 pub mod peer;
+pub mod ports;
 pub mod relay;
 pub mod watch;
 pub mod world;

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use deut_transport::{
+    Restored,
     config::Role,
     crypto::noise::Responder,
     io::BootstrapPeer,
@@ -45,6 +46,15 @@ pub fn sample(number: u8) -> (RelayKeys, Descriptor) {
     let keys = RelayKeys::from_seed(&[number; 32]);
     let shown = descriptor(&keys, ([10, 9, 0, number], 4_000).into());
     (keys, shown)
+}
+
+/// What a machine with this key seed finds on its disk when it starts for the first time.
+#[must_use]
+pub const fn fresh(key_seed: [u8; 32]) -> Restored {
+    Restored {
+        key_seed,
+        relays: Vec::new(),
+    }
 }
 
 /// Whom to shake hands with.

@@ -6,23 +6,20 @@
 
 mod outputs;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use deut_common::time::{Mono, Now, Unix};
 use deut_transport::{
     Handled,
-    ids::{Port, PortToken},
+    ids::JobTicket,
     packet::Packet,
     rsa::{Job, RsaSuite},
 };
 
 use super::{
     machine::{Machine, News},
-    net::{RELAY_PORT, START_UNIX},
+    net::START_UNIX,
+    ports::Ports,
     relay::address_of,
     watch::watched,
 };
@@ -49,8 +46,7 @@ pub struct Seat<M: Machine> {
     pub silent: bool,
     /// What it told.
     pub events: Vec<(u64, M::Event)>,
-    ports: BTreeMap<u16, PortToken>,
-    numbers: BTreeMap<PortToken, u16>,
+    ports: Ports,
     due: Option<u64>,
     heard: u64,
     spins: u32,
@@ -76,7 +72,7 @@ pub struct Work {
     /// Whose.
     pub seat: usize,
     /// Its name.
-    pub ticket: deut_transport::ids::JobTicket,
+    pub ticket: JobTicket,
     work: Job,
 }
 
@@ -157,8 +153,7 @@ impl<M: Machine> World<M> {
             alive: true,
             silent: false,
             events: Vec::new(),
-            ports: BTreeMap::new(),
-            numbers: BTreeMap::new(),
+            ports: Ports::default(),
             due: None,
             heard: 0,
             spins: 0,
@@ -279,10 +274,7 @@ impl<M: Machine> World<M> {
             return;
         };
         let seat = &mut self.seats[number];
-        let port = match flight.to.port() {
-            RELAY_PORT => Some(Port::Relay),
-            other => seat.ports.get(&other).copied().map(Port::Endpoint),
-        };
+        let port = seat.ports.at(flight.to.port());
         let Some(port) = port.filter(|_| seat.alive) else {
             return;
         };
@@ -327,7 +319,6 @@ impl<M: Machine> World<M> {
     /// An open endpoint port of this machine.
     #[must_use]
     pub fn endpoint_port(&self, number: usize, which: usize) -> Option<u16> {
-        let ports = &self.seats.get(number)?.ports;
-        ports.keys().nth(which % ports.len().max(1)).copied()
+        self.seats.get(number)?.ports.endpoint(which)
     }
 }

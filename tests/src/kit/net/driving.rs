@@ -6,13 +6,14 @@ use deut::core::{CoreEvent, CoreInput, CoreOutput};
 use deut_common::time::Mono;
 use deut_transport::{
     io::{Action, Persist},
-    rsa::{Job, JobResult},
+    rsa::JobResult,
 };
 
 use super::{
     Keep, Net,
     event::{Entry, What},
 };
+use crate::kit::ports::takes;
 
 impl Net {
     /// The next thing that happens; `false` if nothing ever will.
@@ -91,8 +92,7 @@ impl Net {
                 }
                 CoreOutput::Do(Action::OpenPort { token, port }) => {
                     let node = &mut self.nodes[index];
-                    node.ports.insert(port, token);
-                    node.numbers.insert(token, port);
+                    node.ports.open(token, port);
                     node.core.handle_input(
                         now,
                         CoreInput::PortOpened {
@@ -101,21 +101,11 @@ impl Net {
                         },
                     );
                 }
-                CoreOutput::Do(Action::ClosePort(token)) => {
-                    let node = &mut self.nodes[index];
-                    if let Some(port) = node.numbers.remove(&token) {
-                        node.ports.remove(&port);
-                    }
-                }
+                CoreOutput::Do(Action::ClosePort(token)) => self.nodes[index].ports.close(token),
                 CoreOutput::Do(Action::Job { ticket, work, .. }) => {
-                    let takes = if matches!(work, Job::Generate { .. }) {
-                        35_000
-                    } else {
-                        1_200
-                    };
                     let life = self.nodes[index].life;
                     self.push(
-                        self.now + takes,
+                        self.now + takes(&work),
                         What::Job {
                             node: index,
                             life,

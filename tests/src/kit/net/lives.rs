@@ -1,7 +1,7 @@
 //! Nodes come, go, crash, start again and stand still.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -17,7 +17,10 @@ use deut_transport::{
 use rand::RngExt;
 
 use super::{ENDPOINT_PORTS, Mapping, Net, Node, Tally, event::What, nat::Nat};
-use crate::kit::relay::{address_of, bootstrap, role};
+use crate::kit::{
+    ports::Ports,
+    relay::{address_of, bootstrap, fresh, role},
+};
 
 impl Net {
     fn draw_skew(&mut self) -> i64 {
@@ -77,10 +80,7 @@ impl Net {
             persona,
         };
         tune(&mut config);
-        let restored = Restored {
-            key_seed: self.rng.random(),
-            relays: Vec::new(),
-        };
+        let restored = fresh(self.rng.random());
         let key_seed = restored.key_seed;
         let keys = RelayKeys::from_seed(&key_seed);
         let skew_s = self.draw_skew();
@@ -106,8 +106,7 @@ impl Net {
             paused: false,
             side: 0,
             nat: None,
-            ports: BTreeMap::new(),
-            numbers: BTreeMap::new(),
+            ports: Ports::default(),
             due: None,
             wakes: (0, 0),
             checked: None,
@@ -183,8 +182,7 @@ impl Net {
         node.alive = true;
         node.paused = false;
         node.due = None;
-        node.ports.clear();
-        node.numbers.clear();
+        node.ports = Ports::default();
         self.join(index);
     }
 
@@ -197,16 +195,12 @@ impl Net {
         node.paused = false;
         let mut config = node.config.clone();
         config.persona = false;
-        let restored = Restored {
-            key_seed: node.key_seed,
-            relays: Vec::new(),
-        };
+        let restored = fresh(node.key_seed);
         node.core = Core::new(config, Arc::clone(&self.suites.rsa), restored, [0; 32], now);
         node.life += 1;
         node.events = Vec::new();
         node.saved = Vec::new();
-        node.ports.clear();
-        node.numbers.clear();
+        node.ports = Ports::default();
         node.waiting.clear();
     }
 

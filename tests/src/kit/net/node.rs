@@ -8,12 +8,11 @@ use std::{
 use deut::core::{Core, CoreConfig, CoreEvent};
 use deut_kademlia::Contact;
 use deut_transport::{
-    ids::PortToken,
     io::{DownReason, TunnelChange},
     packet::Packet,
 };
 
-use crate::hostile::Cells;
+use crate::{hostile::Cells, kit::ports::Ports};
 
 use super::nat::{Mapping, Nat};
 
@@ -66,8 +65,7 @@ pub struct Node {
     /// Which side of a cut it is on.
     pub side: u8,
     pub(super) nat: Option<Nat>,
-    pub(super) ports: BTreeMap<u16, PortToken>,
-    pub(super) numbers: BTreeMap<PortToken, u16>,
+    pub(super) ports: Ports,
     pub(super) due: Option<u64>,
     /// The present second, and how often it was called in it.
     pub(super) wakes: (u64, u32),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use deut_transport::{Handled, ids::Port, packet::Packet};
 use rand::RngExt;
 
-use super::{Net, RELAY_PORT, Sighting, event::What, node::SOCKET};
+use super::{Net, Sighting, event::What, node::SOCKET};
 
 impl Net {
     /// Sends a datagram from anywhere.
@@ -36,11 +36,7 @@ impl Net {
             Some(nat) => nat.inward(to.port(), from, self.now)?,
             None => to.port(),
         };
-        let port = if number == RELAY_PORT {
-            Port::Relay
-        } else {
-            Port::Endpoint(*node.ports.get(&number)?)
-        };
+        let port = node.ports.at(number)?;
         self.trace.add_bytes(packet.bytes());
         let handled = node.core.handle_datagram(now, port, from, packet);
         if let Handled::Forward { from, to, packet } = handled {
@@ -95,10 +91,7 @@ impl Net {
     ) {
         let now = self.now;
         let node = &mut self.nodes[index];
-        let port = match from {
-            Port::Relay => RELAY_PORT,
-            Port::Endpoint(token) => node.numbers.get(&token).copied().unwrap_or(0),
-        };
+        let port = node.ports.number(from);
         let from = match &mut node.nat {
             Some(nat) => nat.outward(port, to, now),
             None => SocketAddr::new(node.address.ip(), port),

@@ -7,13 +7,14 @@ use deut_transport::{
     ids::{Port, PortToken},
     io::PortError,
     packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
-    rsa::{Job, JobResult},
+    rsa::JobResult,
 };
 
 use super::{DELAY_US, Flight, HELLO, MOST_AT_ONCE, PAST, Work, World};
 use crate::kit::{
     machine::{Machine, News, Todo},
-    net::{Net, RELAY_PORT},
+    net::Net,
+    ports::takes,
     watch::watched,
 };
 
@@ -22,20 +23,15 @@ impl<M: Machine> World<M> {
         let seat = &self.seats[number];
         assert!(!seat.silent, "it was shut down and sends to {to}");
         let bytes = packet.bytes().to_vec();
-        let port = match from {
-            Port::Relay => {
-                assert_eq!(bytes.len(), RELAY_DATAGRAM);
-                RELAY_PORT
-            }
-            Port::Endpoint(token) => {
-                assert!(matches!(bytes.len(), MESSAGE_DATAGRAM | HELLO));
-                assert!(Net::policy().may_send_to(to), "{to}");
-                seat.numbers.get(&token).copied().unwrap_or(0)
-            }
-        };
+        if from == Port::Relay {
+            assert_eq!(bytes.len(), RELAY_DATAGRAM);
+        } else {
+            assert!(matches!(bytes.len(), MESSAGE_DATAGRAM | HELLO));
+            assert!(Net::policy().may_send_to(to), "{to}");
+        }
         let flight = Flight {
             at: self.after(DELAY_US),
-            from: SocketAddr::new(seat.address.ip(), port),
+            from: SocketAddr::new(seat.address.ip(), seat.ports.number(from)),
             to,
             bytes,
         };
@@ -61,21 +57,13 @@ impl<M: Machine> World<M> {
                     self.transmit(number, from, to, &packet);
                 }
                 Todo::Open(token, port) => self.open(number, token, port),
-                Todo::Close(token) => {
-                    if let Some(port) = seat.numbers.remove(&token) {
-                        seat.ports.remove(&port);
-                    }
-                }
+                Todo::Close(token) => seat.ports.close(token),
                 Todo::Job(ticket, _) if self.refuse_jobs => {
                     seat.machine
                         .news(now, News::Job(ticket, JobResult::Refused));
                 }
                 Todo::Job(ticket, work) => {
-                    let takes = match work {
-                        Job::Generate { .. } => 35_000,
-                        Job::Open { .. } => 1_200,
-                    };
-                    let at = self.after(takes);
+                    let at = self.after(takes(&work));
                     self.jobs.push(Work {
                         at,
                         seat: number,
@@ -107,8 +95,7 @@ impl<M: Machine> World<M> {
         let now = self.now();
         let seat = &mut self.seats[number];
         if result.is_ok() {
-            seat.ports.insert(port, token);
-            seat.numbers.insert(token, port);
+            seat.ports.open(token, port);
         }
         seat.machine.news(now, News::Port(token, result));
     }
