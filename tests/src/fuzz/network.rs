@@ -33,8 +33,6 @@ const SECOND: u64 = 1_000_000;
 const FUEL: u32 = 20_000;
 /// The last is a client.
 const SEATS: usize = 4;
-/// Milliseconds per unit of the first byte.
-const HEAD_START_MS: u64 = 20;
 /// A query that lasts longer hangs.
 const LONGEST_QUERY: u64 = 60 * SECOND;
 
@@ -73,31 +71,22 @@ pub fn world() -> World<Core> {
     world
 }
 
-/// What was started: whose and when.
+/// What was started, and whose it is.
 #[derive(Default)]
 struct Started {
     tickets: u64,
-    queries: BTreeMap<QueryTicket, (usize, u64)>,
+    queries: BTreeMap<QueryTicket, usize>,
     calls: BTreeMap<u64, usize>,
 }
 
 /// First byte: how long all runs undisturbed (× 20 ms). Then deeds.
 #[must_use]
 pub fn body(data: &[u8]) -> Depth {
-    let mut input = Input::new(data);
     let mut world = world();
-    world.run(u64::from(input.u8()) * HEAD_START_MS * 1_000);
     let mut started = Started::default();
-    let mut apply = |world: &mut World<Core>, p: u8, input: &mut Input<'_>| {
+    ops::play(&mut world, data, |world, p, input| {
         command(world, p, input, &mut started);
-    };
-    for _ in 0..ops::MOST {
-        if input.is_empty() || world.fuel == 0 {
-            break;
-        }
-        ops::act(&mut world, &mut input, &mut apply);
-        world.check_caps();
-    }
+    });
     for _ in 0..LONGEST_QUERY / SECOND + 1 {
         if world.fuel == 0 || unfinished(&world, &started).is_empty() {
             break;
@@ -106,31 +95,26 @@ pub fn body(data: &[u8]) -> Depth {
     }
     world.check_caps();
     conclude(&world, &started);
-    let found = |(_, event): &(u64, CoreEvent)| match event {
+    let found = |event: &CoreEvent| match event {
         CoreEvent::Done(_, outcome) => outcome.stats.answered > 0,
         _ => false,
     };
-    let mut events = world.seats.iter().flat_map(|seat| &seat.events);
-    Depth::deep_if(events.any(found))
+    Depth::deep_if(world.seats.iter().any(|seat| seat.told(found) > 0))
 }
 
 fn unfinished(world: &World<Core>, started: &Started) -> Vec<QueryTicket> {
-    let open = started.queries.iter().filter(|(ticket, (owner, _))| {
-        let seat = &world.seats[*owner];
-        seat.alive && ends(world, *owner, **ticket) == 0
+    let open = started.queries.iter().filter(|(ticket, owner)| {
+        world.seats[**owner].alive && ends(world, **owner, **ticket) == 0
     });
     open.map(|(ticket, _)| *ticket).collect()
 }
 
 fn ends(world: &World<Core>, owner: usize, ticket: QueryTicket) -> usize {
-    let events = world.seats[owner].events.iter();
-    events
-        .filter(|(_, event)| matches!(event, CoreEvent::Done(done, _) if *done == ticket))
-        .count()
+    world.seats[owner].told(|event| matches!(event, CoreEvent::Done(done, _) if *done == ticket))
 }
 
 fn conclude(world: &World<Core>, started: &Started) {
-    for (ticket, (owner, _)) in &started.queries {
+    for (ticket, owner) in &started.queries {
         assert!(ends(world, *owner, *ticket) <= 1, "one outcome");
     }
     if world.fuel > 0 {
@@ -138,15 +122,11 @@ fn conclude(world: &World<Core>, started: &Started) {
         assert!(hanging.is_empty(), "{hanging:?} hang");
     }
     for (&ticket, &owner) in &started.calls {
-        let over = world.seats[owner]
-            .events
-            .iter()
-            .filter(|(_, event)| match event {
-                CoreEvent::CallFailed { ticket: ended, .. }
-                | CoreEvent::Response { ticket: ended, .. } => *ended == ticket,
-                _ => false,
-            })
-            .count();
+        let over = world.seats[owner].told(|event| match event {
+            CoreEvent::CallFailed { ticket: ended, .. }
+            | CoreEvent::Response { ticket: ended, .. } => *ended == ticket,
+            _ => false,
+        });
         assert!(over <= 1, "a call ends once");
     }
 }
@@ -194,7 +174,7 @@ fn command(world: &mut World<Core>, p: u8, input: &mut Input<'_>, started: &mut 
         _ => return other(world, p, owner, number, started),
     };
     let ticket = QueryTicket(started.tickets);
-    started.queries.insert(ticket, (owner, world.now));
+    started.queries.insert(ticket, owner);
     world.command(owner, CoreCommand::Query(ticket, query));
 }
 

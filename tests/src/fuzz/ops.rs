@@ -19,7 +19,9 @@ use crate::{
 };
 
 /// Deeds in one input at most.
-pub const MOST: usize = 150;
+const MOST: usize = 150;
+/// Per unit of the first byte.
+const HEAD_START_US: u64 = 20_000;
 /// Longest payload that is made up; one more than any buffer takes.
 const LONGEST: usize = 1_281;
 
@@ -65,8 +67,25 @@ pub const fn deed_byte(deed: u8, parameter: u8) -> u8 {
     deed | parameter << 4
 }
 
-/// Does one deed; `command` is what the target lets an application do.
-pub fn act<M: Machine>(
+/// The first byte says how long all runs undisturbed, those after it are deeds; `command` is what the target lets an
+/// application do.
+pub fn play<M: Machine>(
+    world: &mut World<M>,
+    data: &[u8],
+    mut command: impl FnMut(&mut World<M>, u8, &mut Input<'_>),
+) {
+    let mut input = Input::new(data);
+    world.run(u64::from(input.u8()) * HEAD_START_US);
+    for _ in 0..MOST {
+        if input.is_empty() || world.fuel == 0 {
+            break;
+        }
+        act(world, &mut input, &mut command);
+        world.check_caps();
+    }
+}
+
+fn act<M: Machine>(
     world: &mut World<M>,
     input: &mut Input<'_>,
     command: &mut impl FnMut(&mut World<M>, u8, &mut Input<'_>),

@@ -21,7 +21,7 @@ use super::{Depth, input::Input, ops};
 use crate::{
     kit::{
         relay::{address_of, bootstrap, fresh, role},
-        world::{Seat, World},
+        world::World,
     },
     net::{Net, RELAY_PORT},
     stand_in::StandIn,
@@ -31,8 +31,6 @@ use crate::{
 const FUEL: u32 = 4_000;
 /// Two relays; the last is a client.
 const SEATS: usize = 3;
-/// Milliseconds per unit of the first byte.
-const HEAD_START_MS: u64 = 20;
 
 fn config(number: usize) -> Config {
     let role = if number + 1 < SEATS {
@@ -91,48 +89,31 @@ const fn persona_seed(number: u8) -> [u8; 32] {
 /// First byte: how long all runs undisturbed (× 20 ms). Then deeds.
 #[must_use]
 pub fn body(data: &[u8]) -> Depth {
-    let mut input = Input::new(data);
     let mut world = world();
-    world.run(u64::from(input.u8()) * HEAD_START_MS * 1_000);
     let mut tickets = 0;
     let mut called: BTreeMap<u64, usize> = BTreeMap::new();
-    let mut apply = |world: &mut World<Transport>, p: u8, input: &mut Input<'_>| {
+    ops::play(&mut world, data, |world, p, input| {
         command(world, p, input, &mut tickets, &mut called);
-    };
-    for _ in 0..ops::MOST {
-        if input.is_empty() || world.fuel == 0 {
-            break;
-        }
-        ops::act(&mut world, &mut input, &mut apply);
-        world.check_caps();
-    }
+    });
     if world.fuel > 0 && !called.is_empty() {
         // A call waits 6 s for tunnels, and 6 s for its answer.
         world.run(14_000_000);
     }
     world.check_caps();
     conclude(&world, &called);
-    let up = |seat: &Seat<Transport>| {
-        seat.events
-            .iter()
-            .any(|(_, event)| matches!(event, Event::Tunnel { .. }))
-    };
-    Depth::deep_if(world.seats.iter().any(up))
+    let tunnel = |event: &Event| matches!(event, Event::Tunnel { .. });
+    Depth::deep_if(world.seats.iter().any(|seat| seat.told(tunnel) > 0))
 }
 
 /// Every call ended once, unless its owner died or the fuel ran out.
 fn conclude(world: &World<Transport>, called: &BTreeMap<u64, usize>) {
     for (&ticket, &owner) in called {
-        let ends = world.seats[owner]
-            .events
-            .iter()
-            .filter(|(_, event)| match event {
-                Event::Response { ticket: ended, .. } | Event::Failed { ticket: ended, .. } => {
-                    ended.0 == ticket
-                }
-                _ => false,
-            })
-            .count();
+        let ends = world.seats[owner].told(|event| match event {
+            Event::Response { ticket: ended, .. } | Event::Failed { ticket: ended, .. } => {
+                ended.0 == ticket
+            }
+            _ => false,
+        });
         assert!(ends <= 1, "a call ends once");
         let over = world.fuel > 0 && world.seats[owner].alive;
         assert!(ends == 1 || !over, "a call ends");

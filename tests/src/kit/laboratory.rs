@@ -145,15 +145,9 @@ impl Laboratory {
     /// Tunnels that came up.
     #[must_use]
     pub fn tunnels_up(&self) -> usize {
-        let up = |event: &&Event| {
-            matches!(
-                event,
-                Event::Tunnel {
-                    change: TunnelChange::Up { .. },
-                    ..
-                }
-            )
-        };
-        self.events().filter(up).count()
+        self.world.seats[0].told(|event| match event {
+            Event::Tunnel { change, .. } => matches!(change, TunnelChange::Up { .. }),
+            _ => false,
+        })
     }
 }

@@ -52,6 +52,14 @@ pub struct Seat<M: Machine> {
     spins: u32,
 }
 
+impl<M: Machine> Seat<M> {
+    /// How often it told such a thing.
+    pub fn told(&self, such: impl Fn(&M::Event) -> bool) -> usize {
+        let events = self.events.iter();
+        events.filter(|(_, event)| such(event)).count()
+    }
+}
+
 /// A datagram under way.
 #[derive(Clone, Debug)]
 pub struct Flight {
