@@ -12,7 +12,7 @@ use std::{
 };
 
 use deut::core::Core;
-use deut_common::time::{Mono, Now, Unix};
+use deut_common::time::Now;
 use deut_tests::{
     fuzz::{neighbour, network, target},
     kit::{
@@ -20,7 +20,7 @@ use deut_tests::{
         watch::set_watch,
         world::{Flight, World},
     },
-    net::{Net, RELAY_PORT, START_UNIX},
+    net::{Net, RELAY_PORT, clock},
     stand_in::StandIn,
 };
 use deut_transport::{
@@ -264,10 +264,7 @@ fn a_directory_that_fills_up_takes_no_more() {
     let mut config = Config::new(Net::policy(), Role::Client);
     config.lookup_tunnels = 0;
     config.limits.unverified = usize::from(RELAYS);
-    let now = Now {
-        mono: Mono(0),
-        unix: Unix(START_UNIX),
-    };
+    let now = clock(0);
     let mut node = Transport::new(config, Arc::new(StandIn), &restored, [3; 32], now);
     let mut rng = StdRng::seed_from_u64(5);
     let asker = SocketAddr::from(([10, 0, 0, 1], 4_000));

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use deut::data_dir::relays::{decode, encode};
-use deut_common::time::{Mono, Now, Unix};
 use deut_transport::{
     Restored, Transport,
     config::{Config, Role},
@@ -13,7 +12,7 @@ use deut_transport::{
 use super::Depth;
 use crate::{
     kit::relay::sample,
-    net::{Net, START_UNIX},
+    net::{Net, clock},
     stand_in::StandIn,
 };
 
@@ -34,10 +33,7 @@ pub fn body(data: &[u8]) -> Depth {
         return Depth::Refused;
     };
     assert_eq!(encode(&relays), file);
-    let now = Now {
-        mono: Mono(0),
-        unix: Unix(START_UNIX),
-    };
+    let now = clock(0);
     let restored = Restored {
         key_seed: [1; 32],
         relays,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use deut_transport::{
     Restored,
-    config::Role,
+    config::{Config, Role},
     crypto::noise::Responder,
     io::BootstrapPeer,
     keys::RelayKeys,
@@ -77,6 +77,13 @@ pub fn role(address: SocketAddr, endpoint_ports: u16) -> Role {
             first: port + 1,
             last: port + endpoint_ports,
         }),
+    }
+}
+
+/// Gives a relay so many endpoint ports instead of those that it has.
+pub fn endpoint_ports(config: &mut Config, count: u16) {
+    if let Role::Relay { address, .. } = config.role {
+        config.role = role(address, count);
     }
 }
 

@@ -4,11 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use deut::core::CoreConfig;
 use deut_kademlia::{NodeId, Query};
-use deut_transport::{
-    config::Role,
-    ids::{PoolId, TunnelHandle},
-    wire::descriptor::PortRange,
-};
+use deut_transport::ids::{PoolId, TunnelHandle};
 use rand::RngExt;
 
 use super::{
@@ -17,10 +13,7 @@ use super::{
     record::{Recorder, Sent},
     source::generator,
 };
-use crate::{
-    net::{Net, RELAY_PORT},
-    stand_in::StandIn,
-};
+use crate::{kit::relay::endpoint_ports, net::Net, stand_in::StandIn};
 
 /// Virtual time between looks, µs.
 const PAUSE_US: u64 = 500_000;
@@ -31,12 +24,7 @@ const MOST_US: u64 = 600_000_000;
 
 /// Ports rest for two minutes; where none is left, an endpoint's coin sends the walk on.
 fn many_ports(config: &mut CoreConfig) {
-    if let Role::Relay { endpoint_ports, .. } = &mut config.transport.role {
-        *endpoint_ports = Some(PortRange {
-            first: RELAY_PORT + 1,
-            last: RELAY_PORT + 2_000,
-        });
-    }
+    endpoint_ports(&mut config.transport, 2_000);
 }
 
 /// Nodes that do nothing but build tunnels.

@@ -10,21 +10,19 @@ use std::{
 
 use deut::core::CoreConfig;
 use deut_tests::{
-    kit::relay::responder,
-    net::{Net, RELAY_PORT},
+    kit::relay::{endpoint_ports, responder},
+    net::Net,
     observe::capture::{self, Told},
     stand_in::StandIn,
 };
 use deut_transport::{
     DropReason,
-    config::Role,
     crypto::noise::initiate,
     ids::TunnelHandle,
     keys::RelayKeys,
     observe::Seen,
     wire::{
         datagram::{Datagram, Kind},
-        descriptor::PortRange,
         frame::{self, Control, Frame},
     },
 };
@@ -162,12 +160,7 @@ fn a_control_frame_whose_acknowledgement_is_lost_comes_again_and_acts_once() {
 fn few_ports(config: &mut CoreConfig) {
     config.transport.times.tunnel_life_ms = 90_000;
     config.transport.lookup_tunnels = 6;
-    if let Role::Relay { endpoint_ports, .. } = &mut config.transport.role {
-        *endpoint_ports = Some(PortRange {
-            first: RELAY_PORT + 1,
-            last: RELAY_PORT + 40,
-        });
-    }
+    endpoint_ports(&mut config.transport, 40);
 }
 
 /// A tunnel by its master, and when it was last seen.

@@ -7,15 +7,12 @@ use std::{
 
 use deut::core::CoreConfig;
 use deut_tests::{
-    net::{Net, RELAY_PORT},
+    kit::relay::endpoint_ports,
+    net::Net,
     observe::{capture, stats},
     stand_in::StandIn,
 };
-use deut_transport::{
-    config::Role,
-    observe::Seen,
-    wire::{descriptor::PortRange, frame::FrameBytes},
-};
+use deut_transport::{observe::Seen, wire::frame::FrameBytes};
 
 const NODES: usize = 64;
 /// A p below this one speaks against chance.
@@ -117,12 +114,7 @@ fn coins_are_fair_and_lengths_geometric() {
 
 /// Ports rest for two minutes; where none is left, an endpoint's coin sends the walk on.
 fn many_ports(config: &mut CoreConfig) {
-    if let Role::Relay { endpoint_ports, .. } = &mut config.transport.role {
-        *endpoint_ports = Some(PortRange {
-            first: RELAY_PORT + 1,
-            last: RELAY_PORT + 1_000,
-        });
-    }
+    endpoint_ports(&mut config.transport, 1_000);
 }
 
 fn many_tunnels(config: &mut CoreConfig) {

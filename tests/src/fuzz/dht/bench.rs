@@ -9,10 +9,10 @@ use deut_common::{
 };
 use deut_kademlia::*;
 
-use super::{CALL_FAILS, LONGEST_QUERY, SECOND, STEPS, config};
+use super::{CALL_FAILS, LONGEST_QUERY, STEPS, config};
 use crate::{
     fuzz::contact::secret,
-    kit::{caps::check_caps, net::START_UNIX, watch::watched},
+    kit::{caps::check_caps, net::clock, watch::watched},
 };
 
 pub(super) struct Sent {
@@ -63,10 +63,7 @@ impl Bench {
     }
 
     fn now(&self) -> Now {
-        Now {
-            mono: Mono(self.now),
-            unix: Unix(START_UNIX + self.now / SECOND),
-        }
+        clock(self.now)
     }
 
     pub(super) fn input(&mut self, input: DhtInput) {

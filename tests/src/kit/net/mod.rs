@@ -48,6 +48,15 @@ pub const RELAY_PORT: u16 = 4_000;
 /// Of every virtual relay, right after its relay port.
 pub const ENDPOINT_PORTS: u16 = 1_024;
 
+/// Both clocks so many µs after the start of a virtual network.
+#[must_use]
+pub const fn clock(us: u64) -> Now {
+    Now {
+        mono: Mono(us),
+        unix: Unix(START_UNIX + us / 1_000_000),
+    }
+}
+
 /// A datagram as somebody on the wire sees it.
 #[derive(Clone, Debug)]
 pub struct Sighting {
@@ -204,10 +213,7 @@ impl Net {
     /// Both clocks.
     #[must_use]
     pub const fn now(&self) -> Now {
-        Now {
-            mono: Mono(self.now),
-            unix: Unix(START_UNIX + self.now / 1_000_000),
-        }
+        clock(self.now)
     }
 
     /// Both clocks as this node reads them.
