@@ -19,8 +19,7 @@ pub fn body(data: &[u8]) -> Depth {
             (0..count).map(|_| one(&mut input, &mut real)).collect();
         neighbour.gossip.push_back(told);
     }
-    let policy = crate::net::Net::policy();
-    let mut laboratory = Laboratory::open(policy, 0, vec![neighbour, Peer::honest(2)]);
+    let mut laboratory = Laboratory::open(vec![neighbour, Peer::honest(2)]);
     laboratory.run(3_000_000);
     let relays = laboratory.client().relays();
     let fakes = [sample(1).1, sample(2).1];

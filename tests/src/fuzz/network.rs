@@ -21,7 +21,7 @@ use super::{Depth, input::Input, mutable, ops};
 use crate::{
     kit::{
         machine::dht_config,
-        relay::{address_of, bootstrap, fresh, role},
+        relay::{address_of, fresh, role},
         world::World,
     },
     net::Net,
@@ -61,12 +61,7 @@ fn core(number: usize, now: Now) -> Core {
 pub fn world() -> World<Core> {
     let mut world = World::new(FUEL);
     for number in 0..SEATS {
-        world.add(core(number, world.now()));
-        let peers = (0..2)
-            .filter(|&other| other != number)
-            .map(|other| bootstrap(address_of(other)));
-        let peers = peers.collect();
-        world.command(number, CoreCommand::Bootstrap(peers));
+        world.join(core(number, world.now()), 0..2, CoreCommand::Bootstrap);
     }
     world
 }

@@ -20,7 +20,7 @@ pub use seeds::seeds;
 use super::{Depth, input::Input, ops};
 use crate::{
     kit::{
-        relay::{address_of, bootstrap, fresh, role},
+        relay::{address_of, fresh, role},
         world::World,
     },
     net::{Net, RELAY_PORT},
@@ -70,12 +70,7 @@ pub fn world() -> World<Transport> {
             [seed + 100; 32],
             world.now(),
         );
-        world.add(transport);
-        let peers = (0..SEATS - 1)
-            .filter(|&other| other != number)
-            .map(|other| bootstrap(address_of(other)));
-        let peers = peers.collect();
-        world.command(number, Command::Bootstrap(peers));
+        world.join(transport, 0..SEATS - 1, Command::Bootstrap);
     }
     let secret = OpeningKey::from_seed(&persona_seed(0));
     world.command(0, Command::Persona(Some(secret)));

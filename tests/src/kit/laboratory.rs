@@ -8,11 +8,11 @@ use deut_transport::{
     config::{Config, Role},
     io::{Command, Event, TunnelChange},
     packet::MESSAGE_DATAGRAM,
-    policy::Policy,
     wire::descriptor::Descriptor,
 };
 
 use super::{
+    net::Net,
     peer::{Peer, talk},
     relay::{bootstrap, fresh},
     world::World,
@@ -44,21 +44,20 @@ pub struct Laboratory {
 }
 
 impl Laboratory {
-    /// A client with these rules, its clock off by so many minutes, that joins through the first of the peers.
+    /// A client with one tunnel that joins through the first of the peers.
     #[must_use]
-    pub fn open(policy: Policy, minutes_off: i64, peers: Vec<Peer>) -> Self {
-        Self::with_pools(policy, minutes_off, peers, (1, 0))
+    pub fn open(peers: Vec<Peer>) -> Self {
+        Self::with(0, peers, (1, 0))
     }
 
-    /// The same with so many tunnels for lookups and for a persona, all of one hop.
+    /// The same, its clock off by so many minutes, with so many tunnels for lookups and for a persona, all of one hop.
     #[must_use]
-    pub fn with_pools(
-        policy: Policy,
+    pub fn with(
         minutes_off: i64,
         peers: Vec<Peer>,
         (lookup_tunnels, persona_tunnels): (usize, usize),
     ) -> Self {
-        let mut config = Config::new(policy, Role::Client);
+        let mut config = Config::new(Net::policy(), Role::Client);
         config.lookup_tunnels = lookup_tunnels;
         config.persona_tunnels = persona_tunnels;
         config.ready_at = 1;

@@ -6,12 +6,13 @@
 
 mod outputs;
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, net::SocketAddr, ops::Range, sync::Arc};
 
 use deut_common::time::{Mono, Now, Unix};
 use deut_transport::{
     Handled,
     ids::JobTicket,
+    io::BootstrapPeer,
     packet::Packet,
     rsa::{Job, RsaSuite},
 };
@@ -20,7 +21,7 @@ use super::{
     machine::{Machine, News},
     net::START_UNIX,
     ports::Ports,
-    relay::address_of,
+    relay::{address_of, bootstrap},
     watch::watched,
 };
 use crate::stand_in::StandIn;
@@ -168,6 +169,19 @@ impl<M: Machine> World<M> {
         });
         self.drain(number, None);
         number
+    }
+
+    /// One more machine, which joins through these (and never through itself).
+    pub fn join(
+        &mut self,
+        machine: M,
+        through: Range<usize>,
+        command: fn(Vec<BootstrapPeer>) -> M::Command,
+    ) {
+        let number = self.add(machine);
+        let others = through.filter(|&other| other != number);
+        let peers = others.map(|other| bootstrap(address_of(other)));
+        self.command(number, command(peers.collect()));
     }
 
     /// The application of a machine wants something.

@@ -4,10 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deut_common::{ids::RelayId, suite::SuiteRef};
-use deut_tests::{
-    kit::{laboratory::Laboratory, peer::Peer},
-    net::Net,
-};
+use deut_tests::kit::{laboratory::Laboratory, peer::Peer};
 use deut_transport::{
     crypto::message::{gate, seal_request},
     ids::{Gate, Service},
@@ -34,7 +31,7 @@ struct Rig {
 impl Rig {
     fn new(seed: u64, tunnels: usize) -> Self {
         let peers = (1..=9).map(Peer::honest).collect();
-        let mut laboratory = Laboratory::with_pools(Net::policy(), 0, peers, (1, tunnels));
+        let mut laboratory = Laboratory::with(0, peers, (1, tunnels));
         laboratory.introduce(0..9);
         let persona = OpeningKey::from_seed(&[8; 32]);
         let on = Command::Persona(Some(OpeningKey::from_seed(&[8; 32])));

@@ -4,10 +4,7 @@
 use std::collections::BTreeMap;
 
 use deut_common::{ids::RelayId, suite::SuiteRef};
-use deut_tests::{
-    kit::{laboratory::Laboratory, peer::Peer},
-    net::Net,
-};
+use deut_tests::kit::{laboratory::Laboratory, peer::Peer};
 use deut_transport::{
     DropReason,
     crypto::message::{OpenedRequest, open_request},
@@ -47,7 +44,7 @@ struct Rig {
 impl Rig {
     fn new(tunnels: usize) -> Self {
         let peers = (1..=RELAYS).map(Peer::honest).collect();
-        let mut laboratory = Laboratory::with_pools(Net::policy(), 0, peers, (tunnels, 0));
+        let mut laboratory = Laboratory::with(0, peers, (tunnels, 0));
         laboratory.introduce(0..usize::from(RELAYS));
         laboratory.run(20 * SECOND);
         assert_eq!(laboratory.tunnels_up(), tunnels);

@@ -28,7 +28,7 @@ const SECOND: u64 = 1_000_000;
 fn tunnel_fails(fault: Fault, reason: DropReason) -> Result<(), String> {
     let mut hostile = Peer::honest(HOSTILE);
     hostile.ends = Some(fault);
-    let mut laboratory = Laboratory::open(Net::policy(), 0, vec![hostile]);
+    let mut laboratory = Laboratory::open(vec![hostile]);
     laboratory.run(8 * SECOND);
     let (up, count) = (
         laboratory.tunnels_up(),
@@ -66,7 +66,7 @@ struct Told {
 }
 
 /// A neighbour tells these, one after the other; `echoes`: their owner answers from the address that the last one names.
-fn tell(policy: Policy, minutes_off: i64, told: &[[u8; 196]], echoes: bool) -> Told {
+fn tell(minutes_off: i64, told: &[[u8; 196]], echoes: bool) -> Told {
     let mut neighbour = Peer::honest(HOSTILE);
     neighbour
         .gossip
@@ -80,7 +80,7 @@ fn tell(policy: Policy, minutes_off: i64, told: &[[u8; 196]], echoes: bool) -> T
         owner.shown = None;
     }
     let id = owner.keys.id();
-    let mut laboratory = Laboratory::open(policy, minutes_off, vec![neighbour, owner]);
+    let mut laboratory = Laboratory::with(minutes_off, vec![neighbour, owner], (1, 0));
     laboratory.run(20 * SECOND);
     let listed = laboratory
         .client()
@@ -128,7 +128,7 @@ fn signed(address: SocketAddr, range: (u16, u16), epoch: u32, expiry: u32) -> [u
 fn cases() -> Vec<Case> {
     let at = Peer::honest(OTHER).address;
     let (now, end, range) = (START_MINUTES, START_MINUTES + 1_440, (5_001, 5_050));
-    let honest = signed(at, range, now, end);
+    let honest = *Peer::honest(OTHER).own().bytes();
     let with = |f: fn(&mut [u8; 196])| {
         let mut bytes = honest;
         f(&mut bytes);
@@ -166,17 +166,12 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn a_descriptor_that_breaks_a_rule_is_refused_for_that_reason() {
-    let healed = signed(
-        Peer::honest(OTHER).address,
-        (5_001, 5_050),
-        START_MINUTES,
-        START_MINUTES + 1_440,
-    );
+    let healed = *Peer::honest(OTHER).own().bytes();
     for Case { reason, bytes } in cases() {
-        let told = tell(Net::policy(), 0, &[bytes], true);
+        let told = tell(0, &[bytes], true);
         assert_eq!(refused(&told, reason), Ok(()));
         // Control and twin: the same without its fault is listed, and the check says so.
-        let told = tell(Net::policy(), 0, &[healed], true);
+        let told = tell(0, &[healed], true);
         assert!(told.listed && told.refusals.is_empty() && refused(&told, reason).is_err());
     }
 }
@@ -190,9 +185,9 @@ fn the_rule_and_nothing_else_refuses_them() {
             "EpochAhead" => 4,
             _ => continue,
         };
-        assert!(refused(&tell(Net::policy(), 0, &[bytes], true), reason).is_ok());
+        assert!(refused(&tell(0, &[bytes], true), reason).is_ok());
         assert!(
-            tell_only(Net::policy(), minutes_off, bytes)
+            tell(minutes_off, &[bytes], true)
                 .refusals
                 .iter()
                 .all(|(name, _)| *name != reason),
@@ -233,32 +228,15 @@ fn the_rule_and_nothing_else_refuses_them() {
     );
 }
 
-fn tell_only(policy: Policy, minutes_off: i64, bytes: [u8; 196]) -> Told {
-    tell(policy, minutes_off, &[bytes], true)
-}
-
 #[test]
 fn a_relay_that_does_not_echo_from_its_address_is_not_listed() {
-    let address = Peer::honest(OTHER).address;
-    let honest = signed(
-        address,
-        (5_001, 5_050),
-        START_MINUTES,
-        START_MINUTES + 1_440,
-    );
-    assert_eq!(
-        refused(&tell(Net::policy(), 0, &[honest], false), "NotEchoed"),
-        Ok(())
-    );
-    assert!(refused(&tell(Net::policy(), 0, &[honest], true), "NotEchoed").is_err());
+    let honest = *Peer::honest(OTHER).own().bytes();
+    assert_eq!(refused(&tell(0, &[honest], false), "NotEchoed"), Ok(()));
+    assert!(refused(&tell(0, &[honest], true), "NotEchoed").is_err());
     // Somebody else answers from there.
-    let foreign = signed(
-        Peer::honest(HOSTILE).address,
-        (5_001, 5_050),
-        START_MINUTES,
-        START_MINUTES + 1_440,
-    );
-    let told = tell(Net::policy(), 0, &[foreign], false);
+    let elsewhere = Peer::honest(HOSTILE).address;
+    let foreign = *descriptor(&Peer::honest(OTHER).keys, elsewhere).bytes();
+    let told = tell(0, &[foreign], false);
     assert!(!told.listed);
     assert_eq!(refused(&told, "NotEchoed"), Ok(()));
 }
@@ -273,7 +251,7 @@ fn an_older_descriptor_does_not_replace_a_newer_one() {
         neighbour.gossip.push_back(vec![told[0]]);
         let mut owner = Peer::honest(OTHER);
         owner.shown = Descriptor::decode(&told[0]).ok();
-        let mut laboratory = Laboratory::open(Net::policy(), 0, vec![neighbour, owner]);
+        let mut laboratory = Laboratory::open(vec![neighbour, owner]);
         laboratory.run(5 * SECOND);
         laboratory.peers[1].shown = Descriptor::decode(&told[1]).ok();
         laboratory.peers[0].gossip.push_back(vec![told[1]]);
@@ -301,11 +279,7 @@ fn an_older_descriptor_does_not_replace_a_newer_one() {
 #[test]
 fn a_link_key_must_be_the_initiators_own() {
     let bad = |shown: &Descriptor| {
-        let mut laboratory = Laboratory::open(
-            Net::policy(),
-            0,
-            vec![Peer::honest(HOSTILE), Peer::honest(OTHER)],
-        );
+        let mut laboratory = Laboratory::open(vec![Peer::honest(HOSTILE), Peer::honest(OTHER)]);
         laboratory.run(SECOND);
         laboratory.dial(1, shown);
         laboratory.run(SECOND);
@@ -324,7 +298,7 @@ fn a_bootstrap_peer_with_another_key_is_told() {
             address: peer.address,
             key: Some(key),
         };
-        let mut laboratory = Laboratory::open(Net::policy(), 0, vec![peer]);
+        let mut laboratory = Laboratory::open(vec![peer]);
         laboratory.command(Command::Bootstrap(vec![listed]));
         laboratory.run(2 * SECOND);
         let of = |event: &Event| match event {
@@ -349,7 +323,7 @@ fn a_who_are_you_answer_is_believed_for_its_signer_and_its_address_only() {
     let shows = |shown: &Descriptor| {
         let mut peer = Peer::honest(HOSTILE);
         peer.shown = Some(shown.clone());
-        let mut laboratory = Laboratory::open(Net::policy(), 0, vec![peer]);
+        let mut laboratory = Laboratory::open(vec![peer]);
         laboratory.run(5 * SECOND);
         let refusals = laboratory
             .client()
@@ -391,7 +365,7 @@ fn verification_floods_nobody() {
             };
             neighbour.gossip.push_back((0..6).map(stranger).collect());
         }
-        let mut laboratory = Laboratory::open(Net::policy(), 0, vec![neighbour]);
+        let mut laboratory = Laboratory::open(vec![neighbour]);
         laboratory.run(30 * SECOND);
         laboratory.unanswered
     };

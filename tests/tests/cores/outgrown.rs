@@ -1,10 +1,7 @@
 //! Tunnels that were built among a handful of relays are replaced when many are known: a network's first
 //! tunnels all end at the same few. A real transport among relays that the tests play.
 
-use deut_tests::{
-    kit::{laboratory::Laboratory, peer::Peer},
-    net::Net,
-};
+use deut_tests::kit::{laboratory::Laboratory, peer::Peer};
 
 const SECOND: u64 = 1_000_000;
 const TUNNELS: usize = 4;
@@ -19,7 +16,7 @@ struct Rig {
 impl Rig {
     fn who_knows(known: usize) -> Self {
         let peers = (1..=RELAYS).map(Peer::honest).collect();
-        let laboratory = Laboratory::with_pools(Net::policy(), 0, peers, (TUNNELS, 0));
+        let laboratory = Laboratory::with(0, peers, (TUNNELS, 0));
         let mut rig = Self {
             laboratory,
             known: 1,
