@@ -15,7 +15,7 @@ use deut_transport::{
     },
     ids::TunnelId,
     keys::RelayKeys,
-    packet::{MESSAGE_DATAGRAM, Packet, RELAY_DATAGRAM},
+    packet::{MESSAGE_DATAGRAM, RELAY_DATAGRAM},
     rsa::{RsaKeyPair, RsaSuite},
     wire::{
         cell::Cell,
