@@ -97,8 +97,10 @@ pub struct Config {
     pub max_stored_bytes: usize,
     /// Number of keys with stored records; see `records::store` for what makes room.
     pub max_stored_keys: usize,
-    /// Number of peer entries per key; beyond it the one that ends first makes room.
+    /// Peer entries per key; beyond it a random one that is not settled makes room.
     pub max_entries_per_key: usize,
+    /// What is stored again so long after it came is settled: nothing pushes it out while it goes on.
+    pub settling: u64,
     /// Life of a stored value.
     pub value_life: u64,
     /// Life of a stored peer entry.
@@ -169,6 +171,7 @@ impl Config {
             max_stored_bytes: 32 << 20,
             max_stored_keys: 4_096,
             max_entries_per_key: 100,
+            settling: 10 * MINUTE,
             value_life: 120 * MINUTE,
             entry_life: 45 * MINUTE,
             token_rotation: 5 * MINUTE,

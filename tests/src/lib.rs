@@ -1,5 +1,6 @@
 //! Whole networks under test. Stand-ins and broken twins live here and only here.
 
+pub mod attacks;
 pub mod curves;
 pub mod fuzz;
 pub mod hostile;

@@ -183,7 +183,7 @@ impl Serving {
             let kept = kept.clone();
             return Answer::Conflict { conflict, kept };
         }
-        let result = self.store.put(record, now.mono);
+        let result = self.store.put(record, now.mono, &mut cx.choices);
         if result == StoreResult::Full {
             cx.discard(DropReason::StoreFull);
         }

@@ -1,11 +1,18 @@
 //! The records that a persona keeps for others.
 //!
-//! At the cap of keys or bytes, records that have ended go first. Then the key farthest from our own id makes room if it is farther
-//! than the new one; else the new one is refused.
+//! Whoever stores much must not push out what others stored. A key that is stored again after [`Config::settling`] is settled: nothing
+//! pushes it out as long as somebody goes on storing it. Settled keys have half of the room at most. Where room is short, a
+//! random one of the others leaves: one of those as far from our own id as most of them are. So whoever grinds keys near us
+//! pushes out what lies among its own.
+//!
+//! Under one key the same holds for announcements ([`Announcements`]).
+
+mod announcements;
+
 use std::collections::BTreeMap;
 
 use deut_common::time::Mono;
-use rand::{rngs::StdRng, seq::SliceRandom};
+use rand::{RngExt, rngs::StdRng};
 
 use crate::{
     config::Config,
@@ -16,30 +23,41 @@ use crate::{
         record::{Conflict, Record, StoreResult},
     },
 };
+use announcements::Announcements;
 
 /// Approximate cost of a record besides its own bytes.
 const OVERHEAD: usize = 128;
 
-/// All records under one key. Values, peers and mutable records do not hide each other.
-#[derive(Debug, Default)]
+/// Everything under one key. Values, peers and mutable records do not hide each other.
+#[derive(Debug)]
 struct KeyRecords {
+    /// When it was stored for the first time.
+    first: Mono,
+    settled: bool,
     value: Option<(Vec<u8>, Mono)>,
     mutable: Option<(Version, Mono)>,
-    /// By writer tag.
-    peers: BTreeMap<[u8; 8], (PeerEntry, Mono)>,
+    peers: Announcements,
 }
 
 impl KeyRecords {
+    fn new(now: Mono) -> Self {
+        Self {
+            first: now,
+            settled: false,
+            value: None,
+            mutable: None,
+            peers: Announcements::default(),
+        }
+    }
+
     fn bytes(&self) -> usize {
         let value = self
             .value
             .as_ref()
-            .map_or(0, |(value, _)| value.len() + OVERHEAD);
-        let mutable = self
-            .mutable
-            .as_ref()
-            .map_or(0, |(version, _)| mutable_bytes(version));
-        value + mutable + self.peers.len() * (PeerEntry::LEN + OVERHEAD)
+            .map_or(0, |(value, _)| value_bytes(value));
+        let mutable = self.mutable.as_ref();
+        let mutable = mutable.map_or(0, |(version, _)| mutable_bytes(version));
+        value + mutable + self.peers.len() * ENTRY_BYTES
     }
 
     /// Size of the record that a new one would replace.
@@ -48,14 +66,12 @@ impl KeyRecords {
             Record::Value(_) => self
                 .value
                 .as_ref()
-                .map_or(0, |(value, _)| value.len() + OVERHEAD),
-            Record::Mutable(_) => self
-                .mutable
-                .as_ref()
-                .map_or(0, |(version, _)| mutable_bytes(version)),
-            Record::Peer { entry, .. } if self.peers.contains_key(&entry.writer) => {
-                PeerEntry::LEN + OVERHEAD
+                .map_or(0, |(value, _)| value_bytes(value)),
+            Record::Mutable(_) => {
+                let mutable = self.mutable.as_ref();
+                mutable.map_or(0, |(version, _)| mutable_bytes(version))
             }
+            Record::Peer { entry, .. } if self.peers.has(&entry.writer) => ENTRY_BYTES,
             Record::Peer { .. } => 0,
         }
     }
@@ -63,8 +79,22 @@ impl KeyRecords {
     fn purge(&mut self, now: Mono) {
         self.value.take_if(|(_, until)| *until <= now);
         self.mutable.take_if(|(_, until)| *until <= now);
-        self.peers.retain(|_, (_, until)| *until > now);
+        self.peers.purge(now);
     }
+
+    /// When the first of its records ends.
+    fn next_end(&self) -> Option<Mono> {
+        let value = self.value.as_ref().map(|(_, until)| *until);
+        let mutable = self.mutable.as_ref().map(|(_, until)| *until);
+        let ends = [value, mutable, self.peers.next_end()];
+        ends.into_iter().flatten().min()
+    }
+}
+
+const ENTRY_BYTES: usize = PeerEntry::LEN + OVERHEAD;
+
+fn value_bytes(value: &[u8]) -> usize {
+    value.len() + OVERHEAD
 }
 
 fn mutable_bytes(version: &Version) -> usize {
@@ -73,18 +103,23 @@ fn mutable_bytes(version: &Version) -> usize {
 
 fn record_bytes(record: &Record) -> usize {
     match record {
-        Record::Value(value) => value.as_slice().len() + OVERHEAD,
+        Record::Value(value) => value_bytes(value.as_slice()),
         Record::Mutable(sent) => mutable_bytes(&sent.version),
-        Record::Peer { .. } => PeerEntry::LEN + OVERHEAD,
+        Record::Peer { .. } => ENTRY_BYTES,
     }
 }
 
-/// Records by distance from our own id, so that the farthest is the last.
+/// Records by distance from our own id.
 #[derive(Debug)]
 pub(crate) struct Store {
     own: NodeId,
     slots: BTreeMap<Distance, KeyRecords>,
+    /// The keys that are not settled, by the bits that they share with our id.
+    unsettled: BTreeMap<u32, Vec<Distance>>,
     bytes: usize,
+    settled_bytes: usize,
+    /// Nothing ends before.
+    next_end: Mono,
     config: Config,
 }
 
@@ -93,43 +128,66 @@ impl Store {
         Self {
             own,
             slots: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
             bytes: 0,
+            settled_bytes: 0,
+            next_end: Mono(u64::MAX),
             config: config.clone(),
         }
     }
 
-    /// Keeps a record whose signature was verified and that has no [`Self::conflict`]. A record that is already there gets a new
-    /// life.
-    pub(crate) fn put(&mut self, record: Record, now: Mono) -> StoreResult {
+    /// Keeps a record whose signature was checked, and that has no [`Self::conflict`]. A record that is
+    /// there already lives on.
+    pub(crate) fn put(&mut self, record: Record, now: Mono, random: &mut StdRng) -> StoreResult {
         let at = self.own.distance(&record.key());
-        if !self.make_room(&at, &record, now) {
+        if !self.make_room(&at, &record, now, random) {
             return StoreResult::Full;
         }
-        let slot = self.slots.entry(at).or_default();
+        let life = match record {
+            Record::Peer { .. } => self.config.entry_life,
+            Record::Value(_) | Record::Mutable(_) => self.config.value_life,
+        };
+        let until = now.plus_us(life);
+        let new = !self.slots.contains_key(&at);
+        if new {
+            self.unsettled.entry(band(&at)).or_default().push(at);
+        }
+        let slot = self.slots.entry(at).or_insert_with(|| KeyRecords::new(now));
         let before = slot.bytes();
         match record {
-            Record::Value(value) => {
-                slot.value = Some((value.into_vec(), now.plus_us(self.config.value_life)));
-            }
-            Record::Mutable(sent) => {
-                slot.mutable = Some((sent.version, now.plus_us(self.config.value_life)));
-            }
+            Record::Value(value) => slot.value = Some((value.into_vec(), until)),
+            Record::Mutable(sent) => slot.mutable = Some((sent.version, until)),
             Record::Peer { entry, .. } => {
-                let full = slot.peers.len() >= self.config.max_entries_per_key;
-                if full && !slot.peers.contains_key(&entry.writer) {
-                    let first = slot
-                        .peers
-                        .iter()
-                        .min_by_key(|(_, (_, until))| *until)
-                        .map(|(writer, _)| *writer);
-                    first.map(|writer| slot.peers.remove(&writer));
-                }
-                slot.peers
-                    .insert(entry.writer, (entry, now.plus_us(self.config.entry_life)));
+                slot.peers.put(entry, now, &self.config, random);
             }
         }
-        self.bytes = self.bytes + slot.bytes() - before;
+        let after = slot.bytes();
+        if slot.settled {
+            self.settled_bytes = self.settled_bytes + after - before;
+        }
+        self.bytes = self.bytes + after - before;
+        self.next_end = self.next_end.min(until);
+        self.settle(&at, now);
         StoreResult::Stored
+    }
+
+    /// A key that is stored again after a while is settled, if there is room for that.
+    fn settle(&mut self, at: &Distance, now: Mono) {
+        let settled = self.slots.len() - self.unsettled.values().map(Vec::len).sum::<usize>();
+        let Some(slot) = self.slots.get_mut(at) else {
+            return;
+        };
+        let bytes = self.settled_bytes + slot.bytes();
+        let room =
+            settled < self.config.max_stored_keys / 2 && bytes <= self.config.max_stored_bytes / 2;
+        if slot.settled || !room || now < slot.first.plus_us(self.config.settling) {
+            return;
+        }
+        slot.settled = true;
+        self.settled_bytes = bytes;
+        if let Some(of_band) = self.unsettled.get_mut(&band(at)) {
+            of_band.retain(|other| other != at);
+        }
     }
 
     pub(crate) fn value(&self, key: &Key, now: Mono) -> Option<&[u8]> {
@@ -172,21 +230,35 @@ impl Store {
         let Some(slot) = self.slots.get(&self.own.distance(key)) else {
             return Vec::new();
         };
-        let live = slot.peers.values().filter(|(_, until)| *until > now);
-        let mut entries: Vec<PeerEntry> = live.map(|(entry, _)| *entry).collect();
-        entries.shuffle(random);
-        entries.truncate(count);
-        entries
+        slot.peers.sample(count, now, random)
     }
 
     /// Forgets records that have ended.
     pub(crate) fn purge(&mut self, now: Mono) {
+        if now < self.next_end {
+            return;
+        }
         self.slots.values_mut().for_each(|slot| slot.purge(now));
         self.slots.retain(|_, slot| slot.bytes() > 0);
-        self.bytes = self.slots.values().map(KeyRecords::bytes).sum();
+        let slots = self.slots.values();
+        self.bytes = slots.clone().map(KeyRecords::bytes).sum();
+        let settled = slots.clone().filter(|slot| slot.settled);
+        self.settled_bytes = settled.map(KeyRecords::bytes).sum();
+        let ends = slots.filter_map(KeyRecords::next_end);
+        self.next_end = ends.min().unwrap_or(Mono(u64::MAX));
+        for of_band in self.unsettled.values_mut() {
+            of_band.retain(|at| self.slots.contains_key(at));
+        }
     }
 
-    fn make_room(&mut self, at: &Distance, record: &Record, now: Mono) -> bool {
+    /// `false`: there is no room, or the new record is the one that chance leaves out.
+    fn make_room(
+        &mut self,
+        at: &Distance,
+        record: &Record,
+        now: Mono,
+        random: &mut StdRng,
+    ) -> bool {
         if self.fits(at, self.cost(at, record)) {
             return true;
         }
@@ -194,18 +266,31 @@ impl Store {
         // The record to be replaced may have ended, and no longer counts against the cost.
         let cost = self.cost(at, record);
         while !self.fits(at, cost) {
-            match self.slots.last_key_value() {
-                Some((farthest, slot)) if farthest > at => {
-                    self.bytes -= slot.bytes();
-                    self.slots.pop_last();
-                }
-                _ => return false,
+            let Some(victim) = self.draw(at, random) else {
+                return false;
+            };
+            if let Some(gone) = self.slots.remove(&victim) {
+                self.bytes -= gone.bytes();
             }
         }
         true
     }
 
-    /// Number of bytes that a record adds. The record that it replaces does not count.
+    /// Takes a random key out of the fullest band of those that are not settled. The new one counts among them: `None` if it
+    /// is drawn, or if there is no other.
+    fn draw(&mut self, new: &Distance, random: &mut StdRng) -> Option<Distance> {
+        let (number, of_band) = self.unsettled.iter_mut().max_by_key(|(_, all)| all.len())?;
+        let others = of_band.len();
+        let known = self.slots.contains_key(new);
+        let with_new = usize::from(!known && *number == band(new));
+        let drawn = random.random_range(0..(others + with_new).max(1));
+        if drawn >= others || (known && of_band.get(drawn) == Some(new)) {
+            return None;
+        }
+        Some(of_band.swap_remove(drawn))
+    }
+
+    /// Bytes that a record adds: what it replaces need not fit beside it.
     fn cost(&self, at: &Distance, record: &Record) -> usize {
         let slot = self.slots.get(at);
         let replaced = slot.map_or(0, |slot| slot.replaced_bytes(record));
@@ -234,6 +319,11 @@ impl Store {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// Bits that a key shares with our id.
+fn band(distance: &Distance) -> u32 {
+    distance.shared_bits()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use clap::Parser;
 /// Runs the command line of this process, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::hide_memory();
     logging::tell_panics();
     let code = run();
     output::finish();

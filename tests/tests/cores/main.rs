@@ -4,6 +4,7 @@
 mod announced;
 mod answers;
 mod apart;
+mod attacks;
 mod calls;
 mod clocks;
 mod copies;

@@ -13,6 +13,16 @@ fn store(config: &Config) -> Store {
     Store::new(NodeId([0; 20]), config)
 }
 
+impl Store {
+    /// With randomness of its own.
+    fn keep(&mut self, record: Record, now: Mono) -> StoreResult {
+        let mut seed = [0; 32];
+        seed[..20].copy_from_slice(&record.key().0);
+        seed[20..28].copy_from_slice(&now.0.to_be_bytes());
+        self.put(record, now, &mut StdRng::from_seed(seed))
+    }
+}
+
 fn value(number: u32) -> Record {
     Record::Value(BoundedBytes::new(number.to_be_bytes().to_vec()).expect("fits"))
 }
@@ -33,14 +43,14 @@ fn peers(store: &Store, count: usize, now: Mono) -> Vec<PeerEntry> {
 #[test]
 fn a_value_ends_after_two_hours_unless_it_is_stored_again() {
     let mut store = store(&Config::test());
-    assert_eq!(store.put(value(1), Mono(0)), StoreResult::Stored);
+    assert_eq!(store.keep(value(1), Mono(0)), StoreResult::Stored);
     let key = value(1).key();
     assert_eq!(
         store.value(&key, Mono(120 * MINUTE - 1)),
         Some(&1u32.to_be_bytes()[..])
     );
     assert_eq!(store.value(&key, Mono(120 * MINUTE)), None);
-    store.put(value(1), Mono(60 * MINUTE));
+    store.keep(value(1), Mono(60 * MINUTE));
     assert!(store.value(&key, Mono(179 * MINUTE)).is_some());
     assert_eq!((store.keys(), store.records()), (1, 1));
     store.purge(Mono(180 * MINUTE));
@@ -51,7 +61,7 @@ fn a_value_ends_after_two_hours_unless_it_is_stored_again() {
 fn a_peer_entry_ends_after_45_minutes_and_is_replaced_by_its_writer() {
     let mut store = store(&Config::test());
     for writer in [1, 2, 1] {
-        assert_eq!(store.put(peer(writer), Mono(0)), StoreResult::Stored);
+        assert_eq!(store.keep(peer(writer), Mono(0)), StoreResult::Stored);
     }
     assert_eq!(peers(&store, 7, Mono(45 * MINUTE - 1)).len(), 2);
     assert!(peers(&store, 7, Mono(45 * MINUTE)).is_empty());
@@ -59,28 +69,107 @@ fn a_peer_entry_ends_after_45_minutes_and_is_replaced_by_its_writer() {
     assert_eq!(store.bytes(), 0);
 }
 
+/// The writers of these entries that are below `below`.
+fn below(below: u64, entries: &[PeerEntry]) -> std::collections::BTreeSet<u64> {
+    let writers = entries.iter().map(|entry| u64::from_be_bytes(entry.writer));
+    writers.filter(|writer| *writer < below).collect()
+}
+
 #[test]
-fn at_the_cap_of_entries_the_one_that_ends_first_makes_room() {
+fn at_the_cap_of_entries_a_random_newcomer_makes_room() {
     let mut store = store(&Config {
         max_entries_per_key: 3,
         ..Config::test()
     });
-    (0..5)
-        .for_each(|writer| assert_eq!(store.put(peer(writer), Mono(writer)), StoreResult::Stored));
-    let mut writers: Vec<_> = peers(&store, 7, Mono(9))
-        .iter()
-        .map(|entry| entry.writer[7])
-        .collect();
-    writers.sort_unstable();
-    assert_eq!(writers, [2, 3, 4]);
-    store.put(peer(3), Mono(9));
-    assert_eq!(store.records(), 3, "a writer's own entry needs no room");
+    let mut left = [0; 5];
+    for round in 0..60 {
+        for writer in 0..5 {
+            let at = Mono(round * 50 * MINUTE + writer);
+            assert_eq!(store.keep(peer(writer), at), StoreResult::Stored);
+        }
+        let now = Mono(round * 50 * MINUTE + 9);
+        let kept = peers(&store, 7, now);
+        assert_eq!((kept.len(), store.records()), (3, 3));
+        below(5, &kept)
+            .iter()
+            .for_each(|writer| left[*writer as usize] += 1);
+        store.keep(peer(4), now);
+        assert_eq!(store.records(), 3, "a writer's own entry needs no room");
+    }
+    assert_eq!(left[4], 60, "the newest is always in");
+    assert!(left.iter().all(|times| *times > 5), "{left:?}");
+}
+
+/// Thirty announce and announce again; then others write under many tags while the thirty go on.
+fn announcements_under_attack(settled: bool, tags: u64) -> usize {
+    let mut store = store(&Config::test());
+    let honest = 30;
+    for at in [0, 17] {
+        if at == 0 || settled {
+            (0..honest).for_each(|writer| {
+                store.keep(peer(writer), Mono(at * MINUTE));
+            });
+        }
+    }
+    for tag in 0..tags {
+        store.keep(peer(1_000 + tag), Mono(18 * MINUTE + tag));
+    }
+    let everything = peers(&store, usize::MAX, Mono(19 * MINUTE));
+    assert!(everything.len() <= Config::test().max_entries_per_key);
+    below(honest, &everything).len()
+}
+
+#[test]
+fn who_announced_again_is_not_pushed_out_by_many_tags() {
+    for tags in [1_000, 5_000] {
+        assert_eq!(announcements_under_attack(true, tags), 30);
+        // Control: newcomers are pushed out by newcomers.
+        assert!(announcements_under_attack(false, tags) < 5);
+    }
+}
+
+#[test]
+fn samples_hold_old_and_new_ones() {
+    let mut store = store(&Config::test());
+    for at in [0, 15] {
+        (0..40).for_each(|writer| {
+            store.keep(peer(writer), Mono(at * MINUTE));
+        });
+    }
+    let now = Mono(16 * MINUTE);
+    let old_in = |count: usize, store: &Store| {
+        let sample = peers(store, count, now);
+        (below(40, &sample).len(), sample.len())
+    };
+    assert_eq!(old_in(7, &store), (7, 7));
+    store.keep(peer(100), now);
+    assert_eq!(old_in(7, &store), (6, 7));
+    (101..160).for_each(|writer| {
+        store.keep(peer(writer), now);
+    });
+    assert_eq!(old_in(7, &store), (4, 7));
+    assert_eq!(old_in(usize::MAX, &store), (40, 100));
+}
+
+#[test]
+fn settled_announcements_have_half_of_the_places() {
+    let mut store = store(&Config::test());
+    for at in [0, 15, 30] {
+        (0..100).for_each(|writer| {
+            store.keep(peer(writer), Mono(at * MINUTE));
+        });
+    }
+    for tag in 0..2_000 {
+        store.keep(peer(1_000 + tag), Mono(31 * MINUTE + tag));
+    }
+    let kept = peers(&store, usize::MAX, Mono(32 * MINUTE));
+    assert_eq!((below(100, &kept).len(), kept.len()), (50, 100));
 }
 
 #[test]
 fn answers_are_samples_that_reach_every_entry() {
     let mut store = store(&Config::test());
-    (0..30).for_each(|writer| assert_eq!(store.put(peer(writer), Mono(0)), StoreResult::Stored));
+    (0..30).for_each(|writer| assert_eq!(store.keep(peer(writer), Mono(0)), StoreResult::Stored));
     let mut random = StdRng::from_seed([2; 32]);
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..40 {
@@ -91,36 +180,96 @@ fn answers_are_samples_that_reach_every_entry() {
     assert_eq!(seen.len(), 30);
 }
 
+/// Values whose keys share so many bits with our id, which is 0.
+fn sharing(bits: u32, from: u32) -> impl Iterator<Item = Record> {
+    let shared = move |record: &Record| NodeId([0; 20]).distance(&record.key()).shared_bits();
+    (from..)
+        .map(value)
+        .filter(move |record| shared(record) == bits)
+}
+
+fn kept(store: &Store, records: &[Record], now: Mono) -> usize {
+    let is_kept = |record: &&Record| store.value(&record.key(), now).is_some();
+    records.iter().filter(is_kept).count()
+}
+
 #[test]
-fn at_the_cap_of_keys_only_a_nearer_one_pushes_out_the_farthest() {
+fn whoever_fills_a_band_pushes_out_its_own() {
     let config = Config {
-        max_stored_keys: 4,
+        max_stored_keys: 400,
         ..Config::test()
     };
     let mut store = store(&config);
-    let mut records: Vec<Record> = (0..20).map(value).collect();
-    records.sort_by_key(Record::key); // our id is 0: the smallest key is the nearest
-    for record in &records[2..6] {
-        assert_eq!(store.put(record.clone(), Mono(0)), StoreResult::Stored);
+    let honest: Vec<Record> = sharing(3, 0).take(50).collect();
+    for record in &honest {
+        store.keep(record.clone(), Mono(0));
     }
-    assert_eq!(store.put(records[10].clone(), Mono(1)), StoreResult::Full);
+    // Nearer keys, as the old rule would have preferred them.
+    for record in sharing(7, 1 << 20).take(2_000) {
+        store.keep(record, Mono(1));
+    }
+    assert_eq!((store.keys(), kept(&store, &honest, Mono(2))), (400, 50));
+    // Control: in the same band all are equal.
+    for record in sharing(3, 1 << 21).take(4_000) {
+        store.keep(record, Mono(3));
+    }
+    let left = kept(&store, &honest, Mono(4));
+    assert!(left < 25, "{left}");
+    // What ended makes room before anything else does.
+    let new: Vec<Record> = sharing(3, 1 << 25).take(1).collect();
     assert_eq!(
-        store.put(records[5].clone(), Mono(1)),
-        StoreResult::Stored,
-        "it is there already"
-    );
-    assert_eq!(store.put(records[0].clone(), Mono(1)), StoreResult::Stored);
-    assert!(
-        store.value(&records[5].key(), Mono(1)).is_none()
-            && store.value(&records[0].key(), Mono(1)).is_some()
-    );
-    assert_eq!(store.keys(), 4);
-    // Ended records make room first: all but the two of a second ago.
-    assert_eq!(
-        store.put(records[10].clone(), Mono(120 * MINUTE)),
+        store.keep(new[0].clone(), Mono(121 * MINUTE)),
         StoreResult::Stored
     );
-    assert_eq!(store.keys(), 2);
+    assert_eq!(store.keys(), 1);
+}
+
+/// Fifty values that were stored again survive so many small ones of the same band; those that were not, do not.
+#[test]
+fn settled_values_survive_any_number_of_small_ones() {
+    for flood in [4_096, 100_000] {
+        let mut store = store(&Config::test());
+        let honest: Vec<Record> = sharing(1, 0).take(100).collect();
+        let (settled, fresh) = honest.split_at(50);
+        for record in settled {
+            store.keep(record.clone(), Mono(0));
+            store.keep(record.clone(), Mono(55 * MINUTE));
+        }
+        for record in fresh {
+            store.keep(record.clone(), Mono(55 * MINUTE));
+        }
+        for record in sharing(1, 1 << 20).take(flood) {
+            store.keep(record, Mono(56 * MINUTE));
+        }
+        let now = Mono(57 * MINUTE);
+        assert_eq!(kept(&store, settled, now), 50);
+        assert!(store.keys() <= 4_096 && store.bytes() <= 32 << 20);
+        // Control: of those that were not, nothing is left after the greater flood.
+        let left = kept(&store, fresh, now);
+        assert!(flood == 4_096 || left == 0, "{left}");
+    }
+}
+
+#[test]
+fn settled_keys_have_half_of_the_room() {
+    let config = Config {
+        max_stored_keys: 40,
+        ..Config::test()
+    };
+    let mut store = store(&config);
+    let early: Vec<Record> = sharing(1, 0).take(40).collect();
+    for at in [0, 55, 110] {
+        for record in &early {
+            assert_eq!(
+                store.keep(record.clone(), Mono(at * MINUTE)),
+                StoreResult::Stored
+            );
+        }
+    }
+    for record in sharing(1, 1 << 20).take(2_000) {
+        store.keep(record, Mono(111 * MINUTE));
+    }
+    assert_eq!(kept(&store, &early, Mono(112 * MINUTE)), 20);
 }
 
 #[test]
@@ -131,8 +280,8 @@ fn the_cap_of_bytes_holds() {
     };
     let mut store = store(&config);
     for number in 0..100 {
-        store.put(value(number), Mono(0));
-        store.put(peer(u64::from(number)), Mono(0));
+        store.keep(value(number), Mono(0));
+        store.keep(peer(u64::from(number)), Mono(0));
         assert!(store.bytes() <= 1_000);
     }
     assert!(store.records() > 2, "control");
@@ -141,11 +290,11 @@ fn the_cap_of_bytes_holds() {
 #[test]
 fn a_value_does_not_hide_the_peer_set_under_the_same_key() {
     let mut store = store(&Config::test());
-    store.put(peer(1), Mono(0));
+    store.keep(peer(1), Mono(0));
     let blinded = PeerSet::of(&[9; 20]).blinded().to_vec();
     let twin = Record::Value(BoundedBytes::new(blinded.clone()).expect("fits"));
     assert_eq!(twin.key(), peer(1).key());
-    store.put(twin, Mono(0));
+    store.keep(twin, Mono(0));
     assert_eq!(peers(&store, 7, Mono(1)).len(), 1);
     assert_eq!(store.value(&peer(1).key(), Mono(1)), Some(&blinded[..]));
 }
@@ -159,7 +308,7 @@ fn sent(seq: i64, value: &[u8], cas: Option<i64>) -> SentMutable {
 fn put(store: &mut Store, sent: SentMutable, now: Mono) -> Result<StoreResult, (Conflict, i64)> {
     match store.conflict(&sent, now) {
         Some((conflict, kept)) => Err((conflict, kept.seq)),
-        None => Ok(store.put(Record::Mutable(sent), now)),
+        None => Ok(store.keep(Record::Mutable(sent), now)),
     }
 }
 
@@ -242,10 +391,10 @@ fn mutable_records_count_against_the_caps_and_hide_nothing() {
     let public = sent(1, b"1:a", None).public;
     let twin = Record::Value(BoundedBytes::new([&public[..], b"salt"].concat()).expect("fits"));
     assert_eq!(twin.key(), sent(1, b"1:a", None).key());
-    assert_eq!(store.put(twin.clone(), Mono(0)), StoreResult::Full);
+    assert_eq!(store.keep(twin.clone(), Mono(0)), StoreResult::Full);
     put(&mut store, sent(3, b"1:a", None), Mono(0)).expect("stored");
     assert_eq!(
-        store.put(twin.clone(), Mono(0)),
+        store.keep(twin.clone(), Mono(0)),
         StoreResult::Stored,
         "control"
     );
@@ -261,11 +410,11 @@ fn what_ended_gives_its_place_once_only() {
         ..Config::test()
     });
     let large = |number: u8| Record::Value(BoundedBytes::new(vec![number; 200]).expect("fits"));
-    assert_eq!(store.put(large(1), Mono(0)), StoreResult::Stored);
+    assert_eq!(store.keep(large(1), Mono(0)), StoreResult::Stored);
     for number in 0..50 {
         // The old one has ended, so it is forgotten before the new one is counted.
-        store.put(large(number), Mono(120 * MINUTE));
-        store.put(large(1), Mono(120 * MINUTE));
+        store.keep(large(number), Mono(120 * MINUTE));
+        store.keep(large(1), Mono(120 * MINUTE));
         assert!(store.bytes() <= 400, "{}", store.bytes());
     }
 }

@@ -51,7 +51,12 @@ impl Place {
     }
 
     /// It starts, answers, and ends.
-    fn starts(&self, mut command: Command, more: &[&str]) {
+    fn starts(&self, command: Command, more: &[&str]) {
+        self.starts_and(command, more, |_| {});
+    }
+
+    /// The same; meanwhile `look` sees its process.
+    fn starts_and(&self, mut command: Command, more: &[&str], look: impl FnOnce(u32)) {
         let mut child = command.spawn().expect("runs");
         let end = Instant::now() + Duration::from_secs(60);
         let status = [&["status", "--data-dir", "data"], more].concat();
@@ -69,6 +74,7 @@ impl Place {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+        look(child.id());
         kill_process(Pid::from_child(&child), Signal::TERM).expect("signalled");
         assert_eq!(child.wait().expect("ends").code(), Some(0));
     }
@@ -280,4 +286,55 @@ fn the_umask_changes_nothing() {
             assert_eq!(mode(name), 0o600, "umask {umask}: {name}");
         }
     }
+}
+
+/// What the kernel would not dump, nor show to another process of the same user, belongs to root in `/proc`.
+fn memory_belongs_to(pid: u32) -> u32 {
+    let environment = format!("/proc/{pid}/environ");
+    fs::metadata(environment).expect("a process").uid()
+}
+
+#[test]
+fn nobody_dumps_or_reads_its_memory() {
+    let place = Place::new("memory");
+    place.starts_and(place.daemon(&[]), &[], |pid| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("a process");
+        let mut limits = limits.lines();
+        let core = limits.find(|line| line.starts_with("Max core file size"));
+        let core: Vec<&str> = core.expect("listed").split_whitespace().collect();
+        assert_eq!(core[4..6], ["0", "0"]);
+    });
+    if !is_root() {
+        return;
+    }
+    let place = Place::new("memory-of-another");
+    let binary = place.path.join("deut");
+    fs::copy(env!("CARGO_BIN_EXE_deut"), &binary).expect("a copy");
+    mode(&binary, 0o755);
+    chown(&place.path, Some(OTHER), Some(OTHER)).expect("given away");
+    let as_other = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        let user = OTHER.to_string();
+        command
+            .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+            .arg(program)
+            .current_dir(&place.path)
+            .env_clear()
+            .env("HOME", &place.path);
+        command
+    };
+    let inner = place.daemon(&[]);
+    let mut command = as_other(&binary);
+    command.args(inner.get_args());
+    place.starts_and(command, &[], |pid| assert_eq!(memory_belongs_to(pid), 0));
+    // Control: any other process of that user.
+    let mut other = as_other(Path::new("sleep"));
+    let mut child = other.arg("60").spawn().expect("runs");
+    let end = Instant::now() + Duration::from_secs(10);
+    while memory_belongs_to(child.id()) != OTHER {
+        assert!(Instant::now() < end, "setpriv has not given its rights up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("ends");
+    child.wait().expect("ends");
 }
